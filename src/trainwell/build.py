@@ -1,0 +1,189 @@
+"""A recipe and data to objects: the only place where names become objects."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainwell.data import AUGMENTATIONS, Loader, Schema, Source, Split, Transform
+from trainwell.errors import InputError
+from trainwell.models import MODELS
+from trainwell.nn.normalize import Normalize
+from trainwell.recipe import Recipe, build, check, named
+from trainwell.tasks import TASKS, Batch, Task
+from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_for
+from trainwell.train.average import Average
+from trainwell.train.distributed import rank, world_size
+
+SAMPLE = 10_000  # rows that a data-dependent initialization sees
+
+
+def layout_of(model: str | nn.Module, schema: Schema) -> str:
+    """How a network wants its inputs: "image", "columns" for numbers and categories apart, or "vector"."""
+    if any(column.kind == "image" for column in schema.inputs):
+        return "image"
+    if isinstance(model, str):
+        return (
+            "columns"
+            if "numbers" in inspect.signature(named({"name": model}, MODELS, "model")).parameters
+            else "vector"
+        )
+    return "vector"
+
+
+def fit_transform(
+    recipe: Recipe, source: Source, schema: Schema, rows: np.ndarray, model: nn.Module | None
+) -> Transform:
+    """The transform of the recipe, fitted on these rows alone."""
+    arguments = check(recipe.transform, Transform.fit, "transform")
+    return Transform.fit(source, schema, rows, layout=layout_of(model or recipe.model["name"], schema), **arguments)
+
+
+def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = None) -> nn.Module:
+    """The network of the recipe, or the user's own; one for pictures stands behind a normalization of their bytes."""
+    torch.manual_seed(recipe.seed)
+    network = own if own is not None else build(recipe.model, MODELS, "model", transform.supplies)
+    if transform.layout == "image":
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return nn.Sequential(Normalize(transform.mean, transform.std), network)
+    return network
+
+
+def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int) -> None:
+    """Let a network that starts from the data see a sample of the training inputs."""
+    normalize = model[0] if isinstance(model, nn.Sequential) and isinstance(model[0], Normalize) else None
+    starts = getattr(model if normalize is None else model[1], "initialize", None)  # type: ignore[index]
+    if not callable(starts):
+        return
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(inputs[0]), generator=generator)[:SAMPLE]
+    sample = tuple(each[chosen] for each in inputs)
+    with torch.no_grad():
+        starts(*(sample if normalize is None else (normalize(sample[0]),)))
+
+
+def adapt(recipe: Recipe, model: nn.Module, inputs: tuple[torch.Tensor, ...], task: Task) -> Recipe:
+    """The recipe fitted to what the user's own network gives; raises InputError if that cannot answer the target.
+
+    A network that ends in a softmax or sigmoid gives probabilities: the loss is told, rather than taken twice.
+    """
+    try:
+        with torch.no_grad():
+            output = model.eval()(*(each[:256] for each in inputs))
+    except RuntimeError as error:
+        shapes = ", ".join(str(tuple(each.shape[1:])) for each in inputs)
+        raise InputError(
+            f"model: your network cannot take rows of shape {shapes}: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(output, torch.Tensor):
+        raise InputError(f"model: your network gives a {type(output).__name__}; expected one tensor of (rows, outputs)")
+    wanted = getattr(task, "outputs", output.shape[-1])
+    allowed = {wanted, 1} if wanted == 2 else {wanted}
+    if output.dim() < 2 or output.shape[-1] not in allowed:
+        raise InputError(
+            f"model: your network gives {tuple(output.shape[1:])} a row, the target asks for {wanted} outputs; "
+            "change its last layer"
+        )
+    within = bool((output >= 0).all() and (output <= 1).all())
+    sums = output.shape[-1] == 1 or bool((output.sum(-1) - 1).abs().max() < 1e-3)
+    if recipe.task["name"] == "classify" and within and sums and len(output) > 1:
+        return recipe.set("task.scores=probabilities")
+    return recipe
+
+
+def build_task(recipe: Recipe, schema: Schema, transform: Transform) -> Task:
+    """The task of the recipe, told what the target is."""
+    return build(recipe.task, TASKS, "task", {**transform.supplies, "folds": recipe.split.get("folds", 0)})
+
+
+def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.device) -> State:
+    """A training about to begin: the model on its device, an optimizer for each player, the schedule, the average."""
+    model = model.to(device)
+    arguments = {key: value for key, value in recipe.optimizer.items() if key not in ("name", "lr", "weight_decay")}
+    name = recipe.optimizer.get("name", "adamw")
+    check({"name": name, **arguments}, named({"name": name}, OPTIMIZERS, "optimizer"), "optimizer")
+    settings = settings_of(recipe)
+    state = State(
+        model=model,
+        task=task,
+        optimizers={},
+        schedule=build(recipe.schedule or {"name": "constant"}, SCHEDULES, "schedule", {}),
+        device=device,
+        precision=settings.precision,
+        average=Average(model, settings.ema) if settings.ema else None,
+    )
+    state.optimizers = {player: optimizer_for(part, **recipe.optimizer) for player, part in state.players.items()}
+    return state
+
+
+def settings_of(recipe: Recipe) -> Settings:
+    """The recipe's train part, checked and with its defaults; raises InputError for a value that cannot be."""
+    try:
+        return Settings(**check(recipe.train, Settings, "train"))
+    except ValueError as error:
+        raise InputError(f"train: {error}") from None
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is the GPU where there is one; raises InputError for a device that this machine lacks."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"device: {name!r} is not to be had here ({str(error).splitlines()[0]}); use cpu or auto"
+        ) from None
+    return torch.device(name)
+
+
+def loaders(
+    recipe: Recipe, transform: Transform, source: Source, split: Split, device: torch.device
+) -> tuple[Loader, Loader | None, dict[str, Any]]:
+    """Batches to learn from, batches to choose the checkpoint by, and the encoded training rows."""
+    settings = settings_of(recipe)
+    training = transform.encode(source, split.train)
+    if split.fold is not None:
+        training["fold"] = torch.as_tensor(split.fold[training["row"].numpy()])
+    rows = len(split.train)
+    loader = Loader(
+        training,
+        batch_size=min(settings.batch_size, rows),
+        # A last batch of a few rows would count as much as a full one in batch statistics.
+        drop_last=rows > 4 * settings.batch_size,
+        seed=recipe.seed,
+        device=device,
+        rank=rank(),
+        world=world_size(),
+        transform=augmentation(recipe),
+    )
+    if split.fold is not None:
+        held_out = {**training, "held_out_fold": training["fold"]}
+        del held_out["fold"]
+    elif len(split.val):
+        held_out = transform.encode(source, split.val)
+    else:
+        return loader, None, training
+    return loader, plain_loader(held_out, device), training
+
+
+def plain_loader(tensors: dict[str, Any], device: torch.device, batch_size: int = 1024) -> Loader:
+    """Batches in the order of the rows, for evaluation and prediction."""
+    return Loader(tensors, batch_size=batch_size, shuffle=False, device=device)
+
+
+def augmentation(recipe: Recipe) -> Callable[[Batch], Batch] | None:
+    """The recipe's augmentations one after the other; None where there are none."""
+    if not recipe.augment:
+        return None
+    steps = [build(part, AUGMENTATIONS, "augment", {}) for part in recipe.augment]
+
+    def augment(batch: Batch) -> Batch:
+        for step in steps:
+            batch = step(batch)
+        return batch
+
+    return augment

@@ -1,0 +1,282 @@
+"""Words on a command line to calls of the package; torch is imported only by the commands that need it."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from trainwell.errors import InputError
+
+app = typer.Typer(
+    name="trainwell",
+    help="Point it at data: it plans, trains, diagnoses, explains and ships a neural network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+runs_app = typer.Typer(help="List, show, compare and remove runs.", invoke_without_command=True)
+app.add_typer(runs_app, name="runs")
+
+SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a named set such as digits.")]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/digits-1.")]
+Target = Annotated[str | None, typer.Option(help="The column to predict; several with commas.")]
+Types = Annotated[list[str] | None, typer.Option(help="What a column is, as in age=category; may be repeated.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
+]
+
+
+@app.command()
+def fit(
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A file, a folder, or a named set.")] = None,
+    target: Target = None,
+    task: Annotated[str | None, typer.Option(help="What to learn; `trainwell tasks` lists them.")] = None,
+    model: Annotated[str | None, typer.Option(help="Which network; `trainwell models` lists them.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe in YAML, in place of the plan.")] = None,
+    changes: Changes = None,
+    types: Types = None,
+    val: Annotated[str | None, typer.Option(help="A source to choose the checkpoint by.")] = None,
+    test: Annotated[str | None, typer.Option(help="A source to judge by.")] = None,
+    group: Annotated[str | None, typer.Option(help="Rows of one value of this column stay on one side.")] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Split by this column's order, the latest rows for the test.")
+    ] = None,
+    time: Annotated[str | None, typer.Option(help="Train for at most this long, as in 90s, 10m or 1h.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    out: Annotated[Path | None, typer.Option(help="The run folder to write.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order of rows.")] = 0,
+) -> None:
+    """Plan, train, examine and report a network for SOURCE."""
+    if source is None and resume is None and recipe is None:
+        raise InputError("fit: no SOURCE; give a file, a folder or a named set, as in `trainwell fit digits`")
+    from trainwell.fit import fit as run_fit
+
+    try:
+        run = run_fit(
+            source, target, task=task, model=model, recipe=recipe, changes=changes, types=_pairs(types), val=val,
+            test=test, group=group, order=order, time=time, device=device, out=out, resume=resume, seed=seed,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        _say("Interrupted. What it learned is kept; go on with: trainwell fit --resume RUN (`trainwell runs` names it)")
+        raise typer.Exit(130) from None
+    from trainwell.report import result
+
+    print(result(run.path))
+    print(f"\nreport  {run.report}\nrun     {run.path}")
+
+
+@app.command()
+def plan(
+    source: SourceName,
+    target: Target = None,
+    task: Annotated[str | None, typer.Option(help="What to learn.")] = None,
+    model: Annotated[str | None, typer.Option(help="Which network.")] = None,
+    changes: Changes = None,
+    types: Types = None,
+    time: Annotated[str | None, typer.Option(help="How long the training may take.")] = None,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Print the recipe alone, to edit and pass to --recipe.")] = False,
+) -> None:
+    """Say what fit would do with SOURCE, and why; train nothing."""
+    from trainwell.prepare import prepare
+
+    data, schema, made = prepare(
+        source, target, task=task, model=model, changes=changes, types=_pairs(types), time=time
+    )
+    if yaml:
+        print(made.recipe.to_yaml(), end="")
+        return
+    print(
+        f"{data.name}: {schema.rows:,} rows, task {schema.task}"
+        + (f", {len(schema.classes)} classes" if schema.classes else "")
+    )
+    for note in data.notes:
+        print(f"  note: {note}")
+    _table(
+        [(c.name, c.kind, c.role, f"{c.missing:,}", c.reason) for c in schema.columns],
+        ("column", "kind", "role", "missing", "why"),
+    )
+    print()
+    _table([(each.key, each.choice, each.why) for each in made.reasons], ("part", "choice", "why"))
+    print("\nThe recipe: trainwell plan SOURCE --yaml. Change it with --set, as in --set model.width=256")
+
+
+@app.command()
+def evaluate(run: RunPath, source: SourceName) -> None:
+    """Judge RUN on SOURCE, whose rows have the target."""
+    from trainwell.load import load
+
+    found = load(run).evaluate(source)
+    rows = [
+        (key, f"{each['value']:.4g}", f"[{each['low']:.4g}, {each['high']:.4g}]")
+        for key, each in found["metrics"].items()
+    ]
+    print(f"{found['rows']:,} rows")
+    _table(rows, ("metric", "value", "95 % interval"))
+
+
+@app.command()
+def predict(
+    run: RunPath,
+    source: SourceName,
+    out: Annotated[
+        Path | None, typer.Option(help="A .csv, .parquet or .jsonl file to write; else printed as CSV.")
+    ] = None,
+) -> None:
+    """Answer for each row of SOURCE, in its order."""
+    from trainwell.load import load
+    from trainwell.predict import prediction_frame, write_frame
+
+    frame = prediction_frame(load(run), source)
+    if out is None:
+        sys.stdout.write(frame.write_csv())
+    else:
+        write_frame(frame, out)
+        _say(f"{frame.height:,} rows to {out}")
+
+
+@app.command()
+def report(
+    run: RunPath, open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False
+) -> None:
+    """Write RUN's page again, and say where it lies."""
+    from trainwell.report import write_report
+    from trainwell.runs import RunFolder
+
+    path = write_report(RunFolder.open(run).path)
+    print(path)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+
+
+@runs_app.callback()
+def runs(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_(Path("runs"))
+
+
+@runs_app.command("list")
+def list_(folder: Annotated[Path, typer.Argument(help="Where the runs lie.")] = Path("runs")) -> None:
+    """All runs, the newest last."""
+    from trainwell.runs import list_runs
+
+    found = list_runs(folder)
+    if not found:
+        print(f"no runs in {folder}; make one with `trainwell fit digits`")
+        return
+    rows = []
+    for each in found:
+        metrics = ", ".join(f"{key} {value:.4g}" for key, value in list((each.get("metrics") or {}).items())[:2])
+        rows.append((each["path"], each["state"], each.get("task") or "", each.get("model") or "", metrics))
+    _table(rows, ("run", "state", "task", "model", "result"))
+
+
+@runs_app.command("show")
+def show(run: RunPath) -> None:
+    """What RUN is and gave."""
+    from trainwell.report import result
+    from trainwell.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    print(result(folder.path))
+    print(json.dumps(folder.read_json("summary.json"), indent=1, ensure_ascii=False))
+
+
+@runs_app.command("compare")
+def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN...")]) -> None:
+    """What differs between runs: recipe and metrics."""
+    from trainwell.runs import compare as differences
+
+    rows = [
+        (key, *("" if each is None else f"{each:.4g}" if isinstance(each, float) else str(each) for each in values))
+        for key, values in differences(list(runs)).items()
+    ]
+    _table(rows, ("", *(run.name for run in runs)))
+
+
+@runs_app.command("remove")
+def remove(run: RunPath, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
+    """Delete RUN with all it holds."""
+    from trainwell.runs import RunFolder
+
+    folder = RunFolder.open(run)
+    if yes or typer.confirm(f"Delete {folder.path}?"):
+        folder.remove()
+        print(f"removed {folder.path}")
+
+
+@app.command()
+def models() -> None:
+    """The networks, with what a recipe may set."""
+    from trainwell.models import MODELS
+
+    _signatures(MODELS)
+
+
+@app.command()
+def tasks() -> None:
+    """The tasks, with what a recipe may set."""
+    from trainwell.tasks import TASKS
+
+    _signatures(TASKS)
+
+
+@app.command()
+def sources() -> None:
+    """The named sets that need no download."""
+    from trainwell.data import SOURCES
+
+    _table(
+        [(name, (each.__doc__ or "").strip().splitlines()[0]) for name, each in SOURCES.items()], ("name", "what it is")
+    )
+
+
+def _signatures(table: dict[str, Any]) -> None:
+    from trainwell.recipe import choices
+
+    rows = []
+    for name, each in table.items():
+        arguments = ", ".join(f"{key}={parameter.default!r}" for key, parameter in choices(each).items())
+        rows.append((name, (each.__doc__ or "").strip().splitlines()[0], arguments))
+    _table(rows, ("name", "what it is", "a recipe may set"))
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    pairs = {}
+    for text in [part for each in texts or [] for part in each.split(",")]:
+        name, equals, kind = text.partition("=")
+        if not equals:
+            raise InputError(f"--types {text}: expected COLUMN=KIND, such as age=category")
+        pairs[name.strip()] = kind.strip()
+    return pairs
+
+
+def _table(rows: list[tuple], header: tuple[str, ...]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(each).replace("[", r"\[") for each in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; input that its user can mend ends with one message and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        _say(f"trainwell: {error}")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

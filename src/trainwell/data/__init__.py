@@ -1,0 +1,46 @@
+"""Files as users have them to batches: source, schema, split, transform, loader."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from trainwell.data.infer import drop_unlabelled, infer
+from trainwell.data.schema import Column, Schema
+from trainwell.data.source import SOURCES, Source, read
+from trainwell.data.split import Split, split
+
+if TYPE_CHECKING:
+    from trainwell.data.augment import AUGMENTATIONS
+    from trainwell.data.loader import Loader, StreamingLoader, fits
+    from trainwell.data.transform import Transform
+
+__all__ = [
+    "AUGMENTATIONS",
+    "SOURCES",
+    "Column",
+    "Loader",
+    "Schema",
+    "Source",
+    "Split",
+    "StreamingLoader",
+    "Transform",
+    "drop_unlabelled",
+    "fits",
+    "infer",
+    "read",
+    "split",
+]
+
+# These need torch, which takes seconds to import: reading data and its schema goes without it.
+_LATE = {
+    "AUGMENTATIONS": "trainwell.data.augment",
+    "Loader": "trainwell.data.loader",
+    "StreamingLoader": "trainwell.data.loader",
+    "fits": "trainwell.data.loader",
+    "Transform": "trainwell.data.transform",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'trainwell.data' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LATE[name]), name)

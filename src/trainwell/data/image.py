@@ -1,0 +1,264 @@
+"""Encoded pictures, picture files and picture arrays to uint8 pixels of one size."""
+
+import io
+import os
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from trainwell.data.rows import Source, counted
+from trainwell.errors import InputError
+
+SAMPLE = 2000  # pictures that are looked at to choose size and colours, and to measure mean and deviation
+LARGEST = 256  # a side up to which pictures of one common size keep it
+USUAL = 128  # the longer side that other pictures are brought to
+PIXELS = 500_000_000  # a picture of more is refused by what its header says
+
+
+class PictureError(Exception):
+    """A picture that cannot be read, with the reason in a few words."""
+
+
+@dataclass
+class PictureEncoder:
+    """Size, colours and range fitted on training rows.
+
+    encode: source -> (rows, channels, height, width) uint8, and which rows could be read. `mean` and `std` are by
+    channel, in shares of 255.
+    """
+
+    column: str
+    height: int
+    width: int
+    channels: int
+    low: float = 0.0  # of array values: what becomes 0
+    high: float = 255.0  # and what becomes 255
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+
+    @classmethod
+    def fit(cls, source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str]) -> "PictureEncoder":
+        """Fit on these rows; raises InputError where no picture among them can be read."""
+        rows = rows if len(rows) <= SAMPLE else rows[np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64)]
+        if column in source.arrays:
+            encoder = _fit_array(column, source.arrays[column], rows, size, notes)
+        else:
+            encoder = _fit_files(source, column, rows, size, notes)
+        pixels, good = encoder.encode(source, rows, [])
+        shares = pixels[good].astype(np.float32) / 255
+        encoder.mean = [round(float(value), 6) for value in shares.mean(axis=(0, 2, 3), dtype=np.float64)]
+        encoder.std = [round(max(float(value), 1e-3), 6) for value in shares.std(axis=(0, 2, 3), dtype=np.float64)]
+        return encoder
+
+    def encode(self, source: Source, rows: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """rows -> (rows, channels, height, width) uint8 and (rows,) bool: which could be read.
+
+        Pictures that cannot be read are black, counted and named in `notes`.
+        """
+        if self.column in source.arrays:
+            return self._encode_array(source.arrays[self.column][rows], notes)
+        if self.column not in source.frame.columns:
+            raise InputError(f"{source.origin}: no column {self.column!r} with the pictures")
+        cells = source.frame[self.column][rows].to_list()
+        pixels = np.zeros((len(cells), self.height, self.width, self.channels), dtype=np.uint8)
+        bad: dict[int, str] = {}
+
+        def work(places: Sequence[int]) -> None:
+            for place in places:
+                try:
+                    pixels[place] = self._pixels(cells[place])
+                except PictureError as error:
+                    bad[place] = str(error)
+
+        blocks = [range(start, min(start + 64, len(cells))) for start in range(0, len(cells), 64)]
+        if len(cells) and _is_heavy(cells[len(cells) // 2]):
+            with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+                list(pool.map(work, blocks))
+        else:  # the interpreter's lock makes threads useless for thumbnails
+            for block in blocks:
+                work(block)
+        good = np.ones(len(cells), dtype=bool)
+        good[list(bad)] = False
+        if bad:
+            notes.append(_say_bad(bad, cells, rows))
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), good
+
+    def _pixels(self, cell: Any) -> np.ndarray:
+        """One cell to (height, width, channels)."""
+        picture = open_picture(cell, (self.width, self.height), "L" if self.channels == 1 else "RGB")
+        array = np.asarray(picture)
+        return array[..., None] if array.ndim == 2 else array
+
+    def _encode_array(self, array: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        if array.ndim == 3:
+            array = array[..., None]
+        if array.shape[1:] != (self.height, self.width, self.channels):
+            array = _resized(array, self.height, self.width, self.channels)
+        if array.dtype == np.uint8 and (self.low, self.high) == (0.0, 255.0):
+            pixels = array
+        else:
+            values = array.astype(np.float32)
+            gaps = ~np.isfinite(values)
+            if gaps.any():
+                notes.append(f"{counted(int(gaps.sum()), 'pixel')} of NaN or infinity taken as {self.low:g}")
+                values = np.where(gaps, self.low, values)
+            shares = (values - self.low) / (self.high - self.low)
+            pixels = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)), np.ones(len(array), dtype=bool)
+
+
+def _say_bad(bad: dict[int, str], cells: list[Any], rows: np.ndarray) -> str:
+    shown = []
+    for place in sorted(bad)[:3]:
+        name = cells[place] if isinstance(cells[place], str) else f"row {int(rows[place]) + 1}"
+        shown.append(f"{name}: {bad[place]}")
+    more = f" (and {len(bad) - 3:,} more)" if len(bad) > 3 else ""
+    return f"{counted(len(bad), 'picture')} could not be read and left out: {'; '.join(shown)}{more}"
+
+
+def _is_heavy(cell: Any) -> bool:
+    return isinstance(cell, str) or (cell is not None and len(cell) > 4000)
+
+
+def open_picture(cell: Any, size: tuple[int, int] | None, mode: str | None) -> Any:
+    """Encoded bytes or a path to a picture, turned as its camera was held, in this size (width, height) and mode.
+
+    Raises PictureError that says why a picture cannot be read.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = PIXELS // 2  # Pillow refuses beyond twice this, by the header alone
+    if cell is None:
+        raise PictureError("no picture in this row")
+    try:
+        with warnings.catch_warnings() if isinstance(cell, str) else _nothing():
+            picture: Any = Image.open(cell if isinstance(cell, str) else io.BytesIO(cell))
+            if picture.format == "JPEG" and size and picture.size != size:
+                picture.draft(mode, (size[0] * 2, size[1] * 2))
+            picture.load()
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"more than {PIXELS:,} pixels") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(_what(cell)) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        lost = isinstance(error, FileNotFoundError)
+        raise PictureError("no such file" if lost else f"damaged ({str(error)[:60]})") from error
+    if picture.format in ("JPEG", "TIFF", "WEBP", "MPO") or "exif" in picture.info:
+        picture = ImageOps.exif_transpose(picture)
+    picture = _flat_mode(picture, mode)
+    if size and picture.size != size:
+        picture = ImageOps.fit(picture, size, Image.Resampling.BILINEAR)
+    return picture
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+
+def _what(cell: Any) -> str:
+    """Why a file is no picture, by its first bytes."""
+    if isinstance(cell, str):
+        if not os.path.getsize(cell):
+            return "empty file"
+        with open(cell, "rb") as file:
+            start = file.read(16)
+    else:
+        start = bytes(cell[:16])
+    return f"no picture (begins with {start[:8]!r})" if start else "empty"
+
+
+def _flat_mode(picture: Any, mode: str | None) -> Any:
+    """Grey or RGB: see-through pictures are laid on white, 16-bit grey is scaled to 8."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        values = np.asarray(picture, dtype=np.float32)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        picture = Image.fromarray((np.clip(values / top, 0, 1) * 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or (picture.mode == "P" and "transparency" in picture.info):
+        picture = picture.convert("RGBA")
+        ground = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(ground, picture).convert("RGB")
+    mode = mode or ("L" if picture.mode in ("L", "1") else "RGB")
+    return picture if picture.mode == mode else picture.convert(mode)
+
+
+def _fit_files(source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str]) -> PictureEncoder:
+    """Size and colours by a look at a sample of pictures."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    colour, reason = False, ""
+    for cell in source.frame[column][rows].to_list():
+        try:
+            picture = open_picture(cell, None, None)
+        except PictureError as error:
+            reason = str(error)
+            continue
+        sizes[picture.size] += 1
+        if not colour and picture.mode == "RGB":
+            pixels = np.asarray(picture).astype(np.int16)
+            colour = bool((np.abs(pixels - pixels[..., :1]) > 2).any())
+    if not sizes:
+        raise InputError(f"{source.origin}: none of {len(rows)} pictures could be read ({reason})")
+    width, height = _common_size(sizes, size, notes)
+    return PictureEncoder(column, height, width, 3 if colour else 1)
+
+
+def _common_size(sizes: Counter[tuple[int, int]], size: int | None, notes: list[str]) -> tuple[int, int]:
+    """(width, height) that all pictures are brought to."""
+    common, count = sizes.most_common(1)[0]
+    if count >= 0.95 * sizes.total():
+        width, height = common
+        cap = size or (LARGEST if max(common) <= LARGEST else USUAL)
+    else:
+        every = np.array(list(sizes.elements()))
+        width, height = (int(value) for value in np.median(every, axis=0))
+        cap = size or USUAL
+    factor = min(1.0, cap / max(width, height))
+    width, height = max(1, round(width * factor)), max(1, round(height * factor))
+    if sizes.keys() != {(width, height)}:
+        found = f"{len(sizes)} sizes" if len(sizes) > 1 else f"{common[0]} x {common[1]} pixels"
+        notes.append(f"pictures of {found} are brought to {width} x {height} (width x height), cut in the middle")
+    return width, height
+
+
+def _fit_array(column: str, array: np.ndarray, rows: np.ndarray, size: int | None, notes: list[str]) -> PictureEncoder:
+    """Size, colours and range of an array of pictures."""
+    sample = array[rows]
+    height, width = array.shape[1:3]
+    channels = array.shape[3] if array.ndim == 4 else 1
+    if size and max(height, width) > size:
+        height, width = (max(1, round(side * size / max(height, width))) for side in (height, width))
+        notes.append(f"pictures are brought to {width} x {height} (width x height)")
+    encoder = PictureEncoder(column, height, width, channels)
+    if array.dtype == np.uint8:
+        return encoder
+    values = sample[np.isfinite(sample)] if array.dtype.kind == "f" else sample
+    if not values.size:
+        raise InputError(f"column {column!r}: every value of the pictures is NaN or infinite")
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        encoder.low, encoder.high = 0.0, 1.0
+    elif low < 0 or high > 255 or high < 128:
+        encoder.low, encoder.high = low, high if high > low else low + 1
+        notes.append(f"pixel values {low:g} to {high:g} were stretched to 0 to 255")
+    return encoder
+
+
+def _resized(array: np.ndarray, height: int, width: int, channels: int) -> np.ndarray:
+    """(rows, any height, any width, channels) -> (rows, height, width, channels), by area or bilinear."""
+    import torch
+    from torch.nn import functional
+
+    if array.shape[3] != channels:
+        raise InputError(f"pictures of {array.shape[3]} channels where {channels} were in training")
+    pixels = torch.from_numpy(np.ascontiguousarray(array.transpose(0, 3, 1, 2), dtype=np.float32))
+    pixels = functional.interpolate(pixels, (height, width), mode="bilinear", antialias=True)
+    result = pixels.numpy().transpose(0, 2, 3, 1)
+    return np.rint(result).astype(np.uint8) if array.dtype == np.uint8 else result

@@ -1,0 +1,246 @@
+"""A sample of rows to findings about the data and its labels, before a single step is taken."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+NORMS = ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+
+
+def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Features far from zero mean and unit deviation, in front of a layer that does not normalize them itself."""
+    matrices = sample.numbers()
+    if not matrices:
+        raise CannotJudge("the inputs are no numbers but codes")
+    if facts.get("first layer normalizes"):
+        return None
+    for place, matrix in matrices:
+        values = matrix[np.isfinite(matrix).all(1)]
+        if len(values) < 16:
+            continue
+        mean, deviation = values.mean(0), values.std(0)
+        moving = deviation > 0
+        if not moving.any():
+            continue
+        size = float(np.sqrt((values**2).mean()))
+        feature_sizes = np.sqrt((values**2).mean(0))[moving]
+        largest, smallest = float(deviation[moving].max()), float(deviation[moving].min())
+        shifted = float((np.abs(mean[moving]) / deviation[moving]).max()) if moving.any() else 0.0
+        uneven = largest / smallest > LIMITS.scale_ratio and feature_sizes.max() > LIMITS.deviation_high
+        far = shifted > LIMITS.mean_over_deviation and np.abs(mean).max() > LIMITS.deviation_high
+        tiny = feature_sizes.max() < LIMITS.deviation_low / 2
+        if size <= LIMITS.deviation_high and not (uneven or far or tiny):
+            continue
+        pixels = values.min() >= 0 and 200 < values.max() <= 255
+        worst = int(np.argmax(np.abs(mean) + deviation))
+        evidence = (
+            f"Over {len(values):,} rows the inputs have a root mean square of {size:.3g}, feature {worst} a mean of "
+            f"{mean[worst]:.3g} and a deviation of {deviation[worst]:.3g}; healthy is a mean near 0 and a deviation near 1."
+        )
+        cause = "Pixels were not divided by 255." if pixels else "The features reach the network in their raw units."
+        return Finding(
+            "input-not-normalized", f"input {place}", "critical" if size > 30 else "warn", evidence, cause, 0.9,
+            statistic={"value": size, "healthy": [0.1, 10.0], "largest deviation": largest, "smallest deviation": smallest},
+        )  # fmt: skip
+    return None
+
+
+def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Values that are not finite, and single values absurdly far from the rest."""
+    matrices = sample.numbers()
+    if not matrices:
+        raise CannotJudge("the inputs are no numbers but codes")
+    for place, matrix in matrices:
+        wrong = ~np.isfinite(matrix)
+        if wrong.any():
+            row, column = (int(each) for each in np.argwhere(wrong)[0])
+            evidence = (
+                f"{int(wrong.sum()):,} of {matrix.size:,} input values are NaN or infinite, the first in row {row}."
+            )
+            return Finding(
+                "bad-features", f"input {place}, feature {column}", "critical", evidence,
+                "Missing values were passed on instead of imputed.", 1.0, statistic={"value": int(wrong.sum())},
+            )  # fmt: skip
+        middle = np.median(matrix, 0)
+        spread = 1.4826 * np.median(np.abs(matrix - middle), 0)
+        spread = np.where(spread > 0, spread, np.inf)
+        distance = np.abs(matrix - middle) / spread
+        overall = float(np.sqrt((matrix**2).mean()))
+        rows = np.argwhere((distance > LIMITS.outlier) & (np.abs(matrix) > 30 * np.median(np.abs(matrix)) + 20))
+        if len(rows) and len(rows) < 0.01 * len(matrix) * matrix.shape[1] and overall > 0:
+            row, column = (int(each) for each in rows[0])
+            evidence = (
+                f"{len(rows):,} values lie more than {LIMITS.outlier:g} robust deviations from their feature's median, "
+                f"such as {matrix[row, column]:.3g} in row {row}."
+            )
+            return Finding(
+                "bad-features", f"input {place}, feature {column}", "warn", evidence,
+                "Outliers of this size dominate the gradient of every batch they are in.", 0.8,
+                statistic={"value": float(distance.max()), "healthy": [0, LIMITS.outlier]},
+            )  # fmt: skip
+    return None
+
+
+def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """One class far more frequent than another; a note until the rare class is seen to be missed."""
+    labels = _classes(sample, facts)
+    counts = np.bincount(labels)
+    counts = counts[counts > 0]
+    if len(counts) < 2:
+        return None
+    ratio = counts.max() / counts.min()
+    recall = facts.get("recall of the rarest class")
+    missed = recall is not None and recall < LIMITS.minority_recall
+    if ratio <= LIMITS.imbalance or len(counts) > 50 or not missed:
+        return None
+    evidence = f"The commonest class has {ratio:.0f} times the rows of the rarest, and of the rarest {recall:.0%} are recognized."
+    return Finding(
+        "class-imbalance", "target", "warn", evidence, "Answering the common class is nearly right for the loss.", 0.85,
+        statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": recall},
+    )  # fmt: skip
+
+
+def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Rows whose neighbors agree on another label than theirs, or labels that neighbors tell nothing about."""
+    labels = _classes(sample, facts)
+    matrices = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
+    if not matrices:
+        flat = [
+            each.flatten(1).float().cpu().numpy()
+            for each in sample.inputs
+            if each.is_floating_point() and each.dim() == 4
+        ]
+        matrices = [each.astype(np.float64) for each in flat]
+    if not matrices or len(labels) < 200:
+        raise CannotJudge("needs 200 rows of number or picture inputs to look at neighbors")
+    from sklearn.neighbors import NearestNeighbors
+
+    values = np.nan_to_num(np.concatenate(matrices, 1))[: len(labels)]
+    deviation = values.std(0)
+    values = (values - values.mean(0)) / np.where(deviation > 1e-3 * deviation.max() + 1e-12, deviation, np.inf)
+    near = NearestNeighbors(n_neighbors=11).fit(values).kneighbors(values, return_distance=False)[:, 1:]
+    votes = np.stack([(labels[near] == kind).mean(1) for kind in range(int(labels.max()) + 1)], 1)
+    shares = np.bincount(labels, minlength=votes.shape[1]) / len(labels)
+    agreement, chance = float((votes.argmax(1) == labels).mean()), float(shares.max())
+    facts["neighbor agreement"], facts["commonest class"] = agreement, chance
+    sure = votes.max(1) >= 0.8
+    base = 1 - float((shares**2).sum())
+    noise = float((votes.argmax(1) != labels)[sure].mean()) if sure.sum() >= 50 else 0.0
+    if noise < 0.15 or noise > 0.6 * base or base < 0.45:
+        return None
+    suspects = np.flatnonzero(sure & (votes.argmax(1) != labels))[:10].tolist()
+    evidence = (
+        f"Of {int(sure.sum())} rows whose ten nearest neighbors agree on a class, {noise:.0%} carry another label; "
+        f"suspects are rows {', '.join(map(str, suspects[:5]))} of the sample."
+    )
+    return Finding(
+        "label-noise", "target", "warn", evidence, "Part of the labels are wrong, or the classes overlap.", 0.6,
+        statistic={"value": noise, "healthy": [0, 0.15], "suspects": suspects},
+    )  # fmt: skip
+
+
+def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Labels outside the model's classes, all ignored, or numbers that are not finite."""
+    target = sample.target
+    if target is None:
+        raise CannotJudge("no targets were seen")
+    if target.is_floating_point():
+        wrong = int((~target.isfinite()).sum())
+        if not wrong:
+            return None
+        return _targets(f"{wrong} targets are NaN or infinite.", "Missing answers were passed on.", "critical", wrong)
+    ignored, classes = facts.get("ignore index", -100), facts.get("classes")
+    seen = target[target != ignored]
+    if not seen.numel():
+        return _targets(
+            f"All {target.numel():,} targets equal {ignored}, the index that the loss ignores.",
+            "The mapping from labels to indices, or the collator, blanks every answer.", "critical", target.numel(),
+        )  # fmt: skip
+    if facts.get("loss") in ("cross_entropy", "nll") and classes:
+        low, high = int(seen.min()), int(seen.max())
+        if low < 0 or high >= classes:
+            text = f"Labels run from {low} to {high}, the model has classes 0 to {classes - 1}."
+            return _targets(text, "Labels are not mapped to 0 .. classes - 1.", "critical", high)
+        if 0 <= ignored < classes and (target == ignored).any():
+            text = f"The loss ignores class {ignored}, which {float((target == ignored).float().mean()):.0%} of the rows have."
+            return _targets(text, "`ignore_index` is one of the classes.", "critical", ignored)
+        missing = classes - len(seen.unique())
+        if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
+            text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."
+            return _targets(text, "Labels collapse several classes into one, or the head is too wide.", "warn", missing)
+    return None
+
+
+def _targets(evidence: str, cause: str, severity: Any, value: Any) -> Finding:
+    return Finding("targets-out-of-range", "target", severity, evidence, cause, 0.95, statistic={"value": value})
+
+
+def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Neighboring rows share their label far more often than chance would have it, batch after batch."""
+    labels = _classes(sample, facts)
+    if facts.get("ordered by design"):
+        return None
+    if len(labels) < 64 or len(sample.sizes) < 3:
+        raise CannotJudge("needs three batches to see their order")
+    shares = np.bincount(labels) / len(labels)
+    chance = float((shares**2).sum())
+    same = float((labels[1:] == labels[:-1]).mean())
+    excess = (same - chance) / max(1e-9, 1 - chance)
+    fewest = np.mean(
+        [len(np.unique(part)) for part in np.split(labels, np.cumsum(sample.sizes)[:-1])[:-1] if len(part)]
+    )
+    if chance > 0.95:  # the batches seen hold one class alone: sorted, or there is but one
+        only_one = len(np.unique(labels)) == 1 and (facts.get("classes") or 0) >= 2
+        if not only_one:
+            return None
+        excess, same = 1.0, 1.0
+    if excess <= LIMITS.label_autocorrelation:
+        return None
+    evidence = (
+        f"Neighboring rows have the same label in {same:.0%} of cases where chance gives {chance:.0%}; "
+        f"a batch holds {fewest:.1f} different labels on average."
+    )
+    return Finding(
+        "data-not-shuffled", "loader", "critical" if excess > 0.7 else "warn", evidence,
+        "Rows come in the order of their labels, so each batch pulls towards one class.", 0.9,
+        statistic={"value": excess, "healthy": [-0.1, LIMITS.label_autocorrelation]},
+    )  # fmt: skip
+
+
+def first_layer_normalizes(model: nn.Module) -> bool:
+    """Whether the first layer with weights or running statistics is a norm or an embedding."""
+    for module in model.modules():
+        name = type(module).__name__
+        if name.startswith(NORMS) or "Embedding" in name:
+            return True
+        if next(module.parameters(recurse=False), None) is not None:
+            return False
+    return False
+
+
+def _classes(sample: Sample, facts: dict[str, Any]) -> np.ndarray:
+    labels = sample.labels
+    if labels is None and sample.target is not None and facts.get("loss") in ("bce", "bce_logits", "mse"):
+        target = sample.target.flatten().cpu().numpy()
+        if len(target) == sample.rows and len(np.unique(target)) == 2:
+            labels = (target > target.min()).astype(np.int64)
+    if labels is None:
+        raise CannotJudge("the target is not one class a row")
+    return labels[labels >= 0]
+
+
+CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {
+    "input-not-normalized": input_not_normalized,
+    "bad-features": bad_features,
+    "class-imbalance": class_imbalance,
+    "label-noise": label_noise,
+    "targets-out-of-range": targets_out_of_range,
+    "data-not-shuffled": data_not_shuffled,
+}

@@ -1,0 +1,232 @@
+"""The loss over the steps, and what evaluations say, to findings about how the training goes."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record, Series, finite, picked, slope, smooth, spread
+from trainwell.doctor.signal import learned, rate_share, typical_updates
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def gradient_ascent(record: Record) -> Finding | None:
+    """Weights that move along their gradient instead of against it, while the loss rises."""
+    along = record.get("along gradient").array
+    if len(along) < LIMITS.persist:
+        raise CannotJudge("no updates were read")
+    losses = _losses(record)
+    if (along[: LIMITS.persist] <= 0).any() or (along > 0).mean() < 0.9 or len(losses) < 8:
+        return None
+    if np.median(losses[-3:]) <= np.median(losses[:3]):
+        return None
+    return Finding(
+        "gradient-ascent", "optimizer", "critical",
+        f"Every update points along the gradient, and the loss went from {losses[0]:.3g} to {losses[-1]:.3g}.",
+        "The sign is turned: a negative rate, a negated loss, or maximize=True.", 0.95, record.step,
+        statistic={"value": float(np.median(along)), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
+    )  # fmt: skip
+
+
+def learning_rate_too_high(record: Record) -> Finding | None:
+    """A loss well above where it started, or above its lowest; a suspicion that a twin at a tenth of the rate tests."""
+    losses = _losses(record)
+    if len(losses) < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    running = smooth(losses, 9)
+    first, end = float(np.median(losses[:3])), float(running[-1])
+    start = min(first, record.facts.get("prior loss") or first)
+    lowest = float(running[4:].min()) if len(running) > 8 else end
+    noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
+    above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + 2 * noise
+    risen = (
+        end > LIMITS.risen * lowest and end - lowest > 3 * noise and end > 0.2 * start and end - lowest > 0.1 * start
+    )
+    moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
+    violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high and learned(record) < 0.3
+    if not (above or risen or violent) or (above and first > 1.5 * start and end < first):
+        return None
+    if above or risen:
+        evidence = f"The loss is {end:.3g}; it was {first:.3g} at the start and {lowest:.3g} at its lowest."
+    else:
+        evidence = (
+            f"Each step changes a typical layer by {np.median(moves):.1%} of its size, and the loss stays at {end:.3g}."
+        )
+    return Finding(
+        "learning-rate-too-high", "optimizer", "critical" if above or risen else "warn", evidence,
+        "Steps that are too long for the slope jump over the valley.", 0.7 if above or risen else 0.6, record.step,
+        statistic={"value": end / max(lowest, 1e-12), "healthy": [1.0, LIMITS.risen], "series": picked(record.get("loss")),
+                   "diverging": bool(above or risen)},
+    )  # fmt: skip
+
+
+def learning_rate_too_low(record: Record) -> Finding | None:
+    """A rate of zero, or steps so short that the loss hardly moves; a suspicion that a twin at ten times the rate tests."""
+    rates = record.get("rate").array
+    if len(rates) < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    planned = record.facts.get("steps") or 0
+    ending = planned and record.step > 0.9 * planned
+    zeros = float((rates[-LIMITS.warm_up :] == 0).mean())
+    if zeros > 0.9 and not ending:
+        return Finding(
+            "learning-rate-too-low", "schedule", "critical", f"The rate has been 0 for the last {LIMITS.warm_up} steps.",
+            "The schedule ended too early: its number of steps or its unit (steps, epochs) is wrong.", 0.95, record.step,
+            statistic={"value": 0.0, "series": picked(record.get("rate"))},
+        )  # fmt: skip
+    losses = _losses(record)
+    moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
+    if len(losses) < 2 * LIMITS.warm_up or rate_share(record) < 0.5 or len(moves) < LIMITS.persist:
+        return None
+    rising = len(rates) > 5 and rates[-1] > 1.02 * rates[-6]
+    gone = learned(record)
+    if rising or gone > 0.2 or np.median(moves) > 3e-4:
+        return None
+    drop, error = slope(losses[-max(40, len(losses) // 2) :])
+    evidence = (
+        f"After {record.step} steps the loss has gone {max(gone, 0):.1%} of the way; "
+        f"each step changes a typical layer by {np.median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
+    )
+    return Finding(
+        "learning-rate-too-low", "optimizer", "warn", evidence, "Steps that are too short get nowhere in time.",
+        0.75 if np.median(moves) < 1e-5 else 0.55, record.step,
+        statistic={"value": float(np.median(moves)), "healthy": [1e-4, 1e-2], "series": picked(record.get("loss")),
+                   "slope": drop, "slope error": error},
+    )  # fmt: skip
+
+
+def oscillating_loss(record: Record) -> Finding | None:
+    """A loss that swings from step to step, far more than its batches explain, with gradients that turn each time."""
+    losses = _losses(record)
+    if len(losses) < 3 * LIMITS.warm_up:
+        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
+    recent = losses[-60:]
+    change = np.diff(recent)
+    turning = float(np.corrcoef(change[1:], change[:-1])[0, 1]) if change.std() > 0 else 0.0
+    trend, _ = slope(recent)
+    swing = float(recent.std() / max(np.median(recent), 1e-12))
+    cosines = record.get("cosine").last(5)
+    against = len(cosines) >= LIMITS.persist and float(np.median(cosines)) < -0.2
+    if not (against and turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
+        return None
+    evidence = (
+        f"Successive gradients point against each other (cosine {np.median(cosines):.2f}) "
+        f"and the loss swings by {swing:.0%} around {np.median(recent):.3g}."
+    )
+    return Finding(
+        "oscillating-loss", "optimizer", "warn", evidence, "Each step overshoots the valley and the next one comes back.",
+        0.75, record.step,
+        statistic={"value": float(np.median(cosines)), "healthy": [-0.2, 1.0], "series": picked(record.get("loss"))},
+    )  # fmt: skip
+
+
+def loss_spike(record: Record) -> Finding | None:
+    """A loss far above its rolling median that does not come back within some steps."""
+    losses = _losses(record)
+    if len(losses) < 50 + LIMITS.spike_over:
+        raise CannotJudge(f"needs {50 + LIMITS.spike_over} steps")
+    before = losses[-50 - LIMITS.spike_over : -LIMITS.spike_over]
+    middle, deviation = spread(before)
+    limit = max(middle + LIMITS.spike_deviations * deviation, LIMITS.spike * middle)
+    recent = losses[-LIMITS.spike_over :]
+    if recent[0] <= limit or np.median(recent) <= limit or middle <= 0:
+        return None
+    peak = float(recent.max())
+    evidence = f"The loss jumped from {middle:.3g} to {peak:.3g} at one step and has not come back in {LIMITS.spike_over} steps."
+    return Finding(
+        "loss-spike", "loss", "warn", evidence, "One batch, or one step that was too long, threw the weights off.", 0.8,
+        record.step - LIMITS.spike_over,
+        statistic={"value": peak / middle, "healthy": [0, LIMITS.spike], "series": picked(record.get("loss"))},
+    )  # fmt: skip
+
+
+def plateau(record: Record) -> Finding | None:
+    """A loss that has not improved over a long window, well above where it could be."""
+    losses = _losses(record)
+    window = max(100, len(losses) // 3)
+    if len(losses) < window + LIMITS.warm_up:
+        raise CannotJudge(f"needs {window + LIMITS.warm_up} steps")
+    recent, half = losses[-window:], window // 2
+    gain = float(np.median(recent[:half]) - np.median(recent[half:])) / max(float(np.median(recent)), 1e-12)
+    error = 1.25 * spread(recent)[1] / math.sqrt(half) / max(float(np.median(recent)), 1e-12)
+    gone = learned(record)
+    if gain > max(LIMITS.improvement, error) or gone > 0.1 or rate_share(record) < 0.3:
+        return None
+    evidence = (
+        f"Over the last {window} steps the loss improved by {gain:.2%} and stays at {np.median(recent):.3g}, "
+        f"{max(gone, 0):.0%} below where guessing starts."
+    )
+    return Finding(
+        "plateau", "loss", "warn", evidence, "The training has stopped learning before it has learned much.", 0.6, record.step,
+        statistic={"value": gain, "healthy": [LIMITS.improvement, 1], "series": picked(record.get("loss"))},
+    )  # fmt: skip
+
+
+def overfitting(record: Record) -> Finding | None:
+    """Validation loss that has risen from its lowest for several evaluations while the training loss fell."""
+    held = _held_out(record)
+    if len(held) < LIMITS.overfit_patience + 2:
+        raise CannotJudge(f"needs {LIMITS.overfit_patience + 2} evaluations")
+    values = held.array
+    if not np.isfinite(values).all():
+        return None
+    best = int(values.argmin())
+    since = len(values) - 1 - best
+    rise = float(np.median(values[-3:]) / max(values[best], 1e-12) - 1)
+    losses = record.get("loss")
+    then = [value for step, value in zip(losses.steps, losses.values, strict=True) if step <= held.steps[best]][-30:]
+    now = losses.values[-30:]
+    falls = bool(then) and np.mean(now) < np.mean(then)
+    later = values[best:]
+    climbing = slope(later)[0] > 0 if len(later) > 2 else False
+    if since < LIMITS.overfit_patience or rise < LIMITS.overfit_rise or not falls or not climbing:
+        return None
+    accuracy = next(
+        (
+            record.get("held out", name)
+            for name in ("accuracy", "balanced_accuracy")
+            if name in record.places("held out")
+        ),
+        None,
+    )
+    better = (
+        accuracy is not None
+        and len(accuracy) > 6
+        and accuracy.last(3).mean() > accuracy.array[: best + 1].max() + 0.002
+    )
+    evidence = (
+        f"The validation loss is {values[-1]:.3g}, {rise:.0%} above its lowest at step {held.steps[best]}, "
+        f"while the training loss fell to {np.mean(now):.3g}."
+    )
+    return Finding(
+        "overfitting", "held out", "note" if better else "warn", evidence,
+        "The network learns its training rows by heart." + (" Accuracy still rises, so only its certainty suffers." if better else ""),
+        0.9, held.steps[best],
+        statistic={"value": rise, "healthy": [0, LIMITS.overfit_rise], "series": picked(held)},
+    )  # fmt: skip
+
+
+def _losses(record: Record) -> np.ndarray:
+    return finite(record.get("loss").array)
+
+
+def _held_out(record: Record) -> Series:
+    """The validation loss by whichever name it was reported."""
+    for name in ("loss", "log_loss", "val_loss", "eval_loss", "rmse", "mse", "mae"):
+        if len(record.get("held out", name)):
+            return record.get("held out", name)
+    raise CannotJudge("no validation loss was seen")
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "gradient-ascent": gradient_ascent,
+    "learning-rate-too-high": learning_rate_too_high,
+    "learning-rate-too-low": learning_rate_too_low,
+    "oscillating-loss": oscillating_loss,
+    "loss-spike": loss_spike,
+    "plateau": plateau,
+    "overfitting": overfitting,
+}

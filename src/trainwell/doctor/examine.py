@@ -1,0 +1,128 @@
+"""A patient and a sample of its data to findings before training: data, split, wiring, and one batch to learn by heart."""
+
+import math
+from typing import Any
+
+import torch
+
+from trainwell.doctor import data_check, split_check, wiring_check
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.trial import Trial, run_trial
+from trainwell.doctor.twin import fits_one_batch
+
+# Findings that already say why one batch cannot be learned.
+EXPLAIN_ONE_BATCH = {
+    "loss-head-mismatch", "gradient-ascent", "targets-out-of-range", "disconnected-parameters", "bad-initialization",
+    "bad-features", "input-not-normalized", "learning-slowdown", "wrong-initial-loss",
+}  # fmt: skip
+
+
+def examine(
+    patient: Patient, sample: Sample, held: Sample | None, facts: dict[str, Any], *, one_batch: bool = True
+) -> tuple[list[Finding], dict[str, str], list[str]]:
+    """(findings, name of a skipped check -> why, names of the checks that ran)."""
+    findings: list[Finding] = []
+    skipped: dict[str, str] = {}
+    ran: list[str] = []
+    facts["first layer normalizes"] = data_check.first_layer_normalizes(patient.bare)
+
+    def run(name: str, check: Any, *arguments: Any) -> None:
+        try:
+            finding = check(*arguments)
+        except CannotJudge as reason:
+            skipped[name] = str(reason)
+            return
+        except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError) as error:
+            skipped[name] = f"the check failed: {_short(error)}"
+            return
+        ran.append(name)
+        if finding is not None:
+            findings.append(finding)
+
+    trial = _trial(patient, sample, facts, skipped)
+    for name, check in data_check.CHECKS.items():
+        run(name, check, sample, facts)
+    for name, check in split_check.CHECKS.items():
+        run(name, check, sample, held, facts)
+    if trial is not None:
+        for name, check in wiring_check.CHECKS.items():
+            run(name, check, trial)
+        if one_batch:
+            run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {each.name for each in findings})
+    return findings, skipped, ran
+
+
+def _trial(patient: Patient, sample: Sample, facts: dict[str, Any], skipped: dict[str, str]) -> Trial | None:
+    """The trial, or nothing and the reason noted for every check that needs it."""
+    why = ""
+    if patient.loss_of is None:
+        why = "the loop has not told how it makes a loss: give `loss=`"
+    elif not sample.batches:
+        why = "no batch was seen"
+    else:
+        try:
+            return run_trial(patient, sample, facts)
+        except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, AssertionError) as error:
+            why = f"one batch on a copy failed: {_short(error)}"
+    skipped.update({name: why for name in (*wiring_check.CHECKS, "cannot-fit-one-batch")})
+    return None
+
+
+def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -> Finding | None:
+    """A few rows that cannot be learned by heart, or are learned as well without their inputs."""
+    if found & EXPLAIN_ONE_BATCH:
+        raise CannotJudge("another finding already says why")
+    if len(trial.patient.players) > 1:
+        raise CannotJudge("players learn in turn")
+    if trial.made.kind not in ("cross_entropy", "bce", "bce_logits", "mse", "mae"):
+        raise CannotJudge("the loss has no known lowest value")
+    target = trial.target
+    if target is not None and not target.is_floating_point() and len(target[:32].unique()) < 2:
+        raise CannotJudge("the first rows share one label")
+    own, blank = fits_one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps)
+    start = max(own.losses[0], 1e-12)
+    left = own.end / start if math.isfinite(own.end) else 1.0
+    blind = (own.end > 0.9 * blank.end - 1e-6) and blank.end > 0.2 * start
+    steps = len(own.losses)
+    if steps < THRESHOLDS.one_batch_steps and left > 0.5 and not blind:
+        raise CannotJudge(f"only {steps} steps fitted in the time")
+    enough = 0.5 if facts.get("loss") in ("mse", "mae") or steps < THRESHOLDS.one_batch_steps else 0.4
+    if left < enough and not blind:
+        return None
+    evidence = (
+        f"After {steps} steps on at most 32 rows {left:.0%} of the loss is left; "
+        f"with the inputs blanked, {blank.end / start:.0%}."
+    )
+    cause = (
+        "The inputs make no difference: they do not reach the output."
+        if blind
+        else "Even by heart it cannot be learned: the labels do not belong to the inputs, or the signal does not pass."
+    )
+    return Finding(
+        "cannot-fit-one-batch", "model", "critical" if blind else "warn", evidence, cause, 0.8 if blind else 0.6,
+        statistic={"value": left, "healthy": [0, THRESHOLDS.one_batch_loss], "twin": {"as it is": own.losses, "blanked": blank.losses}},
+    )  # fmt: skip
+
+
+def recall_of_rarest(patient: Patient, held: Sample, facts: dict[str, Any]) -> float | None:
+    """Which share of the rarest class the model recognizes among the held-out rows; None where that has no meaning."""
+    labels = held.labels
+    if labels is None or not held.batches or not facts.get("classes"):
+        return None
+    with answering(patient.bare):
+        outputs = [patient.output(patient.bare, batch) for batch in held.batches]
+    if any(each is None or each.dim() != 2 for each in outputs):
+        return None
+    answers = torch.cat([each for each in outputs if each is not None]).argmax(1).cpu().numpy()
+    counts = {int(kind): int((labels == kind).sum()) for kind in set(labels.tolist())}
+    rarest = min(counts, key=lambda kind: counts[kind])
+    if counts[rarest] < 5 or len(answers) != len(labels):
+        return None
+    return float((answers[labels == rarest] == rarest).mean())
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

@@ -1,0 +1,123 @@
+"""The graph behind a loss to how it was made: which loss, over which head, from tensors of which shapes.
+
+Reads autograd's nodes, so it sees functions as well as modules, in any loop.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+SHAPES = {
+    "ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", "SqueezeBackward0", "SqueezeBackward1",
+    "SqueezeBackward2", "UnsqueezeBackward0", "ExpandBackward0", "TBackward0", "TransposeBackward0", "PermuteBackward0",
+    "SliceBackward0", "SelectBackward0", "CloneBackward0", "ToCopyBackward0", "AliasBackward0", "IndexBackward0",
+}  # fmt: skip
+HEADS = {
+    "SoftmaxBackward0": "softmax",
+    "LogSoftmaxBackward0": "log_softmax",
+    "SigmoidBackward0": "sigmoid",
+    "LogSigmoidBackward0": "log_sigmoid",
+    "TanhBackward0": "tanh",
+    "ReluBackward0": "relu",
+    "LogBackward0": "log",
+    "GeluBackward0": "gelu",
+    "HardtanhBackward0": "hardtanh",
+    "ClampBackward0": "clamp",
+    "ClampMinBackward0": "clamp",
+    "ClampBackward1": "clamp",
+}
+LOSSES = {
+    "NllLossBackward0": "nll",
+    "NllLoss2DBackward0": "nll",
+    "MseLossBackward0": "mse",
+    "L1LossBackward0": "mae",
+    "SmoothL1LossBackward0": "huber",
+    "HuberLossBackward0": "huber",
+    "BinaryCrossEntropyBackward0": "bce",
+    "BinaryCrossEntropyWithLogitsBackward0": "bce_logits",
+    "KlDivBackward0": "kl",
+}
+
+
+@dataclass
+class Made:
+    """One loss in the graph: its kind, the functions between it and the last layer, and what it compared."""
+
+    kind: str
+    chain: list[str] = field(default_factory=list)  # from the loss towards the inputs, as in ["softmax"]
+    output: Tensor | None = None
+    target: Tensor | None = None
+    compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
+
+    @property
+    def head(self) -> str:
+        """The function that the loss was given the result of; "" for plain scores."""
+        return self.chain[0] if self.chain else ""
+
+
+def losses_in(loss: Tensor, most: int = 60) -> list[Made]:
+    """The losses that a scalar was made of, nearest first, looked for among so many nodes; empty if none is known."""
+    found: list[Made] = []
+    queue, seen = [loss.grad_fn], set()
+    while queue and len(seen) < most:
+        node = queue.pop(0)
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        made = _made(node)
+        if made is None:
+            queue += [each for each, _ in node.next_functions]
+        else:
+            found.append(made)
+    return found
+
+
+def _made(node: Any) -> Made | None:
+    """The loss that this node computes, or nothing."""
+    name = node.name()
+    before = node.next_functions[0][0] if node.next_functions else None
+    if name in LOSSES:
+        kind, chain = LOSSES[name], _chain(before)
+        made = Made(kind, chain, _saved(node, "_saved_self"), _saved(node, "_saved_target"))
+        if kind == "nll" and chain and chain[0] == "log_softmax":
+            made.kind, made.chain = "cross_entropy", chain[1:]
+        if made.output is not None and kind in ("mse", "mae", "huber", "bce", "bce_logits"):
+            made.compared = tuple(made.output.shape)
+        return made
+    squared = name == "PowBackward0" and getattr(node, "_saved_exponent", 0) == 2
+    squared = squared or (name == "MulBackward0" and _same_inputs(node))
+    if (squared or name == "AbsBackward0") and before is not None and before.name() == "SubBackward0":
+        error = _saved(node, "_saved_self")
+        inner = next((each for each, _ in before.next_functions if each is not None), None)
+        return Made(
+            "mse" if squared else "mae", _chain(inner), compared=tuple(error.shape) if error is not None else ()
+        )
+    return None
+
+
+def _same_inputs(node: Any) -> bool:
+    inputs = [each for each, _ in node.next_functions]
+    return len(inputs) == 2 and inputs[0] is not None and inputs[0] is inputs[1]
+
+
+def _chain(node: Any) -> list[str]:
+    """Names of the functions from a node towards the inputs, until one that has weights."""
+    chain = []
+    for _ in range(20):
+        if node is None:
+            break
+        if node.name() in HEADS:
+            chain.append(HEADS[node.name()])
+        elif node.name() not in SHAPES:
+            break
+        node = node.next_functions[0][0] if node.next_functions else None
+    return chain
+
+
+def _saved(node: Any, name: str) -> Tensor | None:
+    try:
+        value = getattr(node, name, None)
+    except RuntimeError:  # freed by the backward pass
+        return None
+    return value.detach() if isinstance(value, Tensor) else None

@@ -1,0 +1,70 @@
+"""A gradient that is not finite to where it began: input, weights, an activation, the loss, or the way back."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
+
+
+def not_finite(patient: Patient, batch: Any, inputs: tuple[Any, ...], batches: list[Any], step: int) -> Finding:
+    """The finding, with the first place where a value is not finite; looks on a copy, on the batch where it is known."""
+    weights = [name for name, each in patient.bare.named_parameters() if not each.detach().isfinite().all()]
+    if weights:
+        return _finding(
+            "weights",
+            weights[0],
+            f"{weights[0]} holds values that are not finite.",
+            "An earlier step already broke the weights.",
+            step,
+        )
+    for number, each in enumerate(inputs):
+        if isinstance(each, Tensor) and each.is_floating_point() and not each.isfinite().all():
+            row = int(torch.argwhere(~each.flatten(1).isfinite().all(1))[0]) if each.dim() > 1 else 0
+            return _finding("input", f"input {number}, row {row}", f"Row {row} of the batch holds values that are not finite.",
+                            "The data reached the network with missing or infinite values.", step)  # fmt: skip
+    batch = batch if batch is not None else (batches[-1] if batches else None)
+    if batch is not None and patient.loss_of is not None:
+        origin, place = _first_bad(patient, batch)
+        if origin:
+            return _finding(origin, place, f"The first value that is not finite comes out of the {origin if origin == 'loss' else place}.",
+                            "A logarithm, division, root or exponential left its range." if origin == "loss" else "The signal has grown beyond what a float holds.", step)  # fmt: skip
+    bad = [
+        name
+        for name, each in patient.bare.named_parameters()
+        if each.grad is not None and not each.grad.isfinite().all()
+    ]
+    where = bad[-1] if bad else ""
+    return _finding("gradient", where, f"The gradient of {where or 'the loss'} is not finite before step {step}.",
+                    "The way back divides by zero or overflows, or the loss has run away.", step)  # fmt: skip
+
+
+def _finding(origin: str, where: str, evidence: str, cause: str, step: int) -> Finding:
+    return Finding("non-finite-values", where, "critical", evidence, cause, 0.99, step, statistic={"origin": origin})
+
+
+def _first_bad(patient: Patient, batch: Any) -> tuple[str, str]:
+    """("activation", module) or ("loss", "") for the first that is not finite, or two empty words."""
+    found: list[str] = []
+    with leaving_no_trace(), torch.no_grad():
+        model, _ = patient.copy()
+
+        def look(name: str) -> Any:
+            def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+                value = first_tensor(output)
+                if value is not None and not value.isfinite().all():
+                    found.append(name or "model")
+
+            return hook
+
+        for name, module in model.named_modules():
+            module.register_forward_hook(look(name))
+        try:
+            loss = patient.loss(model, batch)
+        except (RuntimeError, ValueError):
+            return "", ""
+    if found:
+        return "activation", found[0]
+    return ("loss", "loss") if not bool(loss.isfinite().all()) else ("", "")

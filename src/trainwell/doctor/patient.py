@@ -1,0 +1,179 @@
+"""A model in any loop to what the doctor may ask of it: its loss on a batch, a copy, a moment that leaves no trace."""
+
+import contextlib
+import copy
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainwell.tasks.task import divide
+from trainwell.train.state import State
+
+
+@dataclass
+class Patient:
+    """A model with its optimizers by player, and how its loop makes a loss from a batch, where that is known.
+
+    `loss_of` takes (model, batch, player) and gives the mean loss; None where the loop never told it.
+    """
+
+    model: nn.Module
+    optimizers: dict[str, Optimizer]
+    loss_of: Callable[[nn.Module, Any, str], Tensor] | None = None
+    inputs_of: Callable[[Any], tuple[Any, ...]] = field(default=lambda batch: as_tuple(batch[0]))
+    target_of: Callable[[Any], Any] = field(default=lambda batch: batch[1])
+
+    @property
+    def players(self) -> list[str]:
+        return list(self.optimizers)
+
+    @property
+    def bare(self) -> nn.Module:
+        """The model without the wrapping of compile and data parallelism."""
+        return bare(self.model)
+
+    def loss(self, model: nn.Module, batch: Any, player: str = "") -> Tensor:
+        """The mean loss of this model, which may be a copy, on a batch."""
+        if self.loss_of is None:
+            raise RuntimeError("the loop has not told how it makes a loss")
+        return self.loss_of(model, batch, player or self.players[0])
+
+    def output(self, model: nn.Module, batch: Any) -> Tensor | None:
+        """What the model answers to a batch: the first floating tensor of it."""
+        return first_tensor(model(*self.inputs_of(batch)))
+
+    def copy(self) -> tuple[nn.Module, dict[str, Optimizer]]:
+        """Model and optimizers copied together, so that the copied optimizers train the copied model."""
+        model, optimizers = copy.deepcopy((self.bare, self.optimizers))
+        for module in model.modules():
+            forget_hooks(module)
+        return model, optimizers
+
+
+def from_state(state: State) -> Patient:
+    """The patient that this package's own loop trains."""
+
+    def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
+        with state.autocast():
+            return divide(state.task.loss(model, batch, player))
+
+    return Patient(
+        state.model, state.optimizers, loss_of, lambda batch: tuple(batch["inputs"]), lambda batch: batch.get("target")
+    )
+
+
+def from_loop(model: nn.Module, optimizer: Any, loss: Callable[..., Any] | None) -> Patient:
+    """The patient of a hand-written loop: `loss(output, target)` makes its loss.
+
+    optimizer: one, or several in a list or by player's name.
+    """
+    if isinstance(optimizer, dict):
+        optimizers = dict(optimizer)
+    elif isinstance(optimizer, list | tuple):
+        optimizers = {f"optimizer {number}": each for number, each in enumerate(optimizer, 1)}
+    else:
+        optimizers = {"model": optimizer}
+
+    def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
+        assert loss is not None
+        value = loss(model(*as_tuple(batch[0])), batch[1])
+        found = first_tensor(value)
+        return value if found is None else found.mean()
+
+    return Patient(model, optimizers, loss_of if loss is not None else None)
+
+
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+def first_tensor(value: Any) -> Tensor | None:
+    """The first floating tensor in a value that may be a tuple, list, dictionary or object with fields."""
+    if isinstance(value, Tensor):
+        return value if value.is_floating_point() else None
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif hasattr(value, "loss") and isinstance(value.loss, Tensor):
+        return value.loss
+    elif hasattr(value, "logits"):
+        return value.logits
+    if isinstance(value, list | tuple):
+        for each in value:
+            found = first_tensor(each)
+            if found is not None:
+                return found
+    return None
+
+
+def bare(model: nn.Module) -> nn.Module:
+    """The module inside torch.compile's and DistributedDataParallel's wrappers."""
+    for name in ("_orig_mod", "module"):
+        inner = getattr(model, name, None)
+        if (
+            isinstance(inner, nn.Module)
+            and len(list(model.children())) == 1
+            and not list(model.parameters(recurse=False))
+        ):
+            wrapped = type(model).__name__ in ("OptimizedModule", "DistributedDataParallel", "DataParallel")
+            if wrapped:
+                return bare(inner)
+    return model
+
+
+def forget_hooks(module: nn.Module) -> None:
+    """Remove the forward hooks that the doctor set, from a copy that must not report."""
+    for table in (module._forward_hooks, module._forward_pre_hooks):
+        for key, hook in list(table.items()):
+            if getattr(hook, "of_doctor", False):
+                del table[key]
+                for extra in (
+                    "_forward_hooks_with_kwargs",
+                    "_forward_hooks_always_called",
+                    "_forward_pre_hooks_with_kwargs",
+                ):
+                    getattr(module, extra, {}).pop(key, None)
+
+
+@contextlib.contextmanager
+def leaving_no_trace() -> Iterator[None]:
+    """Inside, chance may be used; after it, every generator and switch is as it was before."""
+    own, numbers, plain = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    devices = [torch.cuda.get_rng_state_all()] if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    grad = torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(grad)
+        torch.set_rng_state(own)
+        np.random.set_state(numbers)
+        random.setstate(plain)
+        for each in devices:
+            torch.cuda.set_rng_state_all(each)
+
+
+@contextlib.contextmanager
+def answering(model: nn.Module) -> Iterator[None]:
+    """Inside, the model answers as in evaluation and learns nothing; after it, mode and chance are as before."""
+    modes = [(module, module.training) for module in model.modules()]
+    with leaving_no_trace(), torch.no_grad():
+        for module, _ in modes:
+            module.training = False
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def rows_of(value: Any) -> int:
+    """How many rows the first tensor of a batch's inputs has."""
+    for each in as_tuple(value):
+        if isinstance(each, Tensor) and each.dim():
+            return len(each)
+    return 0

@@ -1,0 +1,280 @@
+"""A training step to a few numbers by layer: norms and shares, kept on the device and fetched in one transfer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
+
+from trainwell.doctor.series import Record
+from trainwell.doctor.thresholds import THRESHOLDS
+
+RECTIFIERS = {"relu", "relu_", "relu6", "threshold"}
+SQUASHERS = {"tanh", "sigmoid"}
+WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
+ROWS = 64  # of a batch that activation statistics look at
+WINDOW = 16  # probes over which a unit must stay silent to count as dead
+
+
+class ActivationMode(TorchFunctionMode):
+    """Sees each torch function that is called inside it, modules' and plain ones alike, and hands on its result."""
+
+    def __init__(self, seen: Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        name = getattr(function, "__name__", "")
+        if isinstance(result, Tensor) or name == "lstm":
+            self.seen(name, args, kwargs or {}, result)
+        return result
+
+
+class Probe:
+    """Reads gradients, weights, updates and activations of one model at the steps it is asked to.
+
+    Nothing is attached between those steps. `record` receives the numbers at `fetch`.
+    """
+
+    def __init__(self, model: nn.Module, record: Record) -> None:
+        self.model, self.record = model, record
+        self.pending: list[tuple[str, str, Tensor]] = []
+        self.handles: list[Any] = []
+        self.stack: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.active: dict[str, list[Tensor]] = {}  # of each rectifier: which units fired at the last probes
+        self.samples: dict[str, list[int]] = {}
+        self.before: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}  # weights before a player's step
+        self.previous: dict[nn.Parameter, Tensor] = {}  # gradients one step ago
+        self.fresh: dict[str, Tensor] = {}  # gradients as the backward pass gave them, before they were added up
+        self.mode: ActivationMode | None = None
+        self.layer = self.feeder = ""  # the kind and the name of the layer that was called last
+        self.feeds: dict[str, str] = {}  # each rectifier to the layer before it
+        self.compiled = is_compiled(model)
+        self.places = {each: name for name, each in model.named_parameters()}
+        record.facts["layers"] = [name for name, each in model.named_parameters() if each.dim() > 1]
+
+    # Forward: which functions were called, and what they gave.
+
+    def listen(self) -> None:
+        """Attach to the next forward and backward pass."""
+        if self.handles or self.compiled:
+            return
+        self.counts = {}
+
+        def enter(module: nn.Module, inputs: Any) -> None:
+            if torch.is_grad_enabled() and self.mode is None and not torch.compiler.is_compiling():
+                self.mode = ActivationMode(self.see)
+                self.mode.__enter__()
+
+        def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+            if self.mode is not None:
+                self.mode.__exit__(None, None, None)
+                self.mode = None
+
+        for name, module in self.model.named_modules():
+            self.handles.append(module.register_forward_pre_hook(marked(self._push(name))))
+            self.handles.append(module.register_forward_hook(marked(self._pop()), always_call=True))
+        self.handles.append(self.model.register_forward_pre_hook(marked(enter), prepend=True))
+        self.handles.append(self.model.register_forward_hook(marked(leave), always_call=True))
+        self._listen_to_gradients()
+
+    def _listen_to_gradients(self) -> None:
+        self.fresh = {}
+        learning = [(each, name) for each, name in self.places.items() if each.requires_grad]
+        for parameter, name in learning[-2:]:  # the last layer's weight and bias tell whether gradients pile up
+
+            def catch(gradient: Tensor, name: str = name) -> None:
+                held = self.fresh.get(name)
+                self.fresh[name] = gradient.detach().clone() if held is None else held + gradient.detach()
+
+            self.handles.append(parameter.register_hook(catch))
+
+    def quiet(self) -> None:
+        """Detach everything."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles, self.stack = [], []
+        if self.mode is not None:
+            self.mode.__exit__(None, None, None)
+            self.mode = None
+
+    def _push(self, name: str) -> Callable[..., None]:
+        def push(module: nn.Module, inputs: Any) -> None:
+            self.stack.append(name)
+
+        return push
+
+    def _pop(self) -> Callable[..., None]:
+        def pop(module: nn.Module, inputs: Any, output: Any) -> None:
+            if self.stack:
+                self.stack.pop()
+
+        return pop
+
+    @torch.no_grad()
+    def see(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Note the statistics of one function's result, if it is an activation or a layer with weights."""
+        if name not in RECTIFIERS | SQUASHERS | WEIGHTED | {"scaled_dot_product_attention", "rnn_tanh", "softmax"}:
+            return
+        place = f"{self.stack[-1] if self.stack else ''} {name}".strip()
+        number = self.counts[place] = self.counts.get(place, 0) + 1
+        place = place if number == 1 else f"{place} {number}"
+        if number > 8:  # a layer that is called once a time step
+            return
+        if name == "scaled_dot_product_attention":
+            self._attention(place, args[0], args[1])
+            return
+        value = result.detach()[:ROWS]
+        if not value.is_floating_point() or not value.numel():
+            return
+        value = value.float()
+        if name == "softmax":
+            if value.dim() == 4 and value.shape[-1] > 2:  # attention weights: (batch, heads, time, time)
+                entropy = -(value * value.clamp_min(1e-12).log()).sum(-1).mean()
+                self.note("attention entropy", place, entropy / torch.tensor(float(value.shape[-1])).log())
+            return
+        if name in WEIGHTED:
+            self.layer, self.feeder = name, self.stack[-1] if self.stack else ""
+            self.note("activation", place, value.std() if value.numel() > 1 else value.abs().mean())
+        elif name in SQUASHERS | {"rnn_tanh"}:
+            size = value.abs() if name != "sigmoid" else (value - 0.5).abs() * 2
+            limit = THRESHOLDS.tanh_saturated if name != "sigmoid" else 0.94  # outside [0.03, 0.97]
+            self.note("saturated", place, (size > limit).float().mean())
+        else:
+            self._rectified(place, value)
+
+    def _rectified(self, place: str, value: Tensor) -> None:
+        """Which units of a rectifier fired; the unit's axis is 1 for pictures (batch, units, height, width), else the last."""
+        axis = 1 if value.dim() >= 4 or (value.dim() == 3 and self.layer == "conv1d") else value.dim() - 1
+        fired = value > 0
+        others = [each for each in range(value.dim()) if each != axis]
+        self.note("zeros", place, 1 - fired.float().mean())
+        self.feeds[place] = self.feeder
+        window, samples = self.active.setdefault(place, []), self.samples.setdefault(place, [])
+        window.append(fired.any(dim=others[0]) if len(others) == 1 else fired.amax(dim=others))
+        samples.append(value.numel() // value.shape[axis])
+        del window[:-WINDOW], samples[:-WINDOW]
+        if sum(samples) >= THRESHOLDS.dead_samples and all(each.shape == window[0].shape for each in window):
+            self.note("dead", place, 1 - torch.stack(window).any(0).float().mean())
+
+    def _attention(self, place: str, query: Tensor, key: Tensor) -> None:
+        """Largest score and, of the last position, entropy over what it looks at."""
+        query, key = query.detach()[:4].float(), key.detach()[:4].float()
+        if key.dim() != 4 or key.shape[-2] < 3 or query.shape[1] != key.shape[1]:
+            return
+        scores = query[:, :, -1:] @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
+        entropy = -(scores.softmax(-1) * scores.log_softmax(-1)).sum(-1).mean()
+        self.note("attention score", place, scores.abs().max())
+        self.note("attention entropy", place, entropy / torch.tensor(float(key.shape[-2])).log())
+
+    # Backward and update.
+
+    def remember(self, parameters: list[nn.Parameter]) -> None:
+        """Keep this step's gradients, one step before a probe, to compare directions and to see whether they pile up."""
+        for each in _dense(parameters):
+            self.previous[each] = each.grad.detach().clone()  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def gradients(self, player: str, parameters: list[nn.Parameter]) -> None:
+        """Note gradient and weight by layer, before the player's optimizer steps; keep the weights to see what it changes."""
+        parameters = [each for each in parameters if each.requires_grad and each in self.places]
+        given = _dense(parameters)
+        for each in parameters:
+            if each.grad is None:
+                self.note("no gradient", self.places[each], torch.ones((), device=each.device))
+        if not given:
+            return
+        sizes = [each.numel() ** 0.5 for each in given]
+        gradients: list[Tensor] = [each.grad for each in given]  # type: ignore[misc]
+        for quantity, tensors in (("gradient", gradients), ("weight", [each.detach() for each in given])):
+            for each, size, norm in zip(given, sizes, torch._foreach_norm(tensors), strict=True):
+                self.note(quantity, self.places[each], norm.float() / size)
+        self.before[player] = [(each, each.detach().clone()) for each in parameters]
+        self._directions(given)
+        self._piling(given)
+        for each in parameters:
+            self.previous.pop(each, None)
+
+    def _directions(self, given: list[nn.Parameter]) -> None:
+        """The cosine between this gradient and the one a step ago."""
+        pairs = [(each.grad.float(), self.previous[each].float()) for each in given if each in self.previous]  # type: ignore[union-attr]
+        if pairs:
+            dots = torch.stack([(now * then).sum() for now, then in pairs]).sum()
+            now_norm = torch.stack([now.square().sum() for now, _ in pairs]).sum().sqrt()
+            then_norm = torch.stack([then.square().sum() for _, then in pairs]).sum().sqrt()
+            self.note("cosine", "", dots / (now_norm * then_norm + 1e-30))
+
+    def _piling(self, given: list[nn.Parameter]) -> None:
+        """How much of the last layer's gradient is left over from the step before, 0 to 1, read off its direction."""
+        for each in given:
+            name = self.places[each]
+            if name not in self.fresh or each not in self.previous or (each.numel() < 8 and len(self.fresh) > 1):
+                continue
+            now, fresh, then = (value.flatten().float() for value in (each.grad, self.fresh[name], self.previous[each]))
+            alone = 1 - torch.nn.functional.cosine_similarity(now, fresh, 0)
+            piled = 1 - torch.nn.functional.cosine_similarity(now, fresh + then, 0)
+            self.note("piled", name, (alone - piled) / (alone + piled + 1e-6))
+
+    @torch.no_grad()
+    def updates(self, player: str) -> None:
+        """Note by how much the player's optimizer has changed each layer, and whether along or against the gradient."""
+        pairs = self.before.pop(player, [])
+        if not pairs:
+            return
+        changes = torch._foreach_sub([each.detach() for each, _ in pairs], [then for _, then in pairs])
+        for (each, _), norm in zip(pairs, torch._foreach_norm(changes), strict=True):
+            self.note("update", self.places[each], norm.float() / each.numel() ** 0.5)
+        downhill = [
+            (each.grad * change).sum().float()
+            for (each, _), change in zip(pairs, changes, strict=True)
+            if each.grad is not None and not each.grad.is_sparse
+        ]
+        if downhill:
+            self.note("along gradient", "" if player in ("", "model") else player, torch.stack(downhill).sum())
+
+    # From the device to the record.
+
+    def note(self, quantity: str, place: str, value: Tensor) -> None:
+        self.pending.append((quantity, place, value))
+
+    def forget(self, record: Record) -> None:
+        """Start a new record, as after a treatment; which units fired before no longer counts."""
+        record.facts = self.record.facts
+        self.record, self.active, self.samples = record, {}, {}
+        self.previous, self.before, self.pending = {}, {}, []
+
+    def fetch(self, step: int) -> None:
+        """Bring all noted numbers over in one transfer."""
+        if self.pending:
+            values = torch.stack([value.detach().float() for _, _, value in self.pending]).tolist()
+            for (quantity, place, _), value in zip(self.pending, values, strict=True):
+                self.record.add(step, quantity, place, value)
+        self.pending = []
+
+
+def marked(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """The hook, marked as the doctor's, so that a copy of the model can forget it."""
+    hook.of_doctor = True  # type: ignore[attr-defined]
+    return hook
+
+
+def _dense(parameters: list[nn.Parameter]) -> list[nn.Parameter]:
+    """Those that have a gradient that is not sparse."""
+    return [each for each in parameters if each.grad is not None and not each.grad.is_sparse]
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile has the model, so that a hook would make it compile again."""
+    return type(model).__name__ == "OptimizedModule" or getattr(model, "_compiled_call_impl", None) is not None
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    return any(isinstance(each, _BatchNorm) for each in model.modules())
+
+
+def has_dropout(model: nn.Module) -> bool:
+    return any(isinstance(each, nn.modules.dropout._DropoutNd) and each.p > 0 for each in model.modules())

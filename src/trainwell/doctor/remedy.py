@@ -1,0 +1,364 @@
+"""A finding to a change that cures it: in place where that is enough, in the order in which cures are tried.
+
+Each remedy returns the sentence that goes into the run's history, or nothing where it does not apply.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.sample import Sample
+from trainwell.nn.init import initialize_for
+
+RECTIFYING = (nn.ReLU, nn.ReLU6)
+SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid)
+
+
+@dataclass
+class Chart:
+    """What a remedy may read and change: the patient, what lasts from step to step, and how to try a rate."""
+
+    patient: Patient
+    sample: Sample | None
+    facts: dict[str, Any]
+    own_loop: bool  # this package's loop, whose model is rebuilt from a recipe, so that no hook may stay on it
+    task: Any = None
+    clip: float | None = None  # largest gradient norm, from now on
+    zero_after: bool = False  # set gradients to zero after each step
+    turn_sign: bool = False  # negate gradients before each step
+    train_mode: bool = False  # switch to training mode in front of each training pass
+    usual_norm: float = 1.0  # median gradient norm in health
+    best_factor: Callable[[list[float]], float | None] = lambda factors: None  # by twins
+    feeds: dict[str, str] | None = None
+    dead: dict[str, Tensor] | None = None  # rectifier -> which of its units are dead
+
+
+Remedy = Callable[[Chart, Finding], str | None]
+
+
+def lower_rate(chart: Chart, finding: Finding) -> str | None:
+    """A third to a hundredth of the rate, whichever does best on a copy."""
+    factor = chart.best_factor([1 / 3, 1 / 10, 1 / 30, 1 / 100]) or 0.1
+    return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}"
+
+
+def third_of_rate(chart: Chart, finding: Finding) -> str | None:
+    return f"learning rate divided by 3, to {_scale_rates(chart.patient, 1 / 3):.3g}"
+
+
+def higher_rate(chart: Chart, finding: Finding) -> str | None:
+    """3 to 100 times the rate, whichever does best on a copy; nothing where none does better."""
+    rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
+    if not any(rates):
+        return _set_rates(chart.patient, 1e-3, "learning rate set to 0.001, as the schedule had ended at 0")
+    factor = chart.best_factor([3.0, 10.0, 30.0, 100.0, 1000.0])
+    return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
+
+
+def either_rate(chart: Chart, finding: Finding) -> str | None:
+    """The rate that does best on a copy among smaller and larger ones."""
+    factor = chart.best_factor([1 / 10, 1 / 3, 3.0, 10.0, 30.0])
+    return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
+
+
+def usual_updates(chart: Chart, finding: Finding) -> str | None:
+    """The rate scaled until updates are a thousandth of the weights, within a factor of 10."""
+    value = float(finding.statistic.get("value") or 0)
+    factor = min(10.0, max(0.1, 1e-3 / value)) if value > 0 else 10.0
+    return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}"
+
+
+def clip_gradients(chart: Chart, finding: Finding) -> str | None:
+    if chart.clip is not None and chart.clip <= chart.usual_norm:
+        return None
+    chart.clip = chart.usual_norm
+    return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
+
+
+def zero_gradients(chart: Chart, finding: Finding) -> str | None:
+    chart.zero_after = True
+    return "gradients set to zero after every step"
+
+
+def turn_sign(chart: Chart, finding: Finding) -> str | None:
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            if group.get("maximize"):
+                group["maximize"] = False
+                return "maximize set to False"
+            if group["lr"] < 0:
+                group["lr"] = abs(group["lr"])
+                return f"learning rate set to {group['lr']:.3g}, without its minus sign"
+    chart.turn_sign = not chart.turn_sign
+    return "gradients negated before every step, as the loss is"
+
+
+def training_mode(chart: Chart, finding: Finding) -> str | None:
+    chart.train_mode = True
+    return "model.train() before every training pass"
+
+
+def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
+    """Parameters that no optimizer holds, into the first one."""
+    held = {
+        id(each)
+        for optimizer in chart.patient.optimizers.values()
+        for group in optimizer.param_groups
+        for each in group["params"]
+    }
+    loose = [each for each in chart.patient.bare.parameters() if each.requires_grad and id(each) not in held]
+    if not loose:
+        return None
+    optimizer = next(iter(chart.patient.optimizers.values()))
+    first = optimizer.param_groups[0]
+    shared = {key: value for key, value in first.items() if key not in ("params",)}
+    optimizer.add_param_group({**shared, "params": loose})
+    return f"{len(loose)} parameters given to the optimizer"
+
+
+def initialize_again(chart: Chart, finding: Finding) -> str | None:
+    """Every layer's own initialization once more, matched to the activations, and fresh optimizers."""
+    squashing = any(isinstance(each, SQUASHING) for each in chart.patient.bare.modules())
+    count = 0
+    for module in chart.patient.bare.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not squashing:
+                initialize_for(module, "relu")
+            count += 1
+    _forget(chart.patient)
+    return f"{count} layers initialized again" if count else None
+
+
+def leak_rectifiers(chart: Chart, finding: Finding) -> str | None:
+    """ReLU modules replaced by LeakyReLU, which always passes some gradient."""
+    count = _replace(chart.patient.bare, RECTIFYING, lambda: nn.LeakyReLU(0.1))
+    return f"{count} ReLU replaced by LeakyReLU" if count and not chart.own_loop else None
+
+
+def straighten(chart: Chart, finding: Finding) -> str | None:
+    """Hidden sigmoids and tanhs replaced by ReLU, and the layers initialized for it."""
+    if chart.own_loop:
+        return None
+    last = [each for each in chart.patient.bare.modules() if not list(each.children())][-1]
+    count = _replace(chart.patient.bare, SQUASHING, nn.ReLU, spared=last)
+    if not count:
+        return None
+    initialize_again(chart, finding)
+    return f"{count} saturating activations replaced by ReLU, layers initialized for it"
+
+
+@torch.no_grad()
+def revive_units(chart: Chart, finding: Finding) -> str | None:
+    """New incoming weights and a small positive bias for the units that never fire."""
+    revived = 0
+    for place, dead in (chart.dead or {}).items():
+        name = (chart.feeds or {}).get(place)
+        layer = chart.patient.bare.get_submodule(name) if name else None
+        if (
+            not isinstance(layer, nn.Linear | nn.modules.conv._ConvNd)
+            or len(layer.weight) != len(dead)
+            or not dead.any()
+        ):
+            continue
+        fresh = torch.empty_like(layer.weight)
+        nn.init.kaiming_uniform_(fresh, nonlinearity="relu")
+        layer.weight[dead] = fresh[dead]
+        if layer.bias is not None:
+            layer.bias[dead] = 0.01
+        revived += int(dead.sum())
+    return f"{revived} dead units initialized again" if revived else None
+
+
+def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
+    """A hook in front of the model that subtracts the training rows' mean and divides by their deviation."""
+    if chart.own_loop or chart.sample is None:
+        return None
+    scalers: dict[int, tuple[Tensor, Tensor]] = {}
+    for place, matrix in chart.sample.numbers():
+        values = torch.as_tensor(matrix)
+        values = torch.where(values.isfinite(), values, torch.nan)
+        center = values.nanmean(0).nan_to_num()
+        deviation = (values - center).square().nanmean(0).sqrt()
+        deviation = torch.where(deviation > 1e-6 * deviation.max() + 1e-12, deviation, torch.ones_like(deviation))
+        original = chart.sample.inputs[place]
+        shape = (1, -1, *[1] * (original.dim() - 2)) if original.dim() >= 4 else (-1,)
+        scalers[place] = center.reshape(shape).to(original), deviation.reshape(shape).to(original)
+
+    def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            ((each - scalers[place][0]) / scalers[place][1]).nan_to_num(0.0, 0.0, 0.0).clamp(-20, 20)
+            if place in scalers and isinstance(each, Tensor) and each.is_floating_point() else each
+            for place, each in enumerate(inputs)
+        )  # fmt: skip
+
+    chart.patient.bare.register_forward_pre_hook(scale)
+    return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
+
+
+def mend_head(chart: Chart, finding: Finding) -> str | None:
+    """What squashes the scores before the loss taken off, or what the loss expects put on."""
+    head, kind = chart.facts.get("head"), chart.facts.get("loss")
+    if chart.own_loop:
+        if head in ("softmax", "sigmoid") and getattr(chart.task, "scores", None) == "logits":
+            chart.task.scores = "probabilities"
+            return "task.scores set to probabilities, as the model ends in a softmax or sigmoid"
+        return None
+    modules = {"softmax": nn.Softmax, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
+    leaves = [(name, each) for name, each in chart.patient.bare.named_modules() if not list(each.children())]
+    last = next((each for each in reversed(leaves) if not isinstance(each[1], nn.Identity | nn.Flatten)), None)
+    takes_off = kind in ("cross_entropy", "bce_logits") or head in ("relu", "tanh") or kind in ("mse", "mae", "huber")
+    if last and head in modules and isinstance(last[1], modules[head]) and takes_off:
+        parent, _, child = last[0].rpartition(".")
+        setattr(chart.patient.bare.get_submodule(parent), child, nn.Identity())
+        return f"the {head} in front of the loss taken off"
+    change: Callable[[Tensor], Tensor]
+    if kind == "cross_entropy" and head == "softmax":
+        change, words = lambda output: output.clamp_min(1e-12).log(), "the logarithm of the softmax given to the loss"
+    elif kind in ("cross_entropy", "bce_logits") and head == "sigmoid":
+        change, words = lambda output: output.clamp(1e-6, 1 - 1e-6).logit(), "the sigmoid in front of the loss undone"
+    elif kind == "nll":
+        inner = (
+            (lambda output: output.clamp_min(1e-12).log())
+            if head == "softmax"
+            else (lambda output: output.log_softmax(-1))
+        )
+        change, words = inner, "a log-softmax put in front of the loss"
+    elif "compared" in finding.evidence:
+        change, words = (
+            lambda output: output.squeeze(-1) if output.dim() > 1 else output[:, None],
+            "the outputs brought to the targets' shape",
+        )
+    else:
+        return None
+    chart.patient.bare.register_forward_hook(lambda module, inputs, output: change(output))
+    return words
+
+
+@torch.no_grad()
+def settle_head(chart: Chart, finding: Finding) -> str | None:
+    """The last layer's weights a hundredth, its bias at the answer of guessing."""
+    layers = [each for each in chart.patient.bare.modules() if isinstance(each, nn.Linear)]
+    target = chart.sample.target if chart.sample is not None else None
+    if not layers or target is None or layers[-1].bias is None:
+        return None
+    layer = layers[-1]
+    nn.init.normal_(layer.weight, std=0.01 / layer.in_features**0.5)
+    layer.bias.zero_()
+    if target.is_floating_point() and chart.facts.get("loss") in ("mse", "mae", "huber"):
+        mean = target.float().reshape(len(target), -1).mean(0)
+        if len(mean) == len(layer.bias):
+            layer.bias.copy_(mean)
+    elif not target.is_floating_point() and target.dim() == 1 and chart.facts.get("classes") == len(layer.bias):
+        counts = torch.bincount(target[target >= 0], minlength=len(layer.bias)).float()
+        layer.bias.copy_(((counts + 1) / (counts + 1).sum()).log())
+    _forget(chart.patient)
+    return "the last layer's weights nearly zero, its bias at the answer of guessing"
+
+
+def less_regularization(chart: Chart, finding: Finding) -> str | None:
+    changed = []
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            if group.get("weight_decay"):
+                group["weight_decay"] /= 10
+                changed.append(f"weight decay to {group['weight_decay']:.3g}")
+    for module in chart.patient.bare.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0.3:
+            module.p /= 2
+            changed.append(f"dropout to {module.p:.2g}")
+    return ", ".join(dict.fromkeys(changed)) or None
+
+
+def more_regularization(chart: Chart, finding: Finding) -> str | None:
+    """Weight decay tenfold, at least 0.01; the best weights were put back before."""
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            if "weight_decay" in group:
+                group["weight_decay"] = max(0.01, 10 * group["weight_decay"])
+    return f"back to the best weights, weight decay to 0.01 or more, learning rate to {_scale_rates(chart.patient, 1 / 3):.3g}"
+
+
+def _scale_rates(patient: Patient, factor: float) -> float:
+    rate = 0.0
+    for optimizer in patient.optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * factor
+            if "initial_lr" in group:
+                group["initial_lr"] = group["initial_lr"] * factor
+            rate = max(rate, float(group["lr"]))
+    return rate
+
+
+def _set_rates(patient: Patient, rate: float, words: str) -> str:
+    for optimizer in patient.optimizers.values():
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+            if "initial_lr" in group:
+                group["initial_lr"] = rate
+    return words
+
+
+def _forget(patient: Patient) -> None:
+    """Empty the optimizers' memory, which belongs to other weights."""
+    for optimizer in patient.optimizers.values():
+        optimizer.state.clear()
+
+
+def _replace(
+    model: nn.Module, kinds: tuple[type, ...], make: Callable[[], nn.Module], spared: nn.Module | None = None
+) -> int:
+    count = 0
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, kinds) and child is not spared:
+                setattr(module, name, make())
+                count += 1
+    return count
+
+
+@dataclass
+class Cure:
+    """A remedy with where it starts: the weights as they are, those of the last healthy moment, or the first ones."""
+
+    remedy: Remedy
+    words: str
+    start: str = "now"  # "now", "healthy", "first" or "best"
+
+
+CURES: dict[str, tuple[Cure, ...]] = {
+    "gradient-ascent": (Cure(turn_sign, "turn the sign", "first"),),
+    "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
+    "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
+    "wrong-train-eval-mode": (Cure(training_mode, "switch to training mode"),),
+    "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
+    "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
+    "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
+    "wrong-initial-loss": (Cure(settle_head, "settle the head at the prior", "first"),),
+    "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
+    "learning-slowdown": (Cure(initialize_again, "initialize again", "first"), Cure(mend_head, "take off the squashing head", "first")),
+    "learning-rate-too-high": (Cure(lower_rate, "a lower rate", "first"), Cure(clip_gradients, "clip the gradients", "first")),
+    "learning-rate-too-low": (Cure(higher_rate, "a higher rate"),),
+    "exploding-gradient": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first"),
+                           Cure(initialize_again, "initialize again", "first")),
+    "vanishing-gradient": (Cure(straighten, "ReLU for saturating activations", "first"), Cure(initialize_again, "initialize again", "first"),
+                           Cure(higher_rate, "a higher rate")),
+    "dying-relu": (Cure(lower_rate, "go back and lower the rate", "healthy"), Cure(revive_units, "initialize the dead units again"),
+                   Cure(leak_rectifiers, "LeakyReLU for ReLU"), Cure(initialize_again, "initialize again", "first")),
+    "saturated-activations": (Cure(initialize_again, "initialize again", "first"), Cure(standardize_inputs, "standardize the inputs", "first"),
+                              Cure(straighten, "ReLU for saturating activations", "first")),
+    "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
+    "non-finite-values": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first")),
+    "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
+    "loss-spike": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(third_of_rate, "a third of the rate", "healthy")),
+    "plateau": (Cure(either_rate, "the better rate"),),
+    "over-regularized": (Cure(less_regularization, "less regularization"),),
+    "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
+    "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
+    "transformer-instability": (Cure(lower_rate, "a lower rate", "first"), Cure(clip_gradients, "clip the gradients", "first")),
+}  # fmt: skip

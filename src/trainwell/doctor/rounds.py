@@ -1,0 +1,34 @@
+"""A record to all findings that its numbers bear out, and to the reasons why other rules could not judge.
+
+Pure functions: they also read the record of an old run.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from trainwell.doctor import dynamics, signal
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record
+
+Rule = Callable[[Record], Finding | None]
+# In the order in which a cause comes before what it leads to.
+RULES: tuple[tuple[str, Rule], ...] = (*signal.RULES.items(), *dynamics.RULES.items())
+
+
+def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[list[Finding], dict[str, str]]:
+    """(findings, name of a skipped check -> why). A rule that fails is skipped with its error as the reason."""
+    findings, skipped = [], {}
+    with np.errstate(all="ignore"):
+        for name, rule in rules:
+            try:
+                finding = rule(record)
+            except CannotJudge as reason:
+                skipped[name] = str(reason)
+                continue
+            except (ValueError, IndexError, KeyError, TypeError, ArithmeticError) as error:
+                skipped[name] = f"the rule failed: {error}"
+                continue
+            if finding is not None:
+                findings.append(finding)
+    return findings, skipped

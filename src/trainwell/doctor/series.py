@@ -1,0 +1,124 @@
+"""Numbers as probes read them, step by step, to robust summaries: what the rules judge and an old run keeps."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Series:
+    """One quantity over the steps at which it was read."""
+
+    steps: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, step: int, value: float) -> None:
+        self.steps.append(step)
+        self.values.append(value)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def array(self) -> np.ndarray:
+        return np.asarray(self.values, dtype=np.float64)
+
+    def last(self, count: int) -> np.ndarray:
+        """The newest values, at most so many."""
+        return np.asarray(self.values[-count:], dtype=np.float64)
+
+
+@dataclass
+class Record:
+    """All that was measured of one training: facts known once, and series by quantity and place.
+
+    Places are parameters ("head.weight"), activations ("hidden.1 relu"), players, metrics, or "" for the whole.
+    """
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    series: dict[str, dict[str, Series]] = field(default_factory=dict)
+
+    def add(self, step: int, quantity: str, place: str, value: float) -> None:
+        self.series.setdefault(quantity, {}).setdefault(place, Series()).add(step, value)
+
+    def get(self, quantity: str, place: str = "") -> Series:
+        """The series, empty if nothing of it was read."""
+        return self.series.get(quantity, {}).get(place) or Series()
+
+    def places(self, quantity: str) -> list[str]:
+        return list(self.series.get(quantity, {}))
+
+    def recent(self, quantity: str, count: int) -> dict[str, np.ndarray]:
+        """The newest values of a quantity at each place that has at least so many."""
+        return {
+            place: series.last(count) for place, series in self.series.get(quantity, {}).items() if len(series) >= count
+        }
+
+    @property
+    def step(self) -> int:
+        """The last step at which a loss was read."""
+        steps = self.get("loss").steps
+        return steps[-1] if steps else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plain form, for the run folder; values that are not finite become None."""
+        return {
+            "facts": self.facts,
+            "series": {
+                quantity: {
+                    place: {"steps": series.steps, "values": [_plain(value) for value in series.values]}
+                    for place, series in places.items()
+                }
+                for quantity, places in self.series.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "Record":
+        record = cls(dict(saved.get("facts", {})))
+        for quantity, places in saved.get("series", {}).items():
+            for place, each in places.items():
+                values = [float("nan") if value is None else float(value) for value in each["values"]]
+                record.series.setdefault(quantity, {})[place] = Series(list(each["steps"]), values)
+        return record
+
+
+def _plain(value: float) -> float | None:
+    return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def finite(values: np.ndarray) -> np.ndarray:
+    """The finite ones of the values."""
+    return values[np.isfinite(values)]
+
+
+def spread(values: np.ndarray) -> tuple[float, float]:
+    """Median and a standard deviation by the median absolute deviation (times 1.4826), never quite zero."""
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(values - middle))) + 1e-12
+
+
+def smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Running medians of a trailing window; as long as the values."""
+    window = max(1, min(window, len(values)))
+    padded = np.concatenate([np.full(window - 1, values[0]), values]) if len(values) else values
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1) if len(values) else values
+
+
+def slope(values: np.ndarray) -> tuple[float, float]:
+    """Least-squares slope a position, and its standard error; of fewer than three values, zero and infinity."""
+    if len(values) < 3:
+        return 0.0, float("inf")
+    at = np.arange(len(values)) - (len(values) - 1) / 2
+    gradient = float((at * (values - values.mean())).sum() / (at**2).sum())
+    left = values - values.mean() - gradient * at
+    return gradient, float(np.sqrt((left**2).sum() / max(1, len(values) - 2) / (at**2).sum()))
+
+
+def picked(series: Series, count: int = 60) -> list[list[float]]:
+    """At most so many [step, value] pairs of a series, evenly taken, for a small plot."""
+    if not len(series):
+        return []
+    places = np.unique(np.linspace(0, len(series) - 1, min(count, len(series))).astype(int))
+    return [[series.steps[place], _plain(series.values[place]) or 0.0] for place in places]

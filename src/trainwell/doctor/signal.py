@@ -1,0 +1,268 @@
+"""What probes read by layer to findings about the signal's way through the network, forwards and back."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record, finite, picked, smooth, spread
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def vanishing_gradient(record: Record) -> Finding | None:
+    """Early layers whose gradient is a thousandth of the last ones' and who hardly move, while the loss stays high."""
+    recent = record.recent("gradient", LIMITS.persist)
+    layers = [name for name in record.facts.get("layers", []) if name in recent and "embed" not in name]
+    if len(layers) < 3:
+        raise CannotJudge("needs three layers with weights")
+    if record.step < LIMITS.warm_up or learned(record) > 0.8:
+        return None
+    sizes = np.array([np.median(recent[name]) for name in layers])
+    if not np.isfinite(sizes).all() or sizes[-1] <= 0 or sizes.max() < 1e-20:
+        return None
+    early, late = float(sizes[: max(1, len(sizes) // 4)].min()), float(np.median(sizes[-max(1, len(sizes) // 4) :]))
+    ratio = early / late
+    persists = all(recent[layers[0]] < LIMITS.vanishing_ratio * recent[layers[-1]])
+    if early == 0 or ratio >= LIMITS.vanishing_ratio or not persists:
+        return None  # exactly zero is a cut connection or dead units, not a fading signal
+    place = layers[int(sizes.argmin())]
+    moves = update_ratio(record, place)
+    if moves > 1e-5 and learned(record) > 0.05:
+        return None  # an adaptive optimizer makes up for it
+    evidence = (
+        f"The gradient of {place} is {ratio:.1e} times that of {layers[-1]}; "
+        f"each step changes it by {moves:.1e} of its size, and the loss has fallen by {learned(record):.0%} of the way."
+    )
+    return Finding(
+        "vanishing-gradient", place, "critical" if ratio < 1e-5 else "warn", evidence,
+        "Each layer passes back a fraction of the error: saturating activations, small weights, or too much depth.", 0.9,
+        record.step,
+        statistic={"value": ratio, "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio],
+                   "layers": [[name, float(size)] for name, size in zip(layers, sizes, strict=True)]},
+    )  # fmt: skip
+
+
+def exploding_gradient(record: Record) -> Finding | None:
+    """Gradient norms that stay far above what they were, or a first layer's far above the last one's from the start."""
+    norms = record.get("gradient norm")
+    if len(norms) < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    values = norms.array
+    recent, early = values[-10:], finite(values[-60:-10] if len(values) > 40 else values[: len(values) // 2])
+    if len(early) < 8:
+        return None
+    middle, deviation = spread(np.log(early + 1e-30))
+    high = np.log(recent + 1e-30) > middle + max(LIMITS.spike_deviations * deviation, math.log(LIMITS.exploding_ratio))
+    rising = high.sum() >= 5 and worse(record)
+    moves = [each for each in typical_updates(record) if math.isfinite(each)]
+    violent = len(moves) >= LIMITS.persist and min(moves[-LIMITS.persist :]) > LIMITS.exploding_update
+    huge = (
+        violent and float(np.median(finite(recent))) > 100 and learned(record) < 0.3 if len(finite(recent)) else False
+    )
+    if not rising and not huge:
+        return None
+    grown = float(np.median(recent)) / math.exp(middle)
+    evidence = f"The gradient norm is {float(np.median(recent)):.3g}, {grown:.3g} times what it was before."
+    return Finding(
+        "exploding-gradient", largest_gradient(record), "critical", evidence,
+        "Each layer passes back more than it got, or the steps are too long and feed on themselves.", 0.8, record.step,
+        statistic={"value": grown, "healthy": [0, LIMITS.exploding_ratio], "series": picked(norms)},
+    )  # fmt: skip
+
+
+def dying_relu(record: Record) -> Finding | None:
+    """A layer of rectifiers most of whose units have fired on none of the rows seen."""
+    recent = record.recent("dead", 2)
+    if not record.places("zeros"):
+        raise CannotJudge("no rectifiers were seen")
+    if not recent:
+        raise CannotJudge(f"needs {LIMITS.dead_samples} rows through a rectifier")
+    if record.step < LIMITS.warm_up:
+        return None
+    worst = max(recent, key=lambda place: float(recent[place].min()))
+    share = float(recent[worst].min())
+    if share <= LIMITS.dead_share:
+        return None
+    series = record.get("dead", worst)
+    before = float(np.median(record.get("zeros", worst).array[:2]))
+    evidence = (
+        f"{share:.0%} of the units after {worst} have fired on none of the last {LIMITS.dead_samples} rows or more."
+    )
+    cause = (
+        "They were dead from the start: weights or a bias that keep them below zero."
+        if before > 0.9
+        else "Steps that were too long pushed them below zero for every input, where no gradient brings them back."
+    )
+    return Finding(
+        "dying-relu", worst, "critical" if share > 0.9 else "warn", evidence, cause, 0.9, record.step,
+        statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)},
+    )  # fmt: skip
+
+
+def saturated_activations(record: Record) -> Finding | None:
+    """Hidden tanh or sigmoid units that sit at their ends for most rows, probe after probe."""
+    if not record.places("saturated"):
+        raise CannotJudge("no tanh or sigmoid was seen")
+    recent = record.recent("saturated", LIMITS.persist)
+    if record.facts.get("head") in ("tanh", "sigmoid"):
+        last = record.places("saturated")[-1]  # the output may be sure of itself
+        recent = {place: values for place, values in recent.items() if place != last}
+    gates = record.facts.get("gates", [])
+    recent = {place: values for place, values in recent.items() if place not in gates}
+    if not recent or record.step < LIMITS.warm_up or learned(record) > 0.8:
+        return None
+    worst = max(recent, key=lambda place: float(recent[place].min()))
+    share = float(recent[worst].min())
+    if share <= LIMITS.saturated_share:
+        return None
+    first = float(record.get("saturated", worst).values[0])
+    evidence = f"{share:.0%} of the outputs of {worst} sit at the ends of their range, where the slope is nearly 0."
+    cause = (
+        "So from the start: weights or inputs are too large."
+        if first > LIMITS.saturated_share
+        else "The weights have grown until the sums in front of it are far from 0."
+    )
+    return Finding(
+        "saturated-activations", worst, "critical" if share > 0.9 else "warn", evidence, cause, 0.85, record.step,
+        statistic={"value": share, "healthy": [0, LIMITS.saturated_share], "series": picked(record.get("saturated", worst))},
+    )  # fmt: skip
+
+
+def update_ratio_off(record: Record) -> Finding | None:
+    """Steps that change the weights by far more, or far less, than about a thousandth."""
+    moves = [each for each in typical_updates(record) if math.isfinite(each)]
+    if len(moves) < LIMITS.persist:
+        raise CannotJudge("no updates were read")
+    if record.step < LIMITS.warm_up or rate_share(record) < 0.3:
+        return None
+    last = moves[-LIMITS.persist :]
+    if (LIMITS.update_low <= min(last) and max(last) <= LIMITS.update_high) or min(last) < LIMITS.update_high < max(
+        last
+    ):
+        return None
+    value, high = float(np.median(last)), min(last) > LIMITS.update_high
+    if not high and learned(record) > 0.3:
+        return None
+    evidence = f"A step changes a typical layer by {value:.1e} of its size; healthy is 1e-4 to 1e-2."
+    cause = (
+        "The rate is too high for these weights." if high else "The rate, or the gradient, is too small to move them."
+    )
+    return Finding(
+        "update-ratio-off", "", "warn", evidence, cause, 0.6, record.step,
+        statistic={"value": value, "healthy": [1e-4, 1e-2], "series": [[i, each] for i, each in enumerate(moves[-60:])]},
+    )  # fmt: skip
+
+
+def disconnected_parameters(record: Record) -> Finding | None:
+    """Weights whose gradient is missing, or exactly zero, at every probe."""
+    steps = len(record.get("along gradient"))
+    if steps < LIMITS.persist or record.step < LIMITS.warm_up:
+        raise CannotJudge("needs more probes")
+    missing = [place for place in record.places("no gradient") if len(record.get("no gradient", place)) >= steps]
+    layers = set(record.facts.get("layers", []))
+    zero = [
+        place for place in record.places("gradient")
+        if place in layers and len(record.get("gradient", place)) >= LIMITS.persist
+        and not record.get("gradient", place).array.any() and "embed" not in place
+    ]  # fmt: skip
+    still = [
+        place for place in record.places("update")
+        if place in layers and place not in zero and len(record.get("update", place)) >= LIMITS.persist
+        and not record.get("update", place).array.any() and record.get("rate").last(1).any()
+    ]  # fmt: skip
+    dead = record.recent("dead", 1)
+    if zero and dead and max(float(each[-1]) for each in dead.values()) > 0.95:
+        zero = []  # dead units, which has a name of its own
+    for places, what in ((missing, "get no gradient"), (zero, "have a gradient of exactly 0"), (still, "never change")):
+        if places:
+            evidence = f"{len(places)} parameters {what} at every probe, such as {places[0]}."
+            return Finding(
+                "disconnected-parameters", places[0], "critical" if len(places) * 3 > len(layers) else "warn", evidence,
+                "They are not used, are cut off by a detach or no_grad, or are not in the optimizer.", 0.9, record.step,
+                statistic={"value": len(places), "healthy": [0, 0]},
+            )  # fmt: skip
+    return None
+
+
+def missing_zero_grad(record: Record) -> Finding | None:
+    """A gradient that still holds the one of the step before."""
+    piled = [record.get("piled", place) for place in record.places("piled")]
+    values = np.concatenate([each.last(LIMITS.persist) for each in piled]) if piled else np.zeros(0)
+    if len(values) < 2:
+        raise CannotJudge("the backward pass was not seen")
+    if np.median(values) < 0.8:
+        return None
+    return Finding(
+        "missing-zero-grad", "loop", "critical",
+        "Each step's gradient is the sum of this backward pass and the gradient of the step before.",
+        "Nothing sets the gradients to zero between two steps, so they pile up.", 0.95, record.step,
+        statistic={"value": float(np.median(values)), "healthy": [-1, 0.5]},
+    )  # fmt: skip
+
+
+# What several rules ask of a record.
+
+
+def learned(record: Record) -> float:
+    """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got worse."""
+    losses = finite(record.get("loss").array)
+    if len(losses) < 4:
+        return 0.0
+    start = float(np.median(losses[: max(1, min(5, len(losses) // 4))]))
+    start = min(start, record.facts.get("prior loss") or start)
+    end = float(np.median(losses[-min(20, max(3, len(losses) // 4)) :]))
+    return (start - end) / start if start > 0 else 0.0
+
+
+def worse(record: Record) -> bool:
+    """Whether the loss has clearly risen above its lowest smoothed value."""
+    losses = finite(record.get("loss").array)
+    if len(losses) < 8:
+        return False
+    running = smooth(losses, 7)
+    return bool(running[-1] > 1.1 * running.min() + 1e-6)
+
+
+def update_ratio(record: Record, place: str) -> float:
+    """The latest update of a layer over its weights."""
+    moved, size = record.get("update", place).last(1), record.get("weight", place).last(1)
+    return float(moved[0] / (size[0] + 1e-12)) if len(moved) and len(size) else math.nan
+
+
+def typical_updates(record: Record) -> list[float]:
+    """At each probe, the median over layers of update over weight; layers that start at zero are left out."""
+    layers = [name for name in record.facts.get("layers", []) if len(record.get("update", name))]
+    rows = []
+    for name in layers:
+        moved, size = record.get("update", name).array, record.get("weight", name).array
+        count = min(len(moved), len(size))
+        if count and size[0] > 1e-6:
+            rows.append(moved[-count:] / (size[-count:] + 1e-12))
+    shortest = min((len(row) for row in rows), default=0)
+    return list(np.median([row[-shortest:] for row in rows], axis=0)) if shortest else []
+
+
+def rate_share(record: Record) -> float:
+    """The present rate over the highest so far: small while warming up or cooling down."""
+    rates = record.get("rate").array
+    return float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0
+
+
+def largest_gradient(record: Record) -> str:
+    """The layer whose gradient is largest at the latest probe."""
+    recent = record.recent("gradient", 1)
+    return max(recent, key=lambda place: float(np.nan_to_num(recent[place][-1], nan=np.inf)), default="")
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "vanishing-gradient": vanishing_gradient,
+    "exploding-gradient": exploding_gradient,
+    "dying-relu": dying_relu,
+    "saturated-activations": saturated_activations,
+    "update-ratio-off": update_ratio_off,
+    "disconnected-parameters": disconnected_parameters,
+    "missing-zero-grad": missing_zero_grad,
+}

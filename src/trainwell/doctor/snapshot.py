@@ -1,0 +1,55 @@
+"""A training at a healthy moment, held in memory, to go back to."""
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainwell.doctor.patient import Patient
+
+
+@dataclass
+class Snapshot:
+    """Copies of a model's tensors and of what its optimizers remember."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    optimizers: dict[str, dict[str, Any]]
+    loss: float = float("nan")
+
+    @classmethod
+    def of(cls, patient: Patient, step: int = 0, loss: float = float("nan")) -> "Snapshot":
+        tensors = {name: value.detach().clone() for name, value in _tensors(patient.bare).items()}
+        optimizers = {name: copy.deepcopy(each.state_dict()) for name, each in patient.optimizers.items()}
+        return cls(step, tensors, optimizers, loss)
+
+    @torch.no_grad()
+    def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates stay as they are."""
+        for name, value in _tensors(model).items():
+            if name in self.tensors and value.shape == self.tensors[name].shape:
+                value.copy_(self.tensors[name])
+        for name, optimizer in optimizers.items():
+            rates = [(group["lr"], group.get("initial_lr")) for group in optimizer.param_groups]
+            saved = copy.deepcopy(self.optimizers[name])
+            if len(saved["param_groups"]) != len(rates):
+                continue
+            optimizer.load_state_dict(saved)
+            for group, (rate, initial) in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+                if initial is not None:
+                    group["initial_lr"] = initial
+
+    def patient(self, patient: Patient) -> Patient:
+        """A copy of the patient as it was then."""
+        model, optimizers = patient.copy()
+        self.into(model, optimizers)
+        return replace(patient, model=model, optimizers=optimizers)
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, also those buffers that are not saved."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}

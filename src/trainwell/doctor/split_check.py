@@ -1,0 +1,120 @@
+"""Training rows and held-out rows to findings about the split: rows in both, answers in the inputs, unlike scales."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
+    """Held-out rows that are training rows as well, or one feature that gives the answer away."""
+    shared = _shared_rows(sample, held)
+    return shared or _telling_feature(sample)
+
+
+def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
+    if held is None or not held.hashes:
+        return None
+    known = set(sample.hashes)
+    within = 1 - len(known) / max(1, len(sample.hashes))
+    both = sum(each in known for each in held.hashes)
+    share = both / len(held.hashes)
+    # A set that repeats its own rows (few discrete columns) repeats them across the split as well.
+    if share <= max(LIMITS.overlap_critical, 2 * within) or both < 3:
+        return None
+    evidence = f"{both:,} of {len(held.hashes):,} held-out rows ({share:.1%}) are training rows, value for value."
+    return Finding(
+        "data-leakage", "split", "critical" if share > 0.02 else "warn", evidence,
+        "The split was made after rows were repeated, or the same rows were used twice.", 0.95,
+        statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": within},
+    )  # fmt: skip
+
+
+def _telling_feature(sample: Sample) -> Finding | None:
+    """A single input that orders the labels almost perfectly where the others do not."""
+    labels = sample.labels
+    matrices = [(place, matrix) for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
+    target = sample.target
+    if labels is None and target is not None and target.is_floating_point() and target.numel() == sample.rows:
+        labels = target.flatten().cpu().numpy()
+    if labels is None or not matrices or len(labels) < 100:
+        return None
+    for place, matrix in matrices:
+        if not 2 <= matrix.shape[1] <= 500:
+            continue
+        scores = np.array([_orders(np.nan_to_num(matrix[:, column]), labels) for column in range(matrix.shape[1])])
+        best = int(scores.argmax())
+        others = np.delete(scores, best)
+        if scores[best] > LIMITS.single_feature_auroc and others.max() < 0.97:
+            evidence = f"Feature {best} alone ranks the answers with {scores[best]:.3f} where the next best reaches {others.max():.2f}."
+            return Finding(
+                "data-leakage", f"input {place}, feature {best}", "critical", evidence,
+                "The answer, or something made from it, is among the inputs.", 0.85,
+                statistic={"value": float(scores[best]), "healthy": [0.5, LIMITS.single_feature_auroc]},
+            )  # fmt: skip
+    return None
+
+
+def _orders(feature: np.ndarray, answer: np.ndarray) -> float:
+    """How well the feature ranks the answer, 0.5 to 1: AUROC for two classes, |rank correlation| scaled otherwise."""
+    if feature.std() == 0:
+        return 0.5
+    kinds = np.unique(answer)
+    if len(kinds) == 2:
+        ranks = _ranks(feature)
+        high = answer == kinds[1]
+        count = int(high.sum())
+        area = (ranks[high].sum() - count * (count - 1) / 2) / max(1, count * (len(answer) - count))
+        return float(max(area, 1 - area))
+    ranks, order = _ranks(feature), _ranks(answer.astype(float))
+    correlation = abs(float(np.corrcoef(ranks, order)[0, 1]))
+    return 0.5 + correlation / 2
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from zero, ties at their mean."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return (ends - (counts + 1) / 2)[inverse]
+
+
+def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
+    """Held-out inputs on another scale than the training inputs, in most features at once."""
+    if held is None or held.rows < 32:
+        raise CannotJudge("no held-out rows were seen")
+    pairs = zip(sample.numbers(), held.numbers(), strict=False)
+    for (place, ours), (_, theirs) in pairs:
+        if ours.shape[1] != theirs.shape[1]:
+            continue
+        deviation = ours.std(0)
+        moving = deviation > 1e-3 * deviation.max() + 1e-12
+        if not moving.any():
+            continue
+        shift = np.abs(ours.mean(0) - theirs.mean(0))[moving] / deviation[moving]
+        stretch = np.abs(np.log((theirs.std(0)[moving] + 1e-9) / deviation[moving]))
+        off = (shift > LIMITS.drift) | (stretch > np.log(2))
+        typical = float(np.median(shift))
+        if off.mean() <= 0.6 or (typical < LIMITS.drift and np.median(stretch) < np.log(2)):
+            continue
+        evidence = (
+            f"{off.mean():.0%} of the features differ between training and held-out rows: the median feature's mean by "
+            f"{typical:.2g} deviations, its deviation by a factor of {np.exp(np.median(stretch)):.2g}."
+        )
+        return Finding(
+            "preprocessing-mismatch", f"input {place}", "critical" if off.mean() > 0.9 else "warn", evidence,
+            "The held-out rows went through another transform than the training rows.", 0.85,
+            statistic={"value": typical, "healthy": [0, LIMITS.drift]},
+        )  # fmt: skip
+    return None
+
+
+CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {
+    "data-leakage": data_leakage,
+    "preprocessing-mismatch": preprocessing_mismatch,
+}

@@ -1,0 +1,73 @@
+"""Every number that a rule compares with, in one place: where it comes from, and when it was fitted."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Limits of the rules, by ailment; see docs/ailments for what each means. Proposals unless a source is named."""
+
+    # The rhythm of the rules.
+    warm_up: int = 20  # steps before a rule about dynamics may speak
+    persist: int = 3  # probes in a row that must agree
+
+    # Data and labels.
+    rows: int = 512  # samples that the data checks look at
+    mean_over_deviation: float = 3.0  # 1: a feature's |mean| over its deviation
+    deviation_low: float = 0.1
+    deviation_high: float = 10.0
+    scale_ratio: float = 100.0  # 1: largest over smallest deviation of the features
+    outlier: float = 50.0  # 2: robust deviations from the median
+    imbalance: float = 10.0  # 3: commonest over rarest class (SageMaker Debugger)
+    minority_recall: float = 0.3
+    overlap_note: float = 0.0  # 5: share of held-out rows that are also training rows
+    overlap_critical: float = 0.005
+    single_feature_auroc: float = 0.995
+    drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
+    label_autocorrelation: float = 0.3  # 9
+    padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
+
+    # Wiring.
+    initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
+    activation_ratio: float = 100.0  # 15: last over first activation deviation, or its inverse
+    same_rows: float = 0.999  # 15: cosine of a layer's rows
+    one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
+    one_batch_steps: int = 200
+
+    # Signal flow.
+    vanishing_ratio: float = 1e-3  # 21: first over last layer's gradient (AUTOTRAINER)
+    exploding_ratio: float = 10.0  # 22: gradient norm over its early median
+    exploding_update: float = 0.1  # 22: update over weight
+    dead_share: float = 0.5  # 23: units of a layer that never fire
+    dead_samples: int = 512
+    saturated_share: float = 0.5  # 24
+    tanh_saturated: float = 0.97
+    update_low: float = 1e-6  # 25: median update over weight; healthy is 1e-4 to 1e-2 (Karpathy)
+    update_high: float = 0.05
+    feature_cosine: float = 0.95  # 28
+    rank_share: float = 0.1
+
+    # Loss dynamics.
+    diverged: float = 1.2  # 29: loss over the first loss, sustained
+    risen: float = 1.5  # 29: smoothed loss over its minimum (trainproof)
+    twin_gain: float = 0.8  # 29, 33: the twin's loss over the unchanged twin's
+    twin_speed: float = 3.0  # 30: the twin's fall over the unchanged twin's
+    rate_zero_share: float = 0.1  # 30: share of steps with a rate of zero (trainproof)
+    spike: float = 2.0  # 32: loss over its rolling median (Lightning SpikeDetection)
+    spike_deviations: float = 6.0
+    spike_over: int = 20  # 32: steps within which a harmless spike is gone
+    improvement: float = 1e-3  # 33: relative, over the window (SageMaker Debugger)
+    overfit_rise: float = 0.05  # 35: validation loss over its minimum
+    overfit_patience: int = 5
+    penalty_share: float = 0.5  # 36: weight decay's part of the objective
+    norm_batch: int = 8  # 37: rows below which batch statistics are noise
+
+    # System.
+    waiting_warn: float = 0.3  # 44 (trainproof)
+    waiting_critical: float = 0.5
+    leak_steps: int = 200  # 46
+    leak_fit: float = 0.9
+    cliff: float = 3.0  # 47: median step time of the last fifth over the first half (trainproof)
+
+
+THRESHOLDS = Thresholds()

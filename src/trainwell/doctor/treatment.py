@@ -1,0 +1,193 @@
+"""Findings to treatments: one at a time, from the right moment, watched until it is known whether they cured."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.remedy import CURES, Chart, Cure
+from trainwell.doctor.series import finite
+from trainwell.doctor.snapshot import Snapshot
+from trainwell.doctor.twin import scaled_rate
+
+if TYPE_CHECKING:
+    from trainwell.doctor.doctor import Doctor
+
+WATCHED = 60  # steps after which a treatment is judged
+
+
+@dataclass
+class Treatment:
+    """One remedy under way."""
+
+    finding: Finding
+    step: int
+    loss: float  # the median before it
+    tried: int  # remedies tried so far, this one included
+
+
+class Treatments:
+    """Applies remedies to a doctor's patient, keeps healthy moments to go back to, and judges what was done."""
+
+    def __init__(self, doctor: "Doctor") -> None:
+        self.doctor = doctor
+        self.chart: Chart | None = None
+        self.current: Treatment | None = None
+        self.healthy: list[Snapshot] = []
+        self.best: Snapshot | None = None
+        self.done: dict[str, int] = {}  # finding -> remedies tried
+        self.refused = 0  # steps in a row that were not taken
+
+    # Every step.
+
+    @torch.no_grad()
+    def before_step(self, parameters: list[nn.Parameter], total: Tensor) -> None:
+        """What the remedies asked for at each step: a turned sign, a clipped norm."""
+        self.refused = 0
+        chart = self.chart
+        if chart is None or (chart.clip is None and not chart.turn_sign):
+            return
+        gradients = [each.grad for each in parameters if each.grad is not None]
+        if chart.turn_sign:
+            torch._foreach_neg_(gradients)
+        if chart.clip is not None:
+            torch._foreach_mul_(gradients, (chart.clip / (total + 1e-6)).clamp(max=1.0))
+
+    def after_update(self, player: str) -> None:
+        if self.chart is not None and self.chart.zero_after:
+            self._patient.optimizers[player].zero_grad()
+
+    def forward(self, module: nn.Module) -> None:
+        """In front of a training pass."""
+        if self.chart is not None and self.chart.train_mode and not module.training:
+            module.train()
+
+    def evaluated(self, better: bool) -> None:
+        """Keep the best weights by the held-out loss."""
+        if better and self.doctor.mode == "treat":
+            self.best = Snapshot.of(self._patient, self.doctor.step)
+
+    # Every look.
+
+    def round(self, fired: list[Finding]) -> None:
+        """Judge the treatment under way; where none is, begin one or keep a healthy moment."""
+        step = self.doctor.step
+        if self.current is not None:
+            self._judge({each.name for each in fired})
+            if self.current is not None:
+                return
+        waiting = [each for each in self.doctor.findings if self._treatable(each)]
+        if waiting:
+            self._begin(waiting[0])
+        elif self.doctor.mode == "treat" and not fired and step % (5 * self.doctor.every) == 0:
+            self.healthy = [*self.healthy[-1:], Snapshot.of(self._patient, step)]
+
+    def _treatable(self, finding: Finding) -> bool:
+        tried = self.done.get(finding.name, 0)
+        return (
+            finding.severity != "note"
+            and finding.cured is None
+            and finding.confidence >= 0.6
+            and tried < len(CURES.get(finding.name, ()))
+        )
+
+    def _judge(self, fired: set[str]) -> None:
+        current = self.current
+        assert current is not None
+        again = current.finding.name in fired
+        if not again and self.doctor.step < current.step + WATCHED:
+            return
+        losses = finite(self.doctor.record.get("loss").array)
+        now = float(np.median(losses[-20:])) if len(losses) else math.inf
+        worse = math.isfinite(current.loss) and now > 1.05 * current.loss and len(losses) >= WATCHED
+        self.current = None
+        if not again and not worse:
+            current.finding.cured = True
+            return
+        left = len(CURES[current.finding.name]) - current.tried
+        if not left:
+            current.finding.cured = False
+
+    def _begin(self, finding: Finding) -> None:
+        """The next remedy for this finding that applies; in ask mode only its words."""
+        chart = self._chart()
+        cures = CURES[finding.name]
+        while self.done.get(finding.name, 0) < len(cures):
+            tried = self.done[finding.name] = self.done.get(finding.name, 0) + 1
+            cure = cures[tried - 1]
+            if self.doctor.mode == "ask":
+                finding.remedy = cure.words
+                self.done[finding.name] = len(cures)
+                return
+            now = Snapshot.of(self._patient, self.doctor.step)
+            self._go_back(cure)
+            change = cure.remedy(chart, finding)
+            if change is None:
+                now.into(self._patient.bare, self._patient.optimizers)
+                continue
+            self._applied(finding, cure, change, tried)
+            return
+        if (
+            self.current is None
+            and finding.cured is None
+            and not any(each["finding"] == finding.name for each in self.doctor.history)
+        ):
+            finding.remedy = f"{finding.remedy} (to be made in the data or the code: nothing in place cures it)"
+
+    def _applied(self, finding: Finding, cure: Cure, change: str, tried: int) -> None:
+        doctor = self.doctor
+        origin = {
+            "first": "from the first weights",
+            "healthy": "from the last healthy weights",
+            "best": "from the best weights",
+        }
+        words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
+        losses = finite(doctor.record.get("loss").array)
+        before = float(np.median(losses[-20:])) if len(losses) else math.inf
+        doctor.history.append(
+            {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
+        )
+        finding.remedy = words
+        self.current = Treatment(finding, doctor.step, before, tried)
+        doctor.new_episode()
+
+    def _go_back(self, cure: Cure) -> None:
+        doctor = self.doctor
+        snapshot = {"first": doctor.first, "best": self.best or doctor.first}.get(cure.start)
+        if cure.start == "healthy":
+            snapshot = self.healthy[0] if self.healthy else doctor.first
+        if snapshot is not None and doctor.step:
+            snapshot.into(self._patient.bare, self._patient.optimizers)
+
+    @property
+    def _patient(self) -> Any:
+        assert self.doctor.patient is not None
+        return self.doctor.patient
+
+    def _chart(self) -> Chart:
+        """The chart, brought up to date."""
+        doctor = self.doctor
+        if self.chart is None:
+            task = doctor.state.task if doctor.state is not None else None
+            self.chart = Chart(self._patient, None, doctor.record.facts, doctor.state is not None, task)
+        norms = finite(doctor.record.get("gradient norm").array)
+        self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
+        self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0
+        self.chart.best_factor = self._best_factor
+        self.chart.feeds = doctor.probe.feeds
+        self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
+        return self.chart
+
+    def _best_factor(self, factors: list[float]) -> float | None:
+        """The factor on the rate whose twin ends lowest, if it ends clearly below the one that goes on as it is."""
+        doctor = self.doctor
+        if not doctor.batches or self._patient.loss_of is None or len(self._patient.players) > 1:
+            return None
+        changes: dict[str, Any] = {"1": None, **{str(factor): scaled_rate(factor) for factor in factors}}
+        twins = doctor.proof.compare(self._patient, doctor.batches[-doctor.kept :], changes, 40)
+        best = min(factors, key=lambda factor: twins[str(factor)].end)
+        return best if twins[str(best)].end < 0.97 * twins["1"].end else None

@@ -1,0 +1,86 @@
+"""One forward and backward pass on a copy to the facts that the wiring checks judge; the original is not touched."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.graph import Made, losses_in
+from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
+from trainwell.doctor.probe import ActivationMode
+from trainwell.doctor.sample import Sample
+
+
+@dataclass
+class Trial:
+    """What one batch gave on a copy of the model at its present weights."""
+
+    patient: Patient
+    sample: Sample
+    model: nn.Module  # the copy, its gradients set by the batch
+    batch: Any
+    output: Tensor | None
+    loss: float
+    made: Made  # the loss as the graph shows it; kind "" if it is none of the known ones
+    sizes: list[tuple[str, float]] = field(default_factory=list)  # deviation of each weighted layer's output
+    classes: int = 0
+
+    @property
+    def target(self) -> Tensor | None:
+        target = self.patient.target_of(self.batch)
+        return target if isinstance(target, Tensor) else None
+
+
+def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
+    """The trial on the sample's first batch; notes loss, classes and what guessing would give among the facts."""
+    batch = sample.batches[0]
+    sizes: list[tuple[str, float]] = []
+    outputs: list[Tensor | None] = []
+
+    def see(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        if name in ("linear", "conv1d", "conv2d", "conv3d") and isinstance(result, Tensor) and result.numel() > 1:
+            sizes.append((name, float(result.detach().float().std())))
+
+    with leaving_no_trace(), torch.enable_grad():
+        model, _ = patient.copy()
+        for each in model.parameters():
+            each.grad = None
+        handle = model.register_forward_hook(lambda module, inputs, output: outputs.append(first_tensor(output)))
+        with ActivationMode(see):
+            loss = patient.loss(model, batch)
+        handle.remove()
+        found = losses_in(loss)
+        made = found[0] if found else Made("")
+        if loss.requires_grad:
+            loss.backward()
+    output = outputs[0].detach() if outputs and outputs[0] is not None else None
+    trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
+    _note_facts(trial, facts)
+    return trial
+
+
+def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
+    """Kind of loss, number of classes, and the loss of the best constant answer."""
+    kind, target = trial.made.kind, trial.sample.target
+    facts["loss"], facts["head"] = kind, trial.made.head
+    if trial.output is not None and kind in ("cross_entropy", "nll") and trial.output.dim() > 1:
+        scores = trial.made.output  # (rows, classes) or (batch, classes, ...), as the loss received it
+        trial.classes = int(scores.shape[1] if scores is not None and scores.dim() > 1 else trial.output.shape[-1])
+        facts["classes"] = trial.classes
+    prior = None
+    if target is not None and target.numel():
+        if kind in ("cross_entropy", "nll") and not target.is_floating_point() and int(target.min()) >= -100:
+            counts = torch.bincount(target[target >= 0].flatten())
+            shares = counts[counts > 0] / counts.sum().clamp_min(1)
+            prior = float(-(shares * shares.log()).sum()) if target.dim() == 1 else math.log(max(2, trial.classes))
+        elif kind in ("bce", "bce_logits"):
+            share = float(target.float().mean())
+            prior = -sum(p * math.log(max(p, 1e-9)) for p in (share, 1 - share)) if 0 <= share <= 1 else None
+        elif kind == "mse":
+            prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
+        elif kind in ("mae", "huber"):
+            prior = float((target.float() - target.float().median()).abs().mean())
+    if prior is not None and math.isfinite(prior):
+        facts["prior loss"] = prior

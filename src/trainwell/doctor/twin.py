@@ -1,0 +1,177 @@
+"""A suspected cause to proof: some 50 steps on a copy with the change, beside as many without it.
+
+The original keeps its weights, its optimizer's state, its batch statistics and its random numbers, bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from trainwell.doctor.patient import Patient, leaving_no_trace, rows_of
+
+Change = Callable[[nn.Module, dict[str, Optimizer]], None]  # made in place, on the copy
+
+
+@dataclass
+class Twin:
+    """The losses of one copy, step by step; not finite values end it."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def end(self) -> float:
+        """The mean loss of the last fifth; infinite if it ran away."""
+        if not self.losses or not math.isfinite(self.losses[-1]):
+            return math.inf
+        return float(np.mean(self.losses[-max(1, len(self.losses) // 5) :]))
+
+    @property
+    def start(self) -> float:
+        return float(np.mean(self.losses[: max(1, len(self.losses) // 10)])) if self.losses else math.inf
+
+    @property
+    def fall(self) -> float:
+        """By how much the loss fell from the first tenth to the last fifth."""
+        return self.start - self.end
+
+
+def run_twin(
+    patient: Patient, batches: Sequence[Any], steps: int = 50, change: Change | None = None, *, seconds: float = 10.0
+) -> Twin:
+    """Train a copy on these batches over and over, after the change; a multi-player model's players take no turns here.
+
+    Raises RuntimeError for a patient whose loss is not known, or without batches.
+    """
+    if not batches:
+        raise RuntimeError("no batches were kept to try a change on")
+    if len(patient.players) > 1:
+        raise RuntimeError("players that learn in turn have no single loss to compare")
+    twin, began = Twin(), time.perf_counter()
+    with leaving_no_trace(), torch.enable_grad():
+        model, optimizers = patient.copy()
+        model.train(patient.bare.training)
+        if change is not None:
+            change(model, optimizers)
+        (optimizer,) = optimizers.values()
+        for step in range(steps):
+            loss = patient.loss(model, batches[step % len(batches)])
+            value = float(loss.detach())
+            twin.losses.append(value)
+            if not math.isfinite(value) or time.perf_counter() - began > seconds:
+                break
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    twin.seconds = time.perf_counter() - began
+    return twin
+
+
+def scaled_rate(factor: float) -> Change:
+    """The rate of every group times the factor."""
+
+    def change(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+        for optimizer in optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = group["lr"] * factor
+
+    return change
+
+
+def set_rate(rate: float) -> Change:
+    """The rate of every group, whatever it was."""
+
+    def change(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+        for optimizer in optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    return change
+
+
+def without_dropout(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+    """Every dropout switched off."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+
+
+def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+    """No weight decay in any group."""
+    for optimizer in optimizers.values():
+        for group in optimizer.param_groups:
+            if "weight_decay" in group:
+                group["weight_decay"] = 0.0
+
+
+def fits_one_batch(patient: Patient, batch: Any, steps: int, rows: int = 32, seconds: float = 5.0) -> tuple[Twin, Twin]:
+    """Adam on a few rows of one batch, and the same with the inputs blanked: (as it is, blanked)."""
+    few = _few(batch, rows)
+    twins = []
+    for blank in (False, True):
+        twin, began = Twin(), time.perf_counter()
+        with leaving_no_trace(), torch.enable_grad():
+            model, _ = patient.copy()
+            without_dropout(model, {})
+            learning = [each for each in model.parameters() if each.requires_grad]
+            if not learning:
+                raise RuntimeError("no parameter asks for a gradient")
+            optimizer = torch.optim.Adam(learning, lr=3e-3)
+            piece = _blanked(few) if blank else few
+            for _ in range(steps):
+                loss = patient.loss(model, piece)
+                if not loss.requires_grad:
+                    raise RuntimeError("the loss does not depend on any parameter")
+                value = float(loss.detach())
+                twin.losses.append(value)
+                if not math.isfinite(value) or time.perf_counter() - began > seconds:
+                    break
+                optimizer.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(learning, 1.0)
+                optimizer.step()
+        twin.seconds = time.perf_counter() - began
+        twins.append(twin)
+    return twins[0], twins[1]
+
+
+def _few(batch: Any, rows: int) -> Any:
+    """The first rows of every tensor in a batch that has as many rows as its inputs."""
+    whole = rows_of(batch["inputs"] if isinstance(batch, dict) and "inputs" in batch else _parts(batch))
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value[:rows] if value.dim() and len(value) == whole else value
+        if isinstance(value, dict):
+            return type(value)({key: cut(each) for key, each in value.items()})
+        if isinstance(value, tuple | list):
+            return type(value)(cut(each) for each in value)
+        return value
+
+    return cut(batch)
+
+
+def _parts(batch: Any) -> Any:
+    if isinstance(batch, dict):
+        return list(batch.values())
+    return batch[0] if isinstance(batch, tuple | list) and batch else batch
+
+
+def _blanked(batch: Any) -> Any:
+    """The batch with zeros for its inputs."""
+
+    def blank(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return torch.zeros_like(value)
+        return type(value)(blank(each) for each in value) if isinstance(value, tuple | list) else value
+
+    if isinstance(batch, dict):
+        return {**batch, "inputs": blank(batch["inputs"])} if "inputs" in batch else batch
+    return type(batch)([blank(batch[0]), *batch[1:]])

@@ -1,0 +1,113 @@
+"""A Run and its held-out rows to what the page shows: evaluation.json, baselines.json, the environment, the page."""
+
+import inspect
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from trainwell.data import Source, Split
+from trainwell.explain import baselines, column_worth, examples, measure
+from trainwell.load import Run
+from trainwell.runs import RunFolder, now
+from trainwell.train import State
+
+
+def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
+    """Judge the run on its test rows, else on its validation rows, beside simple answers; write what was found.
+
+    Returns the evaluation, as in evaluation.json.
+    """
+    rows, part = (split.test, "test") if len(split.test) else (split.val, "val")
+    if not len(rows):
+        return {}
+    goal = "accuracy" if run.schema.task == "classify" else "rmse"
+    encoded = run.transform.encode(source, rows)
+    rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
+    evaluation = measure(answers, target, run.schema, run.task)
+    evaluation["part"] = part
+    evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
+
+    def score(part_source: Source, numbers: np.ndarray) -> float:
+        truth = run.transform.encode(source, numbers)["target"]
+        metrics = run.task.metrics()
+        metrics.update(
+            {key: torch.as_tensor(each) for key, each in run.answers(part_source).items()}, {"target": truth}
+        )
+        return metrics.compute()[goal]
+
+    evaluation["columns"] = column_worth(score, source, rows, run.schema, goal)
+    run.folder.write_json("evaluation.json", evaluation)
+    known = np.concatenate([split.train, split.val]) if part == "test" else split.train
+    simple = baselines(source, run.schema, run.task, known, rows, run.transform)
+    run.folder.write_json("baselines.json", simple)
+    return evaluation
+
+
+def summarize(run: Run, state: State, data: Source, parts: Split, total: float) -> dict[str, Any]:
+    """What the page and the list of runs say first."""
+    shape = {key: run.transform.supplies.get(key) for key in ("channels", "height", "width")}
+    return {
+        "name": run.path.name,
+        "source": data.name,
+        "origin": data.origin,
+        "task": run.schema.task,
+        "target": [column.name for column in run.schema.targets],
+        "rows": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
+        "split": parts.how,
+        "notes": data.notes + getattr(run.transform, "notes", []),
+        "seconds_training": round(state.seconds, 2),
+        "seconds_total": round(total, 2),
+        "parameters": sum(each.numel() for each in run.model.parameters()),
+        "model": run.recipe.model.get("name"),
+        "best_step": state.best_step,
+        "steps": state.step,
+        "epochs": state.epoch,
+        "stopped": state.stopped,
+        "classes": run.schema.classes,
+        "image": shape if run.transform.layout == "image" else None,
+        "digest": data.digest,
+    }
+
+
+def save_source(folder: RunFolder, model: nn.Module) -> None:
+    """The files that define the network's classes, so that the run can be read without this version of the package."""
+    for kind in {type(each) for each in model.modules()}:
+        try:
+            path = inspect.getsourcefile(kind)
+        except TypeError:  # a class typed into a session has no file
+            continue
+        if path and not kind.__module__.startswith("torch.") and os.path.exists(path):
+            folder.write_text(f"source/{kind.__module__}.py", Path(path).read_text(encoding="utf-8"))
+
+
+def environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What the training ran on: versions, processor, threads, memory, device and precision."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30 if hasattr(os, "sysconf") else 0.0
+    return {
+        "trainwell": version("trainwell"),
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "processor": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        "threads": torch.get_num_threads(),
+        "memory_gb": round(memory, 1),
+        "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
+        "created": now(),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,99 @@
+"""Answers row by row to the cases worth looking at: the worst, and the most confident."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainwell.data import Schema, Source, Transform
+from trainwell.tasks import Regress, Task
+
+SHOWN, SIDE = 12, 96  # cases of each kind; pixels of a picture's longer side on the page
+
+
+def examples(
+    source: Source,
+    rows: np.ndarray,
+    answers: dict[str, np.ndarray],
+    target: np.ndarray,
+    schema: Schema,
+    transform: Transform,
+    task: Task,
+) -> dict[str, list[dict[str, Any]]]:
+    """The worst and the most confident rows, each with truth, answer and what the row holds.
+
+    rows: the source's row numbers, in the order of answers and target.
+    """
+    if len(schema.targets) > 1:
+        return {}
+    if isinstance(task, Regress):
+        truth = task.unscale(torch.as_tensor(target).view(len(target), -1)).numpy()[:, 0]
+        number = answers["number"][:, 0].astype(float)
+        error = np.abs(number - truth)
+        facts = [
+            {"truth": f"{truth[i]:.6g}", "prediction": f"{number[i]:.6g}", "loss": float(error[i])}
+            for i in range(len(rows))
+        ]
+        order = np.argsort(-error)
+        best = order[::-1]
+    else:
+        probability, right = answers["probability"], target.astype(int)
+        answer, confidence = probability.argmax(1), probability.max(1)
+        loss = -np.log(np.maximum(probability[np.arange(len(right)), right], 1e-7))
+        facts = [
+            {
+                "truth": schema.classes[right[i]],
+                "prediction": schema.classes[answer[i]],
+                "confidence": float(confidence[i]),
+                "loss": float(loss[i]),
+            }
+            for i in range(len(rows))
+        ]
+        order = np.argsort(-loss, kind="stable")
+        order = order[(answer != right)[order]]
+        best = np.argsort(-confidence, kind="stable")
+        best = best[(answer == right)[best]]
+
+    def shown(chosen: np.ndarray) -> list[dict[str, Any]]:
+        return [
+            {"row": int(rows[i]), **facts[i], **_content(source, int(rows[i]), schema, transform)}
+            for i in chosen[:SHOWN]
+        ]
+
+    return {"worst": shown(order), "confident": shown(best)}
+
+
+def _content(source: Source, row: int, schema: Schema, transform: Transform) -> dict[str, Any]:
+    """What a row holds: its picture, and the values of its other columns."""
+    content: dict[str, Any] = {"values": {}, "picture": None}
+    if transform.layout == "image":
+        pixels = transform.encode(source, np.array([row]), with_target=False)["inputs"][0][0]
+        content["picture"] = picture(pixels)
+    for column in schema.columns:
+        if column.role in ("input", "ignored") and column.kind != "image" and column.name in source.frame.columns:
+            value = source.frame[column.name][row]
+            content["values"][column.name] = "" if value is None else str(value)[:80]
+    return content
+
+
+def picture(pixels: torch.Tensor) -> str:
+    """A base64 PNG of some 96 pixels a side, small ones enlarged without smoothing.
+
+    pixels: (channels, height, width) bytes
+    """
+    from PIL import Image
+
+    array = pixels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    image = Image.fromarray(array[:, :, 0] if array.shape[2] != 3 else array)
+    longest = max(image.size)
+    if longest > SIDE:
+        image.thumbnail((SIDE, SIDE))
+    elif longest < SIDE:
+        image = image.resize(
+            (image.width * max(1, SIDE // longest), image.height * max(1, SIDE // longest)), Image.Resampling.NEAREST
+        )
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()

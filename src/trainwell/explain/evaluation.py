@@ -1,0 +1,169 @@
+"""Answers and the truth to numbers with 95 % intervals, and what they are made of: confusion, calibration."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainwell.data.schema import Schema
+from trainwell.tasks import Regress, Task
+from trainwell.tasks.classify import label_accuracy, label_log_loss, log_loss
+from trainwell.tasks.regress import mae, r2, rmse
+
+RESAMPLES = 200  # of the bootstrap; the ends of a 95 % interval move by some 3 % of its width
+Measure = Callable[[np.ndarray, np.ndarray], float]
+
+
+def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, task: Task) -> dict[str, Any]:
+    """What a page and a terminal say of answers on rows with known truth.
+
+    answers: "probability" (rows, classes) or "number" (rows, targets); target: as the transform encodes it.
+    """
+    if isinstance(task, Regress):
+        truth = task.unscale(torch.as_tensor(target).view(len(target), -1)).numpy()
+        return _numbers(answers["number"].astype(np.float64), truth, schema)
+    if len(schema.targets) > 1:
+        return _labels(answers["probability"], target, schema)
+    return _classes(answers["probability"], target.astype(np.int64), schema)
+
+
+def interval(function: Measure, answer: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """A number and its 95 % percentile bootstrap interval over rows. Efron 1979."""
+    random = np.random.default_rng(seed)
+    values = []
+    for _ in range(RESAMPLES):
+        rows = random.integers(0, len(truth), len(truth))
+        value = function(answer[rows], truth[rows])
+        if math.isfinite(value):
+            values.append(value)
+    value = function(answer, truth)
+    low, high = np.percentile(values, [2.5, 97.5]) if values else (value, value)
+    return {"value": _finite(value), "low": _finite(low), "high": _finite(high)}
+
+
+def wilson(right: int, rows: int) -> dict[str, float]:
+    """A share and its 95 % score interval, which keeps within 0 and 1. Wilson 1927."""
+    z, share = 1.959964, right / rows
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
+    return {"value": share, "low": middle - half, "high": middle + half}
+
+
+def _classes(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
+    from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+    answer, labels = probability.argmax(1), list(range(len(schema.classes)))
+    metrics = {"accuracy": wilson(int((answer == target).sum()), len(target))}
+    metrics["balanced_accuracy"] = interval(_balanced, answer, target)
+    metrics["log_loss"] = interval(lambda p, t: log_loss({"probability": p}, t), probability, target)
+    metrics["f1"] = interval(lambda p, t: f1_score(t, p, average="macro", zero_division=0), answer, target)
+    if len(schema.classes) <= 50 and len(np.unique(target)) > 1:
+        metrics["auroc"] = interval(_auroc, probability, target)
+    precision, recall, f1, rows = precision_recall_fscore_support(target, answer, labels=labels, zero_division=0)
+    result: dict[str, Any] = {
+        "part": "test",
+        "rows": len(target),
+        "goal": "accuracy",
+        "metrics": metrics,
+        "confusion": {"labels": schema.classes, "counts": confusion_matrix(target, answer, labels=labels).tolist()},
+        "by_class": [
+            {"class": name, "precision": precision[i], "recall": recall[i], "f1": f1[i], "rows": int(rows[i])}
+            for i, name in enumerate(schema.classes)
+        ],
+        "calibration": calibration(probability.max(1), answer == target),
+    }
+    if len(schema.classes) == 2 and len(np.unique(target)) == 2:
+        result["roc"] = _roc(probability[:, 1], target)
+    return result
+
+
+def _labels(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
+    from sklearn.metrics import f1_score
+
+    answer, truth = probability > 0.5, target > 0.5
+    return {
+        "part": "test",
+        "rows": len(target),
+        "goal": "accuracy",
+        "metrics": {
+            "accuracy": interval(lambda p, t: label_accuracy({"probability": p}, t), probability, target),
+            "every_label_right": wilson(int((answer == truth).all(1).sum()), len(target)),
+            "f1": interval(lambda p, t: f1_score(t, p > 0.5, average="macro", zero_division=0), probability, truth),
+            "log_loss": interval(lambda p, t: label_log_loss({"probability": p}, t), probability, target),
+        },
+        "calibration": calibration(np.maximum(probability, 1 - probability).ravel(), (answer == truth).ravel()),
+    }
+
+
+def _numbers(number: np.ndarray, truth: np.ndarray, schema: Schema) -> dict[str, Any]:
+    residual = (number - truth)[:, 0]
+    chosen = np.random.default_rng(0).permutation(len(truth))[:1000]
+    low, high = np.percentile(residual, [0.5, 99.5])
+    counts, edges = np.histogram(np.clip(residual, low, high), bins=40)
+    return {
+        "part": "test",
+        "rows": len(truth),
+        "goal": "rmse",
+        "metrics": {
+            name: interval(function, number, truth) for name, function in (("rmse", rmse), ("mae", mae), ("r2", r2))
+        },
+        "scatter": {"truth": truth[chosen, 0].tolist(), "prediction": number[chosen, 0].tolist()},
+        "residuals": {"edges": edges.tolist(), "counts": counts.tolist()},
+    }
+
+
+def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> dict[str, Any]:
+    """How often answers of a given confidence are right, by equal bins, and the expected calibration error.
+
+    Naeini et al. 2015; Guo et al. 2017, arXiv:1706.04599.
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.digitize(confidence, edges) - 1, 0, bins - 1)
+    rows = np.bincount(place, minlength=bins)
+    mean = np.bincount(place, weights=confidence, minlength=bins) / np.maximum(rows, 1)
+    share = np.bincount(place, weights=right.astype(float), minlength=bins) / np.maximum(rows, 1)
+    error = float((rows * np.abs(mean - share)).sum() / max(1, rows.sum()))
+    return {
+        "edges": edges.tolist(),
+        "confidence": mean.tolist(),
+        "accuracy": share.tolist(),
+        "rows": rows.tolist(),
+        "ece": error,
+    }
+
+
+def _balanced(answer: np.ndarray, target: np.ndarray) -> float:
+    """The mean over classes that occur of the share of each that is found."""
+    return float(np.mean([(answer[target == each] == each).mean() for each in np.unique(target)]))
+
+
+def _auroc(probability: np.ndarray, target: np.ndarray) -> float:
+    """One against the rest, averaged over the classes that both occur and do not."""
+    from sklearn.metrics import roc_auc_score
+
+    if probability.shape[1] == 2:
+        return float(roc_auc_score(target, probability[:, 1])) if len(np.unique(target)) == 2 else math.nan
+    values = [
+        roc_auc_score(target == each, probability[:, each])
+        for each in range(probability.shape[1])
+        if 0 < (target == each).sum() < len(target)
+    ]
+    return float(np.mean(values)) if values else math.nan
+
+
+def _roc(score: np.ndarray, target: np.ndarray) -> dict[str, Any]:
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    false_positive, true_positive, _ = roc_curve(target, score)
+    chosen = np.unique(np.linspace(0, len(false_positive) - 1, 200).round().astype(int))
+    return {
+        "false_positive": false_positive[chosen].tolist(),
+        "true_positive": true_positive[chosen].tolist(),
+        "auc": float(roc_auc_score(target, score)),
+    }
+
+
+def _finite(value: float) -> float:
+    return float(value) if math.isfinite(value) else 0.0

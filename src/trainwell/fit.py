@@ -1,0 +1,114 @@
+"""Data to a Run: read, plan, train, examine, report; the whole way in one function."""
+
+import time as clock
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainwell import build
+from trainwell.data import Schema, Source, Split, Transform, split
+from trainwell.examine import environment, examine, save_source, summarize
+from trainwell.load import Run, save
+from trainwell.plan import Plan
+from trainwell.prepare import prepare
+from trainwell.recipe import Recipe, check
+from trainwell.report import write_report
+from trainwell.runs import RunFolder
+from trainwell.train import Events, State, train
+from trainwell.train.checkpoint import load_state
+from trainwell.train.distributed import rank, unwrap, wrap
+from trainwell.train.distributed import start as join_ranks
+from trainwell.train.log import Bar, Checkpoints, Recorder
+
+
+def fit(
+    source: Any = None,
+    target: str | None = None,
+    *,
+    model: str | nn.Module | None = None,
+    recipe: str | Path | Recipe | None = None,
+    changes: list[str] | None = None,
+    time: str | float | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    quiet: bool = False,
+    details: bool = True,
+    **wishes: Any,
+) -> Run:
+    """Train a network on a source and leave a run folder with a page to read.
+
+    source: a path, a named set, arrays or a frame; model: a name or your own network; changes: such as
+    "optimizer.lr=0.01"; time: seconds or a text such as "10m", which the training keeps to; details: judge simple
+    answers too and write the page; wishes: task, types, val, test, group, order, device and seed, as in `prepare`.
+    Raises InputError for input that its user can mend.
+    """
+    join_ranks()
+    began = clock.perf_counter()
+    own = model if isinstance(model, nn.Module) else None
+    if resume is not None:
+        folder = RunFolder.open(resume)
+        recipe = Recipe.load(folder.path / "recipe.yaml")
+        source = recipe.source if source is None else source
+        wishes = {**recipe.parts, **wishes}
+    data, schema, plan = prepare(source, target, model=model, recipe=recipe, changes=changes, time=time, **wishes)
+    parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
+    transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
+    state, loader, held_out = _begin(plan, data, schema, parts, transform, own)
+    if resume is None:
+        folder = RunFolder.create(data.name, out)
+    run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
+    if rank() == 0:
+        save(run)
+        folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
+        folder.write_json("environment.json", environment(state.device, state.dtype))
+        save_source(folder, run.model)
+    events = Events()
+    recorder = Recorder(folder if rank() == 0 else None).attach(events)
+    settings = build.settings_of(plan.recipe)
+    if not quiet and rank() == 0:
+        Bar(recorder, settings.seconds).attach(events)
+    checkpoints = Checkpoints(folder, events) if rank() == 0 else None
+    if resume is not None:
+        load_state(folder, state)
+        state.stopped = ""
+    names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
+    try:
+        train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
+    except KeyboardInterrupt:
+        if checkpoints is not None:
+            checkpoints.save(state)
+            folder.set_state("interrupted")
+        raise
+    run.model = unwrap(state.model).eval()
+    if rank() == 0:
+        if details:
+            examine(run, data, parts)
+        folder.write_json("summary.json", summarize(run, state, data, parts, clock.perf_counter() - began))
+        if details:
+            write_report(folder.path)
+        folder.set_state("finished")
+    return run
+
+
+def _begin(
+    plan: Plan, data: Source, schema: Schema, parts: Split, transform: Transform, own: nn.Module | None
+) -> tuple[State, Any, Any]:
+    """The state before the first step, and the loaders."""
+    recipe = plan.recipe
+    settings = build.settings_of(recipe)
+    device = build.choose_device(settings.device)
+    torch.manual_seed(recipe.seed)
+    task = build.build_task(recipe, schema, transform)
+    model = build.build_model(recipe, transform, own)
+    loader, held_out, training = build.loaders(recipe, transform, data, parts, device)
+    if own is not None:
+        plan.recipe = recipe = build.adapt(recipe, model, training["inputs"], task)
+        task = build.build_task(recipe, schema, transform)
+    else:
+        build.initialize(model, training["inputs"], recipe.seed)
+    state = build.build_state(recipe, model, task, device)
+    state.model = wrap(state.model, task)
+    return state, loader, held_out

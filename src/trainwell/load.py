@@ -1,0 +1,179 @@
+"""A run folder to a Run: the trained network with all it needs to answer."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from torch import nn
+
+from trainwell.build import build_model, build_task, choose_device, plain_loader
+from trainwell.data import Schema, Transform, read
+from trainwell.errors import InputError
+from trainwell.explain.evaluation import measure
+from trainwell.recipe import Recipe
+from trainwell.runs import RunFolder
+from trainwell.tasks import Task
+from trainwell.train.checkpoint import load_weights
+
+
+class Run:
+    """A trained network with its recipe, schema, transform and folder; what `tw.fit` and `tw.load` hand back.
+
+    `model` is a plain nn.Module in evaluation mode; `metrics` are on held-out rows.
+    """
+
+    def __init__(
+        self, folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform, model: nn.Module, task: Task
+    ) -> None:
+        self.folder, self.recipe, self.schema = folder, recipe, schema
+        self.transform, self.model, self.task = transform, model.eval(), task
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    @property
+    def classes(self) -> list[Any]:
+        """The labels in the order of `predict_proba`'s columns, of the type that the data had."""
+        return [_typed(label, self.schema.class_type) for label in self.schema.classes]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers on held-out rows, by name."""
+        if not (self.path / "evaluation.json").exists():
+            return {}
+        return {key: value["value"] for key, value in self.folder.read_json("evaluation.json")["metrics"].items()}
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What the doctor found, and did."""
+        return self.folder.read_lines("findings.jsonl")
+
+    @property
+    def report(self) -> Path:
+        """The page to look at."""
+        return self.path / "report.html"
+
+    def answers(self, source: Any) -> dict[str, np.ndarray]:
+        """What the task predicts for each row, by name, in the rows' order; arrays, a frame, a path or a Source.
+
+        A row that cannot be read, such as a torn picture, is NaN throughout.
+        """
+        data = read(source)
+        encoded = self.transform.encode(data, with_target=False)
+        found, rows = self.answers_to(encoded), encoded["row"].numpy()
+        if len(rows) == data.rows:
+            return found
+        whole = {key: np.full((data.rows, *each.shape[1:]), np.nan) for key, each in found.items()}
+        for key, each in found.items():
+            whole[key][rows] = each
+        return whole
+
+    def answers_to(self, encoded: dict[str, Any]) -> dict[str, np.ndarray]:
+        """What the task predicts for rows that the transform has encoded, by name."""
+        device = next((each.device for each in self.model.parameters()), torch.device("cpu"))
+        parts: list[dict[str, np.ndarray]] = []
+        with torch.inference_mode():
+            for batch in plain_loader(encoded, device):
+                parts.append({key: each.cpu().numpy() for key, each in self.task.predict(self.model, batch).items()})
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def predict(self, source: Any) -> np.ndarray:
+        """A label or number for each row, in the row's order; (rows, targets) where there are several targets.
+
+        The label of a row that cannot be read is None.
+        """
+        answers = self.answers(source)
+        if "number" in answers:
+            return answers["number"][:, 0] if answers["number"].shape[1] == 1 else answers["number"]
+        probability = answers["probability"]
+        if len(self.schema.targets) > 1:
+            return (probability > 0.5).astype(int)
+        lost = np.isnan(probability[:, 0])
+        labels = np.array(self.classes)[np.where(lost[:, None], 0, probability).argmax(1)]
+        if not lost.any():
+            return labels
+        labels = labels.astype(object)
+        labels[lost] = None
+        return labels
+
+    def predict_proba(self, source: Any) -> np.ndarray:
+        """The probability of each class, (rows, classes), columns in the order of `classes`."""
+        answers = self.answers(source)
+        if "probability" not in answers:
+            raise InputError(f"{self.path}: a {self.schema.task} run gives no probabilities; use predict")
+        return answers["probability"]
+
+    def evaluate(self, source: Any) -> dict[str, Any]:
+        """Metrics with 95 % intervals on rows that have the target, and what they are made of."""
+        names = ",".join(column.name for column in self.schema.targets)
+        encoded = self.transform.encode(read(source, target=names))
+        return measure(self.answers_to(encoded), encoded["target"].numpy(), self.schema, self.task)
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{key} {value:.4g}" for key, value in self.metrics.items())
+        return f"Run({str(self.path)!r}, {self.recipe.model.get('name')}, {numbers})"
+
+
+def save(run: Run) -> None:
+    """Write recipe, schema and fitted transform; the weights are written by the training."""
+    run.folder.write_text("recipe.yaml", run.recipe.to_yaml())
+    run.folder.write_json("schema.json", run.schema.to_dict())
+    state, arrays = run.transform.save()
+    run.folder.write_json("transform.json", state)
+    with run.folder.replacing("transform.safetensors") as temporary:
+        save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
+
+
+def load(path: str | Path, model: nn.Module | None = None, device: str = "auto") -> Run:
+    """A run from its folder, of your own network with an instance of it; raises InputError if a file is damaged."""
+    folder = RunFolder.open(path)
+    recipe = Recipe.from_dict(folder.read_yaml("recipe.yaml"), where=str(folder.path / "recipe.yaml"))
+    schema = _restored(folder, "schema.json", lambda: Schema.from_dict(folder.read_json("schema.json")))
+    transform = _restored(folder, "transform.json", lambda: _transform(folder))
+    if model is None and recipe.model.get("name") == "own":
+        raise InputError(
+            f"{folder.path}: this run trained your own network; pass it: tw.load({str(path)!r}, model=YourNetwork()). "
+            f"Its source lies in {folder.path / 'source'}"
+        )
+    network = build_model(recipe, transform, model)
+    weights = load_weights(folder)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(
+            f"{folder.path}: the weights do not fit the network: {str(error).splitlines()[1].strip()}"
+        ) from None
+    return Run(
+        folder, recipe, schema, transform, network.to(choose_device(device)), build_task(recipe, schema, transform)
+    )
+
+
+def _transform(folder: RunFolder) -> Transform:
+    path = folder.path / "transform.safetensors"
+    if not path.is_file():
+        raise InputError(f"{path}: missing from the run; copy it back or fit again")
+    try:
+        arrays = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: damaged: {error}; copy it back or fit again") from None
+    return Transform.restore(folder.read_json("transform.json"), arrays)
+
+
+def _restored(folder: RunFolder, name: str, make: Any) -> Any:
+    try:
+        return make()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder.path / name}: damaged: {error}; copy it back or fit again") from None
+
+
+def _typed(label: str, kind: str) -> Any:
+    if kind == "int":
+        return int(label)
+    if kind == "float":
+        return float(label)
+    return label == "True" if kind == "bool" else label

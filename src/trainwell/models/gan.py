@@ -1,0 +1,156 @@
+"""Noise to vectors or pictures by a generator, and those to a score by a discriminator that learns to tell them apart.
+
+Goodfellow et al. 2014, arXiv:1406.2661; DCGAN: Radford et al. 2015, arXiv:1511.06434; the discriminator hears of the
+class by projection: Miyato & Koyama 2018, arXiv:1802.05637.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from trainwell.nn.pyramid import Grow, Shrink, dense
+from trainwell.nn.waves import Waves
+
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    "none": nn.Identity,
+    "batch": nn.BatchNorm2d,
+    "instance": partial(nn.InstanceNorm2d, affine=True),
+    "spectral": nn.Identity,  # on the weights instead; Miyato et al. 2018, arXiv:1802.05957
+}
+
+
+class Generator(nn.Module):
+    """Noise, joined by a learned vector for the class, through a body; the end is squashed to [-1, 1] for pictures.
+
+    noise: (batch, latent), classes: (batch,) long or None -> (batch, features) or (batch, channels, height, width)
+    """
+
+    def __init__(self, body: nn.Module, latent: int, classes: int, end: nn.Module) -> None:
+        super().__init__()
+        self.body, self.end = body, end
+        self.label = nn.Embedding(classes, latent) if classes else None
+
+    def forward(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
+        if self.label is not None:
+            if classes is None:
+                raise ValueError("a conditional generator has to be told the classes to draw")
+            noise = torch.cat([noise, self.label(classes)], 1)
+        return self.end(self.body(noise))
+
+
+class Discriminator(nn.Module):
+    """Features of a body to one score, to which the class adds its own weighing of the features.
+
+    x: (batch, ...), classes: (batch,) long or None -> (batch,)
+    """
+
+    def __init__(self, body: nn.Module, features: int, classes: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = nn.Linear(features, 1)
+        self.label = nn.Embedding(classes, features) if classes else None
+
+    def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
+        features = self.body(x)
+        score = self.head(features)[:, 0]
+        if self.label is not None:
+            if classes is None:
+                raise ValueError("a conditional discriminator has to be told the classes that it judges")
+            score = score + (features * self.label(classes)).sum(1)
+        return score
+
+
+class GAN(nn.Module):
+    """Vectors from noise: dense layers on both sides. `generator` and `discriminator` learn in turn.
+
+    noise: (batch, latent), classes: (batch,) long or None -> (batch, features)
+    waves: frequencies in cycles a unit at which the discriminator also sees the features as sines and cosines.
+    `turns` counts the batches of training, so that a critic's extra steps go on where they stopped.
+    Raises ValueError for an unknown norm.
+    """
+
+    turns: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        classes: int = 0,
+        *,
+        latent: int = 16,
+        widths: Sequence[int] = (128, 128, 128),
+        norm: str = "none",
+        waves: Sequence[float] = (),
+        conditional: bool = True,
+    ) -> None:
+        super().__init__()
+        classes = classes if conditional else 0
+        generator = dense(latent * (2 if classes else 1), widths, features, nn.SiLU)
+        seen = Waves(features, waves)
+        layers = dense(seen.outputs, widths[:-1], widths[-1], nn.SiLU)
+        body = nn.Sequential(nn.Flatten(), seen, layers, nn.SiLU())
+        self._assemble(Generator(generator, latent, classes, nn.Identity()), Discriminator(body, widths[-1], classes))
+        self.latent, self.classes = latent, classes
+        _normalize(self.discriminator, norm)
+
+    def _assemble(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.register_buffer("turns", torch.zeros((), dtype=torch.long))
+
+    def forward(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
+        return self.generator(noise, classes)
+
+
+class DCGAN(GAN):
+    """Pictures from noise: doubling convolutions against halving ones, weights drawn from N(0, 0.02).
+
+    noise: (batch, latent), classes: (batch,) long or None -> (batch, channels, height, width) in [-1, 1]
+    norm: of the discriminator, "batch" as published, "spectral", "instance" or "none"; with a penalty, no batch norm.
+    Raises ValueError for an unknown norm and for pictures under 7 pixels a side.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        classes: int = 0,
+        *,
+        latent: int = 100,
+        maps: int = 64,
+        norm: str = "none",
+        conditional: bool = True,
+    ) -> None:
+        nn.Module.__init__(self)
+        if norm not in NORMS:
+            raise ValueError(f"no norm {norm!r} for a discriminator; choose one of {', '.join(NORMS)}")
+        classes = classes if conditional else 0
+        noise = latent * (2 if classes else 1)
+        grow = Grow(noise, channels, height, width, maps=maps, norm=nn.BatchNorm2d, activation=nn.ReLU)
+        leaky = partial(nn.LeakyReLU, 0.2)
+        shrink = Shrink(channels, height, width, maps=maps, norm=NORMS[norm], activation=leaky)
+        self._assemble(Generator(grow, latent, classes, nn.Tanh()), Discriminator(shrink, shrink.features, classes))
+        self.latent, self.classes = latent, classes
+        self.apply(_draw_small)
+        _normalize(self.discriminator, norm)
+
+
+def _draw_small(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1.0, 0.02)
+
+
+def _normalize(discriminator: nn.Module, norm: str) -> None:
+    if norm not in NORMS:
+        raise ValueError(f"no norm {norm!r} for a discriminator; choose one of {', '.join(NORMS)}")
+    if norm == "spectral":
+        weighted: list[Any] = [
+            each for each in discriminator.modules() if isinstance(each, nn.Conv2d | nn.Linear | nn.Embedding)
+        ]
+        for each in weighted:
+            spectral_norm(each)

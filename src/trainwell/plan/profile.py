@@ -1,0 +1,89 @@
+"""A schema to the few figures that the choices of a plan rest on."""
+
+from dataclasses import dataclass
+
+import torch
+
+from trainwell.data import Schema, Source
+from trainwell.train.precision import has_fast_bfloat16
+
+HEAVY_TAIL = 12.0  # kurtosis: twice that of an exponential distribution's excess
+SKEWED = 2.0
+
+
+@dataclass
+class Profile:
+    """What there is to learn from, and on what machine for how long."""
+
+    rows: int
+    task: str
+    numbers: int
+    categories: int
+    texts: int
+    images: int
+    heavy_tails: int  # number columns with kurtosis above 12 or skew above 2
+    gaps: int  # columns with missing cells
+    many_levels: int  # category columns with more than 9 levels
+    classes: int
+    smallest_class: int  # rows
+    labels: int  # targets, where there are several
+    target_skew: float
+    shape: tuple[int, ...]  # of a picture: height, width and, for colour, channels
+    given: frozenset[str]  # parts that the source itself gives: val, test
+    bfloat16: bool
+    device: str
+    seconds: float | None
+
+
+def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:
+    """The profile of a source under its schema, for a training on this device of at most so many seconds."""
+    columns = schema.inputs
+    numbers = [column for column in columns if column.kind == "number"]
+    categories = [column for column in columns if column.kind == "category"]
+    targets = schema.targets
+    images = [column for column in columns if column.kind == "image"]
+    heavy = [
+        column
+        for column in numbers
+        if abs(column.facts.get("skew", 0)) > SKEWED or column.facts.get("kurtosis", 0) > HEAVY_TAIL
+    ]
+    parts = set() if source.parts is None else set(source.parts.tolist())
+    rows = int((source.parts == "train").sum()) if "train" in parts and source.parts is not None else source.rows
+    return Profile(
+        rows=rows,
+        task=schema.task,
+        numbers=len(numbers) + sum(column.kind == "time" for column in columns),
+        categories=len(categories),
+        texts=sum(column.kind == "text" for column in columns),
+        images=len(images),
+        heavy_tails=len(heavy),
+        gaps=sum(column.missing > 0 for column in columns),
+        many_levels=sum(column.unique > 9 for column in categories),
+        classes=len(schema.classes),
+        smallest_class=int(targets[0].facts.get("smallest", 0)) if schema.classes and len(targets) == 1 else 0,
+        labels=len(targets) if len(targets) > 1 else 0,
+        target_skew=float(targets[0].facts.get("skew", 0)) if schema.task == "regress" and targets else 0.0,
+        shape=_shape(source, images[0].name) if images else (),
+        given=frozenset(parts & {"val", "test"}),
+        bfloat16=has_fast_bfloat16(device),
+        device=device.type,
+        seconds=seconds,
+    )
+
+
+def _shape(source: Source, name: str) -> tuple[int, ...]:
+    """Height, width and channels of the first picture that opens; of an array, of all."""
+    if name in source.arrays:
+        return tuple(source.arrays[name].shape[1:])
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    for cell in source.frame[name].head(50):
+        try:
+            with Image.open(io.BytesIO(cell) if isinstance(cell, bytes) else cell) as picture:
+                grey = picture.mode in ("1", "L", "I", "I;16", "F")
+                return (picture.height, picture.width) if grey else (picture.height, picture.width, 3)
+        except (OSError, UnidentifiedImageError):
+            continue
+    return ()

@@ -1,0 +1,19 @@
+"""What all tests share: real data where it lies beside the project, and one thread a test."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data: $TRAINWELL_DATA, else shared/data beside the project; skips where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = Path(os.environ.get("TRAINWELL_DATA", beside))
+    if not path.is_dir():
+        pytest.skip(f"real data is not here: {path} is absent; set TRAINWELL_DATA to its folder")
+    return path
