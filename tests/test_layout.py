@@ -25,7 +25,20 @@ MAY_IMPORT = {
     "train": {"trainwell.train", "trainwell.tasks.task", "trainwell.recipe", "trainwell.runs"},
     "report": {"trainwell.report", "trainwell.runs"},
 }
-CORE = {"torch", "numpy", "polars", "sklearn", "PIL", "safetensors", "pydantic", "typer", "rich", "yaml", "jinja2", "markupsafe"}
+CORE = {
+    "torch",
+    "numpy",
+    "polars",
+    "sklearn",
+    "PIL",
+    "safetensors",
+    "pydantic",
+    "typer",
+    "rich",
+    "yaml",
+    "jinja2",
+    "markupsafe",
+}
 REFUSED = {"utils", "util", "common", "helpers", "helper", "misc", "core", "base"}
 LINES_A_FILE, LINES_A_FUNCTION, ARGUMENTS = 400, 60, 10
 LINES = {"fit.py": 150}
@@ -45,7 +58,11 @@ def ranks() -> dict[str, int]:
     """Unit to rank, from the table in docs/design.md; faces stand above all."""
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", text, flags=re.MULTILINE)
-    found = {name.removesuffix(".py").rstrip("/"): int(rank) for rank, cell in rows for name in re.findall(r"`([^`]+)`", cell)}
+    found = {
+        name.removesuffix(".py").rstrip("/"): int(rank)
+        for rank, cell in rows
+        for name in re.findall(r"`([^`]+)`", cell)
+    }
     return found | {face: max(found.values(), default=0) for face in FACES}
 
 
@@ -70,7 +87,10 @@ def imports(path: Path) -> list[tuple[str, int, bool]]:
             elif isinstance(child, ast.ImportFrom):
                 assert child.level == 0, f"{short(path)}:{child.lineno}: relative import; write the whole name"
                 found.extend((f"{child.module}.{alias.name}", child.lineno, inside) for alias in child.names)
-            walk(child, inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.If | ast.Try))
+            walk(
+                child,
+                inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda | ast.If | ast.Try),
+            )
 
     walk(tree(path), False)
     return found
@@ -103,7 +123,9 @@ def test_imports_go_down():
             if target == own or target not in order or own == "__init__":
                 continue
             if target in FACES or (own != "__main__" and order[target] >= order[own] and target != "errors"):
-                problems.append(f"{short(path)}:{line}: {own} (rank {order[own]}) imports {name} (rank {order[target]})")
+                problems.append(
+                    f"{short(path)}:{line}: {own} (rank {order[own]}) imports {name} (rank {order[target]})"
+                )
     fail_on(problems)
 
 
@@ -199,7 +221,9 @@ def test_modules_have_a_shape_line():
         forwards = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "forward"]
         texts = [ast.get_docstring(each) or "" for each in (node, *forwards)]
         if not name.startswith("_") and is_module(name) and not any("->" in text for text in texts):
-            problems.append(f"{short(path)}:{node.lineno}: {name} has no shape line such as `x: (batch, ...) -> (batch, ...)`")
+            problems.append(
+                f"{short(path)}:{node.lineno}: {name} has no shape line such as `x: (batch, ...) -> (batch, ...)`"
+            )
     fail_on(problems)
 
 
@@ -215,10 +239,14 @@ def test_budgets():
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 functions.append((length, f"{short(path)}:{node.lineno} {node.name}"))
                 if length > LINES_A_FUNCTION:
-                    problems.append(f"{short(path)}:{node.lineno}: {node.name} has {length} lines, at most {LINES_A_FUNCTION}")
+                    problems.append(
+                        f"{short(path)}:{node.lineno}: {node.name} has {length} lines, at most {LINES_A_FUNCTION}"
+                    )
                 arguments = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs) - 1
                 if node.name == "__init__" and arguments > ARGUMENTS:
-                    problems.append(f"{short(path)}:{node.lineno}: a constructor of {arguments} arguments, at most {ARGUMENTS}")
+                    problems.append(
+                        f"{short(path)}:{node.lineno}: a constructor of {arguments} arguments, at most {ARGUMENTS}"
+                    )
     print(f"\n{len(files)} files, {sum(length for length, _ in files)} lines; longest files and functions:")
     print("\n".join(f"{length:4d} {name}" for length, name in sorted(files)[-5:] + sorted(functions)[-5:]))
     fail_on(problems)

@@ -45,10 +45,13 @@ def fit_transform(
 def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = None) -> nn.Module:
     """The network of the recipe, or the user's own; one for pictures stands behind a normalization of their bytes."""
     torch.manual_seed(recipe.seed)
-    network = own if own is not None else build(recipe.model, MODELS, "model", transform.supplies)
+    # Members that learn from each other's held-out rows would flatter themselves: as many groups as folds.
+    supplied = {**transform.supplies, "groups": max(1, recipe.split.get("folds", 0))}
+    network = own if own is not None else build(recipe.model, MODELS, "model", supplied)
     if transform.layout == "image":
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return nn.Sequential(Normalize(transform.mean, transform.std), network)
+        bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
+        return nn.Sequential(Normalize(*bytes_of), network)
     return network
 
 
@@ -96,7 +99,9 @@ def adapt(recipe: Recipe, model: nn.Module, inputs: tuple[torch.Tensor, ...], ta
 
 def build_task(recipe: Recipe, schema: Schema, transform: Transform) -> Task:
     """The task of the recipe, told what the target is."""
-    return build(recipe.task, TASKS, "task", {**transform.supplies, "folds": recipe.split.get("folds", 0)})
+    labels = len(schema.targets) if len(schema.targets) > 1 and schema.task == "classify" else 0
+    supplied = {**transform.supplies, "labels": labels, "folds": recipe.split.get("folds", 0)}
+    return build(recipe.task, TASKS, "task", supplied)
 
 
 def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.device) -> State:
@@ -158,7 +163,7 @@ def loaders(
         device=device,
         rank=rank(),
         world=world_size(),
-        transform=augmentation(recipe),
+        transform=augmentation(recipe, transform),
     )
     if split.fold is not None:
         held_out = {**training, "held_out_fold": training["fold"]}
@@ -175,11 +180,11 @@ def plain_loader(tensors: dict[str, Any], device: torch.device, batch_size: int 
     return Loader(tensors, batch_size=batch_size, shuffle=False, device=device)
 
 
-def augmentation(recipe: Recipe) -> Callable[[Batch], Batch] | None:
+def augmentation(recipe: Recipe, transform: Transform) -> Callable[[Batch], Batch] | None:
     """The recipe's augmentations one after the other; None where there are none."""
     if not recipe.augment:
         return None
-    steps = [build(part, AUGMENTATIONS, "augment", {}) for part in recipe.augment]
+    steps = [build(part, AUGMENTATIONS, "augment", transform.supplies) for part in recipe.augment]
 
     def augment(batch: Batch) -> Batch:
         for step in steps:

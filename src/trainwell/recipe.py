@@ -40,7 +40,12 @@ class Recipe:
         return dataclasses.asdict(self)
 
     def to_yaml(self) -> str:
-        return yaml.safe_dump(_plain(self.to_dict()), sort_keys=False, allow_unicode=True)
+        """The recipe as `load` reads it."""
+        values = _plain(self.to_dict())
+        text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+        if any(each in text for each in "\x85\u2028\u2029\ufeff"):  # PyYAML would read these as spaces
+            text = yaml.dump(values, Dumper=_Dumper, sort_keys=False)
+        return text
 
     @classmethod
     def from_dict(cls, values: Any, where: str = "recipe") -> "Recipe":
@@ -182,9 +187,13 @@ class _Loader(yaml.SafeLoader):
     """The safe loader, with 1e-3 read as a number, as YAML 1.2 and every user do."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, with quotes around a text that the loader would read as such a number."""
+
+
+for _each in (_Loader, _Dumper):
+    _number = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
+    _each.add_implicit_resolver("tag:yaml.org,2002:float", _number, list("-+0123456789"))
 
 
 def _parse(text: str) -> Any:
@@ -203,6 +212,6 @@ def seconds(time: str | float | None) -> float | None:
         if not parts or not any(parts.groups()):
             raise InputError(f"time: found {time!r}, expected seconds or a text such as 90s, 10m or 1h30m")
         found = sum(float(part or 0) * unit for part, unit in zip(parts.groups(), (3600, 60, 1), strict=True))
-    if found is not None and found <= 0:
+    if found is not None and not 0 < found < float("inf"):
         raise InputError(f"time: found {time!r}, expected more than nothing, such as 90s, 10m or 1h30m")
     return found

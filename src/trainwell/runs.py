@@ -66,12 +66,15 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """What run.json says: version, name, state, created; raises InputError if it is damaged."""
-        facts = self.read_json("run.json")
-        if not isinstance(facts, dict):
-            raise InputError(
-                f"{self.path / 'run.json'}: damaged: found a {type(facts).__name__}, expected a table of facts"
-            )
-        return facts
+        return self.read_table("run.json")
+
+    def read_table(self, name: str) -> dict[str, Any]:
+        """A JSON file that holds one table of names; raises InputError that names the file if it is damaged."""
+        table = self.read_json(name)
+        if not isinstance(table, dict):
+            found = type(table).__name__
+            raise InputError(f"{self.path / name}: damaged: found a {found}, expected a table of names; fit again")
+        return table
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file whole or not at all; raises InputError if the disk is full or may not be written."""
@@ -92,7 +95,9 @@ class RunFolder:
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.parent / f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}"
             temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
             yield temporary
+            os.chmod(temporary, mode)  # as the user's umask has it, whatever wrote the content
             with open(temporary, "r+b") as file:  # else a power cut may leave the new name with no content
                 os.fsync(file.fileno())
             os.replace(temporary, target)
@@ -111,7 +116,7 @@ class RunFolder:
 
         NaN and infinities stay, as Python's json writes them: a loss that broke is what a reader looks for.
         """
-        line = json.dumps(value, ensure_ascii=False, default=_listed) + "\n"
+        line = _line(value)
         try:
             with open(self.path / name, "a+b") as file:
                 end = file.tell()
@@ -121,6 +126,10 @@ class RunFolder:
                 file.write(line.encode("utf-8"))
         except OSError as error:
             raise InputError(f"{self.path / name}: cannot write: {_reason(error)}") from error
+
+    def write_lines(self, name: str, values: list[dict[str, Any]]) -> Path:
+        """Write a JSON-lines file whole or not at all, as `append` would line by line."""
+        return self.write_text(name, "".join(_line(value) for value in values))
 
     def read_json(self, name: str) -> Any:
         """Raises InputError that names the file if it is missing or damaged."""
@@ -183,7 +192,7 @@ def list_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
         try:
             row = {"path": str(path.parent), **folder.facts()}
             if (folder.path / "summary.json").exists():
-                summary = folder.read_json("summary.json")
+                summary = folder.read_table("summary.json")
                 row |= {key: summary.get(key) for key in ("source", "task", "model", "seconds_training")}
             if metrics := _metrics(folder):
                 row["metrics"] = metrics
@@ -220,7 +229,7 @@ def _metrics(folder: RunFolder) -> dict[str, Any]:
     """Name to value from evaluation.json; empty where there is none."""
     if not (folder.path / "evaluation.json").exists():
         return {}
-    found = folder.read_json("evaluation.json")
+    found = folder.read_table("evaluation.json")
     try:
         return {key: value["value"] for key, value in found.get("metrics", {}).items()}
     except (AttributeError, KeyError, TypeError):
@@ -253,6 +262,10 @@ def _flatten(prefix: str, value: Any) -> dict[str, Any]:
     if isinstance(value, dict):
         return {key: inner for name, each in value.items() for key, inner in _flatten(f"{prefix}.{name}", each).items()}
     return {prefix: value}
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_listed) + "\n"
 
 
 def _listed(value: Any) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from trainwell.data import Transform, drop_unlabelled, infer, read, split
 from trainwell.errors import InputError
 
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 cell = st.one_of(
     st.sampled_from(["", "?", "NA", "1", "2.5", "-3", "1e5", "1,5", "$3", "007", "true", "2020-01-02", "'x'", "a b c"]),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6),

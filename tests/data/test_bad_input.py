@@ -1,7 +1,6 @@
 """Every bad input that belongs to data: one message that says where, what was found and what to do."""
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
@@ -183,11 +182,16 @@ def test_labels_of_any_type(labels, classes, kind):
     ]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(write):
+def test_no_permission(write, monkeypatch):
     path = write("a.csv", "a,b\n1,2\n")
-    path.chmod(0)
-    fails(lambda: read(path), "no permission")
+
+    def refuse(self):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    fails(lambda: read(path), "a.csv", "no permission")
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    fails(lambda: read(path.parent), "no permission")
 
 
 def test_damaged_archives(write):

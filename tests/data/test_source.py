@@ -15,6 +15,7 @@ import torch
 
 from trainwell.data import SOURCES, Source, read
 from trainwell.data.table import read_table
+from trainwell.errors import InputError
 
 ROWS = [("a", 1, 2.5), ("b", 2, 3.5), ("a", 3, 4.5), ("c", 4, 5.5)]
 
@@ -131,6 +132,25 @@ def test_codes_stay_text(write):
 def test_dates(write, cells):
     frame = read(write("a.csv", "when;x\n" + "".join(f"{cell};1\n" for cell in cells))).frame
     assert [str(cell.date()) for cell in frame["when"]] == ["2020-03-04", "2021-12-31"]
+
+
+def test_blanks_between_cells_and_before_quotes(write):
+    spaced = 'name, note, x\n"a", "one, two", 1\n"b", three, 2\n'
+    assert read(write("a.csv", spaced)).frame.rows() == [("a", "one, two", 1), ("b", "three", 2)]
+    for name in ("a.txt", "a.data"):
+        frame = read(write(name, "  1.0  2.5   x\n4.5 5 y\n\n6 7.5 x\n")).frame
+        assert frame.rows() == [(1.0, 2.5, "x"), (4.5, 5.0, "y"), (6.0, 7.5, "x")]
+
+
+def test_pictures_without_classes(write, tmp_path, picture):
+    for place in range(3):
+        write(f"one/all/{place}.png", picture(seed=place))
+        for kind in ("images", "masks"):
+            write(f"street/train/{kind}/{place}.png", picture(seed=place))
+    source = read(tmp_path / "one")
+    assert source.frame.columns == ["image"] and "no classes" in source.notes[0] and "target" not in source.hints
+    with pytest.raises(InputError, match="images and masks"):
+        read(tmp_path / "street")
 
 
 def test_other_line_ends_and_long_cells(write):
@@ -286,6 +306,11 @@ def test_torch():
             return x[place], int(y[place])
 
     assert read(Items()).frame["target"].to_list() == y.tolist()
+
+
+def test_a_target_does_not_overwrite_a_column_of_its_name():
+    source = read((pl.DataFrame({"target": [1.5, 2.5], "b": [3, 4]}), np.array([0, 1])))
+    assert source.frame.columns == ["target", "b", "target_"] and source.hints["target"] == "target_"
 
 
 def test_text_labels_stay_text():

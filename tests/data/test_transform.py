@@ -182,6 +182,14 @@ def test_number_targets_are_scaled_and_undone():
     assert transform.supplies["center"] == transform.target_center
 
 
+def test_a_column_without_values_in_training_is_left_out():
+    late = [None] * 60 + list(RNG.normal(size=60))
+    data = pl.DataFrame({"x": RNG.normal(size=120), "late": late, "y": RNG.normal(size=120)})
+    source = read(data)
+    transform = Transform.fit(source, infer(source), np.arange(60))
+    assert transform.facts["numbers"] == ["x"] and transform.encode(source)["inputs"][0].shape == (120, 1)
+
+
 def test_several_labels_and_several_numbers():
     data = pl.DataFrame({"x": RNG.normal(size=40), "p": [0, 1] * 20, "q": ["yes", "yes", "no", "no"] * 10})
     source = read(data)

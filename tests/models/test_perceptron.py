@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from trainwell.models.neuron import SigmoidNeuron
-from trainwell.models.perceptron import Perceptron, perceptron_loss, rosenblatt_step, separable
+from trainwell.models.perceptron import Perceptron, rosenblatt_step, separable
+from trainwell.tasks.classify import Classify
+from trainwell.train import State, optimizer_for, train
 
 GATE = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 GATES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0]}
@@ -51,21 +53,44 @@ def test_learns_a_separable_set_within_the_bound():
     assert 0 < corrections <= (rows.norm(dim=1).max() / margin) ** 2
 
 
-@pytest.mark.parametrize("outputs", [1, 3])
-def test_gradient_descent_at_rate_one_is_rosenblatts_rule(outputs):
+class Rows:
+    """One row a batch, in their own order."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def set_epoch(self, number):
+        pass
+
+    def iterate(self, start):
+        for row in range(start, len(self.x)):
+            yield {"inputs": (self.x[row : row + 1],), "target": self.y[row : row + 1]}
+
+
+def test_the_loop_at_rate_one_is_rosenblatts_rule():
     torch.manual_seed(1)
-    x = torch.randint(-3, 4, (40, 5)).float()
-    y = torch.randint(0, 2 if outputs == 1 else 3, (40,))
-    rule, gradient = Perceptron(5, outputs), Perceptron(5, outputs)
-    optimizer = torch.optim.SGD(gradient.parameters(), lr=1.0)
-    for row, answer in zip(x.split(1), y.split(1), strict=True):
-        rosenblatt_step(rule, row, answer)
-        optimizer.zero_grad()
-        perceptron_loss(gradient(row), answer).backward()
-        optimizer.step()
-        assert torch.equal(rule.sum.weight, gradient.sum.weight)  # whole numbers, so exactly
-        assert torch.equal(rule.sum.bias, gradient.sum.bias)
+    x, y = torch.randint(-3, 4, (40, 5)).float(), torch.randint(0, 2, (40,))
+    rule, trained = Perceptron(5), Perceptron(5)
+    state = State(trained, Classify(2, loss="perceptron"), {}, precision="float32")
+    state.optimizers = {"model": optimizer_for(trained, name="sgd", lr=1.0)}
+    for row in range(len(x)):
+        rosenblatt_step(rule, x[row : row + 1], y[row : row + 1])
+    train(state, Rows(x, y), epochs=1)
     assert rule.sum.weight.abs().max() > 0
+    assert torch.equal(rule.sum.weight, trained.sum.weight)  # whole numbers, so exactly
+    assert torch.equal(rule.sum.bias, trained.sum.bias)
+
+
+def test_several_outputs_learn_each_against_the_rest():
+    torch.manual_seed(0)
+    y = torch.arange(60) % 3
+    x = torch.randn(60, 2) * 0.3 + torch.tensor([[0.0, 3.0], [3.0, -2.0], [-3.0, -2.0]])[y]
+    model = Perceptron(2, 3)
+    learn(model, x, y)
+    assert torch.equal(model.fires(x), torch.nn.functional.one_hot(y).bool())
 
 
 def test_xor_is_not_learned_and_it_says_why():

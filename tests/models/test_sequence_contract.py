@@ -181,6 +181,7 @@ def test_state_dict_comes_back(name):
     assert len(set(pointers)) == len(pointers)  # safetensors takes no shared tensors
 
 
+@pytest.mark.filterwarnings("ignore:The tensor attributes")  # torch's own, of its RNNs
 @pytest.mark.parametrize("name", ALL)
 def test_exports(name):
     model, inputs = build(name), inputs_of(name)
@@ -207,3 +208,17 @@ def test_step_by_step_equals_all_at_once(name):
         assert torch.allclose(scores, wanted[:, place], atol=1e-5), place
         if place + 1 < target.shape[1]:
             scores = model.advance(target[:, place + 1], state)
+
+
+@pytest.mark.filterwarnings("ignore:The tensor attributes")
+@pytest.mark.parametrize("name", ["gpt", "gpt2", "bert", "bert-tagger", "bert-classifier", "rnn-classifier"])
+def test_exports_with_a_mask(name):
+    model, (tokens,) = build(name), inputs_of(name)
+    mask = torch.arange(T) < torch.tensor([[T], [5], [3], [1]])
+    batch, time = torch.export.Dim("batch", min=2, max=64), torch.export.Dim("time", min=2, max=16)
+    shape = {0: batch} if name == "rnn-classifier" else {0: batch, 1: time}  # torch exports its RNNs at one length
+    program = torch.export.export(model, (tokens, mask), dynamic_shapes=(shape, shape))
+    size = T if name == "rnn-classifier" else 6
+    fewer = (tokens[:3, :size], mask[:3, :size])
+    got, wanted = program.module()(*fewer), model(*fewer)
+    assert torch.allclose(got, wanted, atol=1e-5)

@@ -205,6 +205,18 @@ def test_wrappers_prefixes_and_base_networks_without_head(tmp_path):
     assert torch.equal(model.head.weight, reference.head.weight)
 
 
+def test_a_runs_own_checkpoint_and_folder_open(tmp_path):
+    reference = jittered(SMALL["resnet8"]())
+    run = {"0.mean": torch.zeros(1, 3, 1, 1), "0.scale": torch.ones(1, 3, 1, 1)}
+    run |= {"1." + key: value for key, value in reference.state_dict().items()}
+    (tmp_path / "checkpoints").mkdir()
+    save_file(run, tmp_path / "checkpoints" / "best.safetensors")
+    model = SMALL["resnet8"]().eval()
+    assert load_weights(model, tmp_path) == ("trainwell", [])
+    x = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(model(x), reference(x))
+
+
 def test_positions_are_interpolated_to_another_picture_size(tmp_path):
     save_weights(jittered(SMALL["vit"]()), tmp_path / "w.safetensors", layout="timm")
     larger = VisionTransformer(3, 4, width=16, depth=2, heads=2, patch=8, side=64)
@@ -230,16 +242,19 @@ def test_every_network_with_layouts_is_tried_here():
     assert {type(make()) for make in SMALL.values()} >= set(LAYOUTS)
 
 
-@pytest.mark.parametrize("depth, published", [(20, 0.8103), (32, 0.834), (44, 0.830), (56, 0.837)])
-def test_published_cifar_networks_reach_their_figure_on_these_jpegs(depth, published):
-    """ResNet-20 on the first 2,000 test pictures, the others on 250; all 10,000 by the command in docs."""
+@pytest.mark.parametrize(
+    "depth, rows, published, tolerance",
+    [(20, 10_000, 0.8103, 0.0003), (32, 500, 0.834, 0.03), (44, 500, 0.830, 0.03), (56, 500, 0.837, 0.03)],
+)
+def test_published_cifar_networks_reach_their_figure_on_these_jpegs(depth, rows, published, tolerance):
+    """ResNet-20 on all test pictures, 11 s of one core; the others, known on the first 2,000, on the first 500."""
     weights = SHARED / "cifar10-resnet-weights" / f"resnet{depth}.safetensors"
     if not weights.exists():
         pytest.skip(f"{weights} is not here")
-    x, y = cifar10_test(2000 if depth == 20 else 250)
+    x, y = cifar10_test(rows)
     model = ResNet(3, 10, depth=depth).eval()
     assert load_weights(model, weights) == ("cifar", [])
-    assert right(model, x, y) == pytest.approx(published, abs=0.015 if depth == 20 else 0.06)
+    assert right(model, x, y) == pytest.approx(published, abs=tolerance)
 
 
 def cifar10_test(rows):
@@ -259,4 +274,4 @@ def cifar10_test(rows):
 @torch.no_grad()
 def right(model, x, y):
     """The share of pictures whose likeliest class is the right one."""
-    return sum((model(a).argmax(1) == b).sum().item() for a, b in zip(x.split(250), y.split(250), strict=True)) / len(y)
+    return sum((model(a).argmax(1) == b).sum().item() for a, b in zip(x.split(500), y.split(500), strict=True)) / len(y)

@@ -132,7 +132,7 @@ def test_positions_keep_the_token_and_a_smooth_table_stays_smooth():
     larger = resized_positions(table, 16, 16)
     assert larger[0, 0, 0] == 99
     row = larger[0, 1:, 0].view(16, 16)[5]
-    torch.testing.assert_close(row[4:12].diff(), torch.full((7,), 0.5), atol=0.05, rtol=0)
+    torch.testing.assert_close(row[4:12].diff(), torch.full((7,), 0.5), atol=0.1, rtol=0)
 
 
 def test_too_small_a_picture_is_told_the_least_size():

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from trainwell.nn.embed_numbers import (
-    LinearEmbedding,
     Periodic,
     PeriodicBiasDense,
     PiecewiseLinear,
@@ -62,14 +61,14 @@ def test_a_constant_column_and_a_reload():
 
 
 def test_piecewise_linear_starts_linear_and_adds_steps():
-    layer = PiecewiseLinear(3, 5, bins=6)
+    layer = PiecewiseLinear(3, 5, members=2, bins=6)
     x = torch.randn(40, 3)
     layer.fit(x)
-    torch.testing.assert_close(layer(x), layer.linear(x))
+    lines = x[None, :, :, None] * layer.slope.transpose(1, 2) + layer.bias.transpose(1, 2)
+    torch.testing.assert_close(layer(x), lines)
     torch.nn.init.normal_(layer.weight)
-    expected = layer.linear(x) + torch.einsum("bcn,cno->bco", layer.encoding(x), layer.weight)
+    expected = lines + torch.einsum("bcn,mcno->mbco", layer.encoding(x), layer.weight)
     torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(layer.linear(x), x[..., None] * layer.linear.weight + layer.linear.bias)
 
 
 def test_periodic_is_its_formula():
@@ -95,7 +94,3 @@ def test_periodic_bias_dense_is_its_formula_and_keeps_the_number():
             angles = 2 * numpy.pi * x[:, column, None] * layer.frequency[member, column] + layer.phase[member, column]
             expected = angles.cos() @ layer.weight[member, column] + layer.bias[member, column]
             torch.testing.assert_close(got[member, :, column, :3], expected, atol=1e-5, rtol=1e-5)
-
-
-def test_linear_embedding_shape():
-    assert LinearEmbedding(3, 4)(torch.randn(2, 3)).shape == (2, 3, 4)

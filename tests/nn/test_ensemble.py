@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from trainwell.nn.embed_categories import MemberEmbedding, OneHot
-from trainwell.nn.ensemble import MemberLinear, MemberScale, SharedLinear
+from trainwell.nn.ensemble import GroupLinear, MemberLinear, MemberScale, RankOneLinear, by_group, by_member
 
 
 def test_member_linear_is_a_loop_over_linears():
@@ -15,21 +15,39 @@ def test_member_linear_is_a_loop_over_linears():
         torch.testing.assert_close(layer(x)[member], expected)
 
 
-def test_shared_linear_is_the_shared_matrix_times_an_outer_product():
-    layer = SharedLinear(3, 4, 5)
+def test_members_go_to_groups_and_back():
+    x = torch.arange(6.0)[:, None, None].expand(6, 4, 5)  # (members, batch, features)
+    grouped = by_group(x, 3).transpose(1, 2)  # (groups, batch, members of a group, features)
+    assert grouped.shape == (3, 4, 2, 5)
+    assert grouped[1, 0, :, 0].tolist() == [1, 4]  # member m is of group m % groups
+    assert torch.equal(by_member(grouped), x)
+
+
+def test_group_linear_is_shared_within_a_group():
+    layer = GroupLinear(3, 4, 5)
+    x = torch.randn(3, 6, 2, 4)
+    for group in range(3):
+        torch.testing.assert_close(layer(x)[group], x[group] @ layer.weight[group] + layer.bias[group, 0])
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_rank_one_linear_is_the_shared_matrix_times_an_outer_product(groups):
+    layer = RankOneLinear(4, 3, 5, groups=groups)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter)
-    x = torch.randn(6, 3, 4)
-    got = layer(x)
-    for member in range(3):
-        matrix = layer.shared.weight * torch.outer(layer.after.scale[member], layer.before.scale[member])
-        torch.testing.assert_close(got[:, member], x[:, member] @ matrix.T + layer.bias[member], atol=1e-5, rtol=1e-5)
+    x = torch.randn(groups, 6, 4 // groups, 3)
+    got, given = by_member(layer(x)), by_member(x)
+    for member in range(4):
+        outer = torch.outer(layer.before.scale[member], layer.after.scale[member])
+        expected = given[member] @ (layer.weight[member % groups] * outer) + layer.bias[member]
+        torch.testing.assert_close(got[member], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_members_of_a_shared_linear_start_equal():
-    x = torch.randn(6, 1, 4).expand(-1, 3, -1)
-    got = SharedLinear(3, 4, 5)(x)
-    assert torch.equal(got[:, 0], got[:, 2])
+def test_members_of_a_rank_one_linear_start_equal_within_their_group():
+    x = torch.randn(1, 6, 1, 4).expand(2, -1, 3, -1)
+    got = by_member(RankOneLinear(6, 4, 5, groups=2)(x))
+    assert torch.equal(got[0], got[4])
+    assert not torch.equal(got[0], got[1])
 
 
 def test_scales_start_as_asked():

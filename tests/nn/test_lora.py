@@ -1,4 +1,4 @@
-"""Low-rank additions: nothing at first, learned alone, merged to the same function, and as good as a written-out sum."""
+"""Low-rank additions: nothing at first, learned alone, merged to the same function, equal to the sum written out."""
 
 import copy
 

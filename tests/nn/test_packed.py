@@ -1,5 +1,8 @@
 """Packed weights: equal results, and nothing left behind."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -8,7 +11,12 @@ from trainwell.models.gpt import GPT
 from trainwell.models.gpt2 import GPT2
 from trainwell.models.llama import Llama
 from trainwell.models.t5 import T5
-from trainwell.nn.packed import PackedLinear, packed
+from trainwell.nn.packed import PackedLinear, is_packed, packed
+
+
+@pytest.fixture(autouse=True)
+def small_layers_too(monkeypatch):
+    monkeypatch.setattr("trainwell.nn.packed.SMALLEST", 1)
 
 
 @pytest.mark.parametrize("rows", [1, 4, 16])
@@ -54,6 +62,45 @@ def test_encoder_decoders_and_bfloat16_too():
             wanted = model(source, target)
             with packed(model, rows=2):
                 assert torch.allclose(model(source, target), wanted, atol=near)
+
+
+def test_copies_are_kept_until_a_weight_changes():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 4)), torch.randn(2, 4)
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=0.1, fused=fused) for fused in (True, False)]
+
+    def step(optimizer):
+        model(x).sum().backward()
+        optimizer.step()
+
+    changes = [
+        lambda: step(optimizers[0]),
+        lambda: step(optimizers[1]),
+        lambda: model[0].weight.data.mul_(2),  # which leaves no trace in the count of changes
+        lambda: model.load_state_dict({key: value + 1 for key, value in model.state_dict().items()}),
+        lambda: model.requires_grad_(False).double().float(),
+    ]
+    for change in changes:
+        with packed(model, rows=2):
+            first = model[0]
+        with packed(model, rows=3), torch.no_grad():
+            assert model[0] is first
+        assert is_packed(model, rows=2)
+        change()
+        assert not is_packed(model, rows=2)
+        with torch.no_grad():
+            wanted = model(x)
+            with packed(model, rows=2):
+                assert model[0] is not first and torch.allclose(model(x), wanted, atol=1e-5)
+
+
+def test_copies_go_with_the_model():
+    model = nn.Sequential(nn.Linear(4, 5))
+    with packed(model, rows=2):
+        gone = weakref.ref(model[0])
+    del model
+    gc.collect()
+    assert gone() is None
 
 
 def test_an_error_inside_leaves_the_model_whole():

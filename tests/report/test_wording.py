@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainwell.report.wording import aligned, cut, decimals_for, duration, grouped, listed, share, significant
+from trainwell.report.wording import aligned, brief, cut, decimals_for, duration, grouped, listed, share, significant
 
 
 def plain(text: str) -> str:
@@ -48,3 +48,7 @@ def test_lists_and_cuts():
     assert listed(["a"]) == "a" and listed(["a", "b", "c"]) == "a, b and c" and listed([]) == ""
     assert listed(["a", "b", "c", "d"], 3) == "a, b and 2 more"
     assert cut("abcdefgh", 5) == "abcd…" and cut("abc", 5) == "abc"
+
+
+def test_brief_drops_zeros_at_the_end():
+    assert plain(brief(0.005)) == "0.005" and plain(brief(1.7e-5)) == "1.7e-5" and brief(0.24) == "0.24"

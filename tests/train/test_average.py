@@ -1,4 +1,4 @@
-"""The moving average against torch's, with tied weights, masks and whole-number buffers; and the choice of precision."""
+"""The moving average against torch's, with tied weights, masks and counts; and the choice of precision."""
 
 import pytest
 import torch

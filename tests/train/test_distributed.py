@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
 from torch import nn
-from toy import Squares, TinyLoader, net, rows, state_of, train, weights
+from toy import Squares, TinyLoader, net, rows, state_of, train
 
 from trainwell.tasks.task import Loss
 from trainwell.train.distributed import plain_names, plain_weights, start, sum_over_ranks, unwrap, wrap

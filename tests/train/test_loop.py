@@ -44,7 +44,12 @@ def test_pieces_equal_the_whole_batch(number):
 
 
 def test_pieces_cut_rows_and_nothing_else():
-    batch = {"inputs": (torch.arange(10),), "target": torch.arange(10), "names": list("abcdefghij"), "scale": torch.ones(3)}
+    batch = {
+        "inputs": (torch.arange(10),),
+        "target": torch.arange(10),
+        "names": list("abcdefghij"),
+        "scale": torch.ones(3),
+    }
     parts = list(pieces(batch, 4))
     assert [len(part["target"]) for part in parts] == [2, 3, 2, 3]
     assert torch.cat([part["inputs"][0] for part in parts]).tolist() == list(range(10))
@@ -118,7 +123,9 @@ def test_epochs_are_kept(epochs, steps):
     assert "epochs were done" in state.stopped
 
 
-@pytest.mark.parametrize(("epochs", "evaluations", "expected"), [(4, 40, [7, 14, 21, 28]), (4, 2, [14, 28]), (0.5, 9, [4])])
+@pytest.mark.parametrize(
+    ("epochs", "evaluations", "expected"), [(4, 40, [7, 14, 21, 28]), (4, 2, [14, 28]), (0.5, 9, [4])]
+)
 def test_evaluations_come_when_they_are_due(epochs, evaluations, expected):
     seen = []
     events = Events().on("evaluate", lambda state, metrics: seen.append(state.step))
@@ -149,7 +156,15 @@ def test_early_stopping_restores_the_best_weights():
 
     events = Events().on("evaluate", remember)
     state = state_of(net(), lr=0.3)  # too high a rate: the goal goes up and down
-    train(state, TinyLoader(x[:50], y[:50], 10), TinyLoader(x[50:], y[50:], 200), events, epochs=50, evaluations=50, patience=4)
+    train(
+        state,
+        TinyLoader(x[:50], y[:50], 10),
+        TinyLoader(x[50:], y[50:], 200),
+        events,
+        epochs=50,
+        evaluations=50,
+        patience=4,
+    )
     step, (best, saved) = min(kept.items(), key=lambda item: item[1][0])
     assert (state.best_step, state.best) == (step, best)
     assert "no better mse for 4 evaluations" in state.stopped and state.step < 250
@@ -217,7 +232,9 @@ def test_a_listener_may_refuse_a_step():
     state = train(state_of(model, lr=0.1), TinyLoader(*rows(8), 4), events=events, epochs=5)
     assert (state.step, state.skipped) == (10, 5)
     stubborn = net()
-    train(state_of(stubborn, lr=0.1), TinyLoader(*rows(8), 4), events=Events().on("gradient", lambda *_: False), epochs=5)
+    train(
+        state_of(stubborn, lr=0.1), TinyLoader(*rows(8), 4), events=Events().on("gradient", lambda *_: False), epochs=5
+    )
     assert torch.equal(weights(stubborn), weights(net()))
     assert not torch.equal(weights(model), weights(net()))
     with pytest.raises(KeyError):

@@ -99,7 +99,7 @@ def test_muon_on_a_matrix_equals_torch(shape):
         own.step()
         other.step()
     moved = (theirs - start.flatten(1)).norm()
-    assert (mine.flatten(1) - theirs).norm() < 0.02 * moved  # both round to bfloat16 on the way
+    assert (mine.flatten(1) - theirs).norm() < 0.002 * moved  # both round to bfloat16 on the way
 
 
 def test_muon_on_other_parameters_is_adamw():
@@ -118,12 +118,14 @@ def test_muon_on_other_parameters_is_adamw():
 def test_orthogonalize_brings_singular_values_near_one():
     for shape in ((40, 10), (10, 40), (20, 20)):
         values = torch.linalg.svdvals(orthogonalize(torch.randn(shape, generator=torch.Generator().manual_seed(1))))
-        assert 0.5 < values[:-2].min() and values.max() < 1.3
+        assert values[:-2].min() > 0.5 and values.max() < 1.3
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 def test_muon_takes_the_hidden_matrices(weight_decay):
-    model = nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 5), nn.Linear(5, 6), nn.LayerNorm(6), nn.Linear(6, 7), nn.Linear(7, 2))
+    model = nn.Sequential(
+        nn.Embedding(9, 4), nn.Linear(4, 5), nn.Linear(5, 6), nn.LayerNorm(6), nn.Linear(6, 7), nn.Linear(7, 2)
+    )
     groups = mark_orthogonal(model, parameter_groups(model, 0.1, weight_decay))
     orthogonal = {id(each) for group in groups if group["orthogonal"] for each in group["params"]}
     assert orthogonal == {id(model[2].weight), id(model[4].weight)}
@@ -132,7 +134,9 @@ def test_muon_takes_the_hidden_matrices(weight_decay):
 
 
 def test_decay_spares_norms_biases_and_embeddings():
-    model = nn.Sequential(nn.Embedding(5, 4), nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4), nn.LayerNorm([4, 3]), nn.Linear(3, 2))
+    model = nn.Sequential(
+        nn.Embedding(5, 4), nn.Conv1d(4, 4, 3), nn.BatchNorm1d(4), nn.LayerNorm([4, 3]), nn.Linear(3, 2)
+    )
     decayed, rest = parameter_groups(model, 0.1, 0.3)
     assert (decayed["weight_decay"], rest["weight_decay"]) == (0.3, 0.0)
     assert {id(each) for each in decayed["params"]} == {id(model[1].weight), id(model[4].weight)}

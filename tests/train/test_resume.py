@@ -155,11 +155,39 @@ def test_checkpoints_of_a_training_are_written_and_read(folder):
     events.on("checkpoint", lambda state, path: paths.append(path))
     Checkpoints(folder, events, seconds=0.0)
     state = train(begin("adamw, dropout, average"), *data(), events, epochs=2)
-    assert len(paths) == 4 and all(path.is_file() for path in paths)
+    assert len(paths) == 5 and all(path.is_file() for path in paths)  # evaluations, epochs and the end
+    modes = {path.stat().st_mode for path in (folder.path / "checkpoints").iterdir()}
+    assert modes == {(folder.path / "run.json").stat().st_mode}
     again = begin("adamw, dropout, average")
     again.model.load_state_dict(load_weights(folder))
     assert torch.equal(weights(again.model), weights(state.model))
     assert all(path.suffix == ".safetensors" for path in (folder.path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("how", ["interrupted", "stopped", "broken"])
+def test_an_end_between_batches_is_saved_and_an_error_is_not(folder, how):
+    def end(state, losses):
+        if state.step == 4:
+            state.interrupted = how == "interrupted"
+            if how == "broken":
+                raise ZeroDivisionError
+
+    events = Events().on("step", end)
+    Checkpoints(folder, events)
+    state = begin("momentum")
+    if how == "stopped":
+        train(state, *data(), events, epochs=1)
+    else:
+        with pytest.raises((KeyboardInterrupt, ZeroDivisionError)):
+            train(state, *data(), events, epochs=1)
+    if how == "broken":
+        assert not (folder.path / "checkpoints").exists()
+        return
+    again = begin("momentum")
+    load_state(folder, again)
+    assert again.step == (6 if how == "stopped" else 4)
+    train(again, *data(), epochs=1)
+    assert again.step == 6
 
 
 def test_tied_weights_and_the_average(folder):
@@ -237,7 +265,9 @@ def test_a_full_disk_leaves_the_old_checkpoint(folder, monkeypatch):
     monkeypatch.setattr("trainwell.train.checkpoint.save_file", full)
     with pytest.raises(InputError, match="No space left"):
         save_state(folder, state)
-    monkeypatch.setattr("trainwell.train.checkpoint.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, "")))
+    monkeypatch.setattr(
+        "trainwell.train.checkpoint.save_file", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOSPC, ""))
+    )
     with pytest.raises(InputError, match="disk is full"):
         save_state(folder, state)
     assert path.read_bytes() == before

@@ -8,7 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainwell.train.schedule import SCHEDULES, Constant, Cosine, Linear, LogCosine, OneCycle, Plateau, Step, Trapezoid, Triangle
+from trainwell.train.schedule import (
+    SCHEDULES,
+    Constant,
+    Cosine,
+    Linear,
+    LogCosine,
+    OneCycle,
+    Plateau,
+    Step,
+    Trapezoid,
+    Triangle,
+)
 
 STEPS = 200
 
@@ -36,12 +47,17 @@ def close(left, right):
 
 def test_against_torch():
     torch_schedules = torch.optim.lr_scheduler
-    close(mine(Cosine(final=0.1, warmup=0.0)), torchs(lambda o: torch_schedules.CosineAnnealingLR(o, STEPS, eta_min=0.1)))
+    close(
+        mine(Cosine(final=0.1, warmup=0.0)), torchs(lambda o: torch_schedules.CosineAnnealingLR(o, STEPS, eta_min=0.1))
+    )
     close(mine(Linear(final=0.2, warmup=0.0)), torchs(lambda o: torch_schedules.LinearLR(o, 1.0, 0.2, STEPS)))
     close(mine(Step(every=0.25, factor=0.3)), torchs(lambda o: torch_schedules.StepLR(o, STEPS // 4, 0.3)))
     close(mine(Constant()), [1.0] * STEPS)
     cycle = OneCycle(up=(0.25 * STEPS - 1) / (STEPS - 1), start=0.04, final=4e-6)
-    close(mine(cycle, STEPS - 1), torchs(lambda o: torch_schedules.OneCycleLR(o, 1.0, total_steps=STEPS + 1 - 1, pct_start=0.25)))
+    close(
+        mine(cycle, STEPS - 1),
+        torchs(lambda o: torch_schedules.OneCycleLR(o, 1.0, total_steps=STEPS + 1 - 1, pct_start=0.25)),
+    )
     warm = torchs(
         lambda o: torch_schedules.SequentialLR(
             o,

@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from trainwell.data.values import MISSING, MISSING_IN_NUMBERS
 from trainwell.errors import InputError
@@ -25,6 +26,17 @@ class Dialect:
     separator: str
     quote: str
     columns: int
+    spaced: bool = False  # a blank stands between a separator and the quote that follows it
+
+    def rows(self, text: str) -> Any:
+        """A reader of the rows, as the standard library has it: lists of cells, with `line_num`."""
+        csv.field_size_limit(2**31 - 1)
+        return csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self.separator,
+            quotechar=self.quote,
+            skipinitialspace=self.spaced,
+        )
 
 
 def unpack(raw: bytes, path: str) -> bytes:
@@ -74,27 +86,38 @@ def sniff(text: str, path: str) -> Dialect:
     if len(text) > len(head):
         head = head[: head.rfind("\n") + 1] or head
     quote = _quote(head)
+    spaced = re.search(r'[,;\t|] +"', head) is not None
     found = []
     for separator in SEPARATORS:
         if separator not in head:
             continue
-        counts = Counter(
-            len(row)
-            for row in islice(csv.reader(io.StringIO(head, newline=""), delimiter=separator, quotechar=quote), 500)
-            if row
-        )
+        tried = Dialect(separator, quote, 0, spaced)
+        counts = Counter(len(row) for row in islice(tried.rows(head), 500) if row)
         if not counts:
             continue
         columns, rows = counts.most_common(1)[0]
         if columns > 1:
             found.append((rows / sum(counts.values()), separator, columns))
     if not found:
-        return Dialect(",", quote, 1)
+        return Dialect(",", quote, 1, spaced)
     best = max(share for share, _, _ in found)
     if best < 0.5 and not path.endswith((".csv", ".tsv", ".csv.gz", ".tsv.gz")):
         return Dialect("\x1f", quote, 1)
     separator, columns = next((s, c) for share, s, c in found if share >= best - 0.02)
-    return Dialect(separator, quote, columns)
+    return Dialect(separator, quote, columns, spaced)
+
+
+def split_by_blanks(text: str) -> str:
+    """A table whose cells blanks keep apart, rewritten with tabs; any other text as it is."""
+    lines = [line.split() for line in text[:100_000].splitlines()[:200] if line.strip()]
+    cells = [cell for line in lines for cell in line]
+    if len(lines) < 2 or len(lines[0]) < 2 or len({len(line) for line in lines}) > 1:
+        return text
+    if any(separator in text[:100_000] for separator in SEPARATORS) or '"' in text[:100_000]:
+        return text
+    if sum(map(is_number, cells)) < 0.5 * len(cells):
+        return text
+    return "\n".join("\t".join(line.split()) for line in text.splitlines())
 
 
 def _quote(head: str) -> str:

@@ -12,10 +12,10 @@ from trainwell.data.values import as_moments, as_numbers
 from trainwell.errors import InputError, suggest
 
 SCALES = ("standard", "robust", "quantile", "none")
+ANGLES = (30, 60, 120, 150)  # degrees, of the further directions that a location is seen along
 _DAY = 86_400.0
 _EDGE = 5.199337582290661  # the normal score of one in ten million: beyond it scores are cut
-
-_FAR = 1e30
+_FAR = 1e30  # what single precision holds with room to spare
 
 
 @dataclass
@@ -35,15 +35,28 @@ class NumberEncoder:
     center: np.ndarray
     scale: np.ndarray
     quantiles: np.ndarray  # (points, numbers), empty unless "quantile"
-    indicators: np.ndarray  # places, among the kept numbers, that get a column "is missing"
+    indicators: np.ndarray  # which of the kept numbers get a column "is missing"
+    locations: list[list[str]]  # pairs of columns, longitude and latitude, that are also seen from other angles
 
     @classmethod
-    def fit(cls, frame: pl.DataFrame, columns: list[Column], how: str, indicator: bool) -> "NumberEncoder":
-        """Fit on a frame of training rows; raises InputError for an unknown way of scaling."""
+    def fit(
+        cls,
+        frame: pl.DataFrame,
+        columns: list[Column],
+        how: str,
+        indicator: bool,
+        locations: list[list[str]] | None = None,
+    ) -> "NumberEncoder":
+        """Fit on a frame of training rows; raises InputError for an unknown way of scaling or location column."""
+        locations = locations or []
+        for name in [name for pair in locations for name in pair]:
+            if name not in [column.name for column in columns]:
+                known = suggest(name, [column.name for column in columns])
+                raise InputError(f"locations: {name!r} is no number column; {known}")
         if how not in SCALES:
             raise InputError(f"numbers={how!r}: no such scaling; {suggest(how, SCALES)}")
         names, kinds = [column.name for column in columns], [column.kind for column in columns]
-        raw, expanded = _expand(frame, names, list(kinds))
+        raw, expanded = _expand(frame, names, list(kinds), locations)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # columns without a value give NaN, which drops them
             keep = np.nanmax(raw, axis=0, initial=-np.inf) > np.nanmin(raw, axis=0, initial=np.inf)
@@ -54,7 +67,7 @@ class NumberEncoder:
         center, scale, quantiles = _fitted(x, how)
         marked = np.flatnonzero(gaps.mean(axis=0) > 0.01) if indicator and len(x) else np.zeros(0, dtype=np.int64)
         kept = [name for name, chosen in zip(expanded, keep, strict=True) if chosen]
-        return cls(names, list(kinds), how, kept, keep, median, center, scale, quantiles, marked)
+        return cls(names, list(kinds), how, kept, keep, median, center, scale, quantiles, marked, locations)
 
     @property
     def width(self) -> int:
@@ -63,7 +76,7 @@ class NumberEncoder:
 
     def encode(self, frame: pl.DataFrame) -> np.ndarray:
         """frame -> (rows, numbers) float32; raises InputError for a missing column or one that holds no numbers."""
-        x = _expand(frame, self.columns, self.kinds)[0][:, self.keep]
+        x = _expand(frame, self.columns, self.kinds, self.locations)[0][:, self.keep]
         gaps = np.isnan(x)
         x = np.where(gaps, self.median, x)
         if self.how == "quantile":
@@ -78,6 +91,7 @@ class NumberEncoder:
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Names for JSON and arrays for a tensor file."""
         state = {"columns": self.columns, "kinds": self.kinds, "how": self.how, "names": self.names}
+        state["locations"] = self.locations
         arrays = {
             name: np.ascontiguousarray(getattr(self, name))
             for name in ("keep", "median", "center", "scale", "quantiles", "indicators")
@@ -87,7 +101,7 @@ class NumberEncoder:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "NumberEncoder":
         """The encoder that was saved."""
-        given: dict[str, Any] = {**state, **arrays, "keep": arrays["keep"].astype(bool)}
+        given: dict[str, Any] = {"locations": [], **state, **arrays, "keep": arrays["keep"].astype(bool)}
         return cls(**given)
 
 
@@ -125,8 +139,13 @@ def _scores(x: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     return result
 
 
-def _expand(frame: pl.DataFrame, columns: list[str], kinds: list[str]) -> tuple[np.ndarray, list[str]]:
-    """Columns to (rows, numbers) float64 with NaN for gaps, and the name of each number; a date gives several."""
+def _expand(
+    frame: pl.DataFrame, columns: list[str], kinds: list[str], locations: list[list[str]]
+) -> tuple[np.ndarray, list[str]]:
+    """Columns to (rows, numbers) float64 with NaN for gaps, and the name of each number; a date gives several.
+
+    A location gives its distances along four more directions, as borders seldom run along meridians.
+    """
     parts, names = [], []
     for name, kind in zip(columns, kinds, strict=True):
         if kind == "time":
@@ -140,6 +159,11 @@ def _expand(frame: pl.DataFrame, columns: list[str], kinds: list[str]) -> tuple[
         if np.isnan(parts[-1]).all() and frame[name].null_count() < frame.height and frame[name].dtype == pl.String:
             what = "dates" if kind == "time" else "numbers"
             raise InputError(f"column {name!r}: expected {what} as in training, found {frame[name].drop_nulls()[0]!r}")
+    for across, up in locations:
+        for degrees in ANGLES:
+            turn = np.deg2rad(degrees)
+            parts.append(np.cos(turn) * as_numbers(frame[across]) + np.sin(turn) * as_numbers(frame[up]))
+            names.append(f"{across} and {up} at {degrees} degrees")
     return (np.stack(parts, axis=1) if parts else np.zeros((frame.height, 0))), names
 
 

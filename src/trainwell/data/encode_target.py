@@ -88,7 +88,7 @@ class TargetEncoder:
             )
         if self.log[place]:
             values = np.log1p(np.maximum(values, -1 + 1e-12))
-        return ((values - self.center[place]) / self.scale[place]).astype(np.float32)
+        return np.clip((values - self.center[place]) / self.scale[place], -1e30, 1e30).astype(np.float32)
 
     def undo(self, scaled: np.ndarray) -> np.ndarray:
         """Scaled answers in their own unit: (rows, targets) -> (rows, targets)."""

@@ -214,6 +214,14 @@ def _examples(folder: Path, pieces: list[tuple[str, list[Path], list[str | None]
     if labelled and len(labelled) < len(chosen):
         notes.append(f"{counted(len(chosen) - len(labelled), 'file')} outside the class folders left out")
         chosen = labelled
+    names = {label for _, _, label in labelled}
+    if names == {"images", "masks"}:
+        raise InputError(
+            f"{folder}: folders of images and masks, not of classes: expected one folder for each class of picture"
+        )
+    if len(names) == 1:
+        notes.append(f"all files lie in one folder, {min(map(str, names))!r}: they have no classes")
+        labelled = []
     cells: dict[str, Any] = {kind: [str(path.absolute()) for _, path, _ in chosen]}
     if kind == "text":
         cells[kind] = [_read_text(path, notes) for _, path, _ in chosen]

@@ -148,7 +148,8 @@ def _check_rows(source: Source, schema: Schema) -> None:
         if all(bool((source.arrays[name] == source.arrays[name][:1]).all()) for name in source.arrays):
             raise InputError(f"{source.origin}: all {source.rows:,} rows are equal; there is nothing to tell apart")
         return
-    if names and source.frame.select(names).n_unique() > 1:
+    inputs = source.frame.select(names)
+    if names and (inputs.head(100).n_unique() > 1 or inputs.n_unique() > 1):
         return
     everything = source.frame.select(source.frame.columns)
     if everything.width and everything.n_unique() == 1:

@@ -70,8 +70,9 @@ def _decide_number(column: Column, series: pl.Series) -> None:
     rows = len(series)
     values = series.drop_nulls()
     if series.dtype.is_float():
-        values = values.filter(values.is_finite())
-        column.unique = values.n_unique()
+        if not bool(values.is_finite().all()):
+            values = values.filter(values.is_finite())
+            column.unique = values.n_unique()
         whole = bool((values == values.floor()).all())
     else:
         whole = True
@@ -154,14 +155,15 @@ def _figures(column: Column, series: pl.Series) -> None:
         return
     mean, deviation = float(values.mean()), float(values.std())
     centered = (values - mean) / deviation if deviation > 0 else values * 0
+    square = centered * centered
     column.facts.update(
         low=float(values.min()),
         high=float(values.max()),
         mean=mean,
         median=float(np.median(values)),
         deviation=deviation,
-        skew=float((centered**3).mean()),
-        kurtosis=float((centered**4).mean()),
+        skew=float((square * centered).mean()),
+        kurtosis=float((square * square).mean()),
         zeros=float((values == 0).mean()),
         whole=bool((values == np.floor(values)).all()),
     )

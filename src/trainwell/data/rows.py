@@ -14,7 +14,8 @@ class Source:
 
     `frame` holds cells, encoded pictures (binary) or paths; `arrays` holds what fits no cell, one row an example.
     `parts` says "train", "val" or "test" by row where the source itself gives the split. `hints` holds what its layout
-    tells: "target", "labels" (class names in order) and "kinds" (column -> kind).
+    tells: "target", "labels" (class names in order) and "kinds" (column -> kind). `digest` is over the bytes of a file,
+    the names and sizes of a folder's files, or the values in memory.
     """
 
     name: str

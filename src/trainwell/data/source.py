@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trainwell.data.dialect import decode, sniff, unpack
+from trainwell.data.dialect import decode, sniff, split_by_blanks, unpack
 from trainwell.data.folder import PARTS, PICTURES, SOUNDS, concat, listed, read_file, read_folder
 from trainwell.data.memory import read_memory
 from trainwell.data.named import SOURCES
@@ -110,6 +110,8 @@ def _text_file(path: Path) -> Source:
     text = decode(unpack(raw, str(path)), str(path))
     lines = [line for line in text.splitlines() if line.strip()]
     dialect = sniff(text, path.name)
+    if split_by_blanks(text) is not text:
+        return read_file(path)
     cells = {line.count(dialect.separator) for line in lines[:200]}
     if dialect.columns > 1 and len(cells) == 1 and dialect.quote == '"':
         return read_file(path)

@@ -268,7 +268,9 @@ def _sentence(
 ) -> str:
     """How the rows were divided, for the user."""
     ways = {
-        "random": "at random, " + ("class by class" if schema.task == "classify" else "evenly over the target"),
+        "random": {"classify": "at random, class by class", "regress": "at random, evenly over the target"}.get(
+            schema.task, "at random"
+        ),
         "group": f"by {group}: each of its values on one side",
         "time": f"by {time}: the latest rows are the test",
     }

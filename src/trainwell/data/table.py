@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from trainwell.data.dialect import Dialect, decode, has_header, sniff, unpack
+from trainwell.data.dialect import Dialect, decode, has_header, sniff, split_by_blanks, unpack
 from trainwell.data.rows import counted
 from trainwell.data.values import flat, name_columns, typed
 from trainwell.errors import InputError
@@ -65,8 +65,7 @@ def _text(path: Path, text: str) -> Table:
     notes: list[str] = []
     if "\n" not in text:
         text = text.replace("\r", "\n")  # line ends of old Macintosh files
-    csv.field_size_limit(2**31 - 1)
-    text = _without_comments(text, notes)
+    text = split_by_blanks(_without_comments(text.lstrip("\r\n"), notes))
     dialect = sniff(text, path.name.lower())
     rows = _head(text, dialect)
     if not rows:
@@ -106,9 +105,8 @@ def _without_comments(text: str, notes: list[str]) -> str:
 
 def _head(text: str, dialect: Dialect) -> list[list[str]]:
     """The first 200 rows that are not blank."""
-    lines = csv.reader(io.StringIO(text[:400_000], newline=""), delimiter=dialect.separator, quotechar=dialect.quote)
     rows: list[list[str]] = []
-    for row in lines:
+    for row in dialect.rows(text[:400_000]):
         if row:
             rows.append(row)
         if len(rows) == 200:
@@ -118,6 +116,8 @@ def _head(text: str, dialect: Dialect) -> list[list[str]]:
 
 def _frame(path: Path, text: str, dialect: Dialect, header: bool) -> pl.DataFrame:
     """All rows as text, the header among them."""
+    if dialect.spaced:
+        return _slow_frame(path, text, dialect, header)
     try:
         frame = pl.read_csv(
             text.encode(),
@@ -136,7 +136,7 @@ def _frame(path: Path, text: str, dialect: Dialect, header: bool) -> pl.DataFram
 
 def _slow_frame(path: Path, text: str, dialect: Dialect, header: bool) -> pl.DataFrame:
     """Rows by the standard library's reader, which tells the cells of each row; raises InputError for ragged rows."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=dialect.separator, quotechar=dialect.quote)
+    reader = dialect.rows(text)
     rows, lines = [], []
     try:
         for row in reader:

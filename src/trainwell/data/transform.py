@@ -51,12 +51,14 @@ class Transform:
         target: str = "auto",
         rare: int = 2,
         missing_indicator: bool = True,
+        locations: list[list[str]] | None = None,
         size: int | None = None,
     ) -> "Transform":
         """Fit on these rows of the source.
 
-        `size` is the longest side of pictures, in pixels. Raises InputError for an unknown layout or scaling, and for
-        a schema without columns of the kind that the layout reads.
+        `size` is the longest side of pictures, in pixels; `locations` pairs columns, as ["longitude", "latitude"].
+        Raises InputError for an unknown layout or scaling, and for a schema without columns of the kind that the
+        layout reads.
         """
         if layout not in LAYOUTS:
             raise InputError(f"layout={layout!r}: no such layout; {suggest(layout, LAYOUTS)}")
@@ -80,7 +82,7 @@ class Transform:
         made = cls(
             layout,
             answer,
-            NumberEncoder.fit(training, amounts, numbers, missing_indicator),
+            NumberEncoder.fit(training, amounts, numbers, missing_indicator, locations),
             CategoryEncoder.fit(training, levels, rare),
         )
         made.notes += _left_out(schema, [column.name for column in amounts + levels])

@@ -155,7 +155,7 @@ def typed(frame: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
 
 
 def as_numbers(series: pl.Series) -> np.ndarray:
-    """A column of any kind as float64, missing and infinite cells as NaN; text that is no number is missing too."""
+    """A column of any kind as float64, missing, infinite and unreadable cells as NaN."""
     if series.dtype == pl.String:
         cells = _decimal_comma(unquote(blank(series)))
         numbers = _parse_numbers(cells)
@@ -164,7 +164,7 @@ def as_numbers(series: pl.Series) -> np.ndarray:
     else:
         numbers = series.cast(pl.String).cast(pl.Float64, strict=False)
     values = numbers.to_numpy().astype(np.float64, copy=True)
-    values[~np.isfinite(values)] = np.nan
+    values[~(np.abs(values) < 1e150)] = np.nan  # nor may a square be infinite
     return values
 
 

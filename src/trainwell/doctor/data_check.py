@@ -68,6 +68,12 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 "bad-features", f"input {place}, feature {column}", "critical", evidence,
                 "Missing values were passed on instead of imputed.", 1.0, statistic={"value": int(wrong.sum())},
             )  # fmt: skip
+        if len(matrix) >= 16 and matrix.shape[1] > 1 and not (matrix != matrix[0]).any():
+            return Finding(
+                "bad-features", f"input {place}", "critical", f"All {len(matrix):,} rows have the same values.",
+                "The inputs carry nothing: a transform blanks them, or the same row is read again and again.", 0.95,
+                statistic={"value": 0.0},
+            )  # fmt: skip
         middle = np.median(matrix, 0)
         spread = 1.4826 * np.median(np.abs(matrix - middle), 0)
         spread = np.where(spread > 0, spread, np.inf)
@@ -89,22 +95,12 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
 
 
 def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
-    """One class far more frequent than another; a note until the rare class is seen to be missed."""
-    labels = _classes(sample, facts)
-    counts = np.bincount(labels)
+    """Notes how much more frequent the commonest class is; it becomes a finding where the rarest is seen to be missed."""
+    counts = np.bincount(_classes(sample, facts))
     counts = counts[counts > 0]
-    if len(counts) < 2:
-        return None
-    ratio = counts.max() / counts.min()
-    recall = facts.get("recall of the rarest class")
-    missed = recall is not None and recall < LIMITS.minority_recall
-    if ratio <= LIMITS.imbalance or len(counts) > 50 or not missed:
-        return None
-    evidence = f"The commonest class has {ratio:.0f} times the rows of the rarest, and of the rarest {recall:.0%} are recognized."
-    return Finding(
-        "class-imbalance", "target", "warn", evidence, "Answering the common class is nearly right for the loss.", 0.85,
-        statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": recall},
-    )  # fmt: skip
+    if 2 <= len(counts) <= 50:
+        facts["class ratio"] = float(counts.max() / counts.min())
+    raise CannotJudge("shows only in what the trained model misses")
 
 
 def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:

@@ -1,13 +1,16 @@
 """Findings to a diagnosis: which are causes and which their symptoms, each suspicion tried on a twin before it is told."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate
+from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
+OWN = "as it is"
+FROM_THE_START = {"learning-rate-too-high", "update-ratio-off", "exploding-gradient", "oscillating-loss", "plateau", "dying-relu", "saturated-activations"}
 STUCK = {"plateau", "cannot-fit-one-batch", "underfitting", "update-ratio-off", "learning-rate-too-low"}
 ROUGH = {"oscillating-loss", "loss-spike", "exploding-gradient", "update-ratio-off", "learning-rate-too-high"}
 DEAD = {"dying-relu", "saturated-activations", "vanishing-gradient", "disconnected-parameters"}
@@ -20,14 +23,15 @@ EXPLAINS: dict[str, set[str]] = {
     "input-not-normalized": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "non-finite-values", "preprocessing-mismatch", "bad-initialization"},
     "missing-zero-grad": STUCK | ROUGH | DEAD,
     "bad-initialization": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "representation-collapse", "learning-slowdown"},
-    "wrong-initial-loss": {"exploding-gradient", "update-ratio-off", "learning-rate-too-high", "oscillating-loss"},
-    "disconnected-parameters": STUCK,
-    "data-not-shuffled": STUCK | ROUGH,
+    "wrong-initial-loss": STUCK | {"exploding-gradient", "update-ratio-off", "learning-rate-too-high", "oscillating-loss"},
+    "data-not-shuffled": STUCK | ROUGH | DEAD | {"targets-out-of-range", "label-noise"},
     "learning-slowdown": STUCK | {"saturated-activations", "vanishing-gradient"},
-    "learning-rate-too-high": ROUGH | DEAD | {"plateau", "non-finite-values", "update-ratio-off", "representation-collapse"},
-    "vanishing-gradient": STUCK | {"saturated-activations"},
-    "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
+    "learning-rate-too-high": ROUGH | DEAD | {"plateau", "learning-rate-too-low", "non-finite-values", "update-ratio-off", "representation-collapse"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
+    "vanishing-gradient": STUCK | {"disconnected-parameters"},
+    "cannot-fit-one-batch": STUCK | DEAD,
+    "disconnected-parameters": STUCK,
+    "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": {"plateau", "overfitting", "underfitting"},
@@ -53,7 +57,7 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
 
 
 class Proof:
-    """Twins within a budget of steps: each suspicion is tried at most twice, the second time later.
+    """Twins within a budget of steps; what one suspicion had tried is at hand for the next.
 
     share: of the steps done so far (or planned) that may be spent on twins.
     """
@@ -61,9 +65,10 @@ class Proof:
     def __init__(self, share: float) -> None:
         self.share, self.spent, self.seconds = share, 0, 0.0
         self.refuted: dict[str, int] = {}
+        self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start" or "now" -> (step, twins)
 
     def may_spend(self, steps: int, done: int, planned: int) -> bool:
-        return self.spent + steps <= max(300, self.share * max(done, planned))
+        return self.spent + steps <= max(400, self.share * max(done, planned))
 
     def compare(
         self, patient: Patient, batches: Sequence[Any], changes: dict[str, Change | None], steps: int = 50
@@ -76,76 +81,191 @@ class Proof:
             self.seconds += twin.seconds
         return twins
 
+    def forget(self) -> None:
+        """After a treatment nothing tried before holds any more."""
+        self.refuted, self.kept = {}, {}
 
-def confirm(finding: Finding, patient: Patient, batches: Sequence[Any], proof: Proof, start: Change) -> Finding | None:
-    """The finding with what its twins showed, another that they point to, or None where they refute it.
 
-    start: puts the copy back to where the trouble had not yet begun.
+class Diagnosis:
+    """What ails, in the order of gravity, and what else was seen because of it.
+
+    suspect: gives what a suspicion is tried on at this moment, or None where nothing can be tried.
     """
 
-    def after(factor: float) -> Change:
-        def change(model: Any, optimizers: Any) -> None:
-            start(model, optimizers)
-            scaled_rate(factor)(model, optimizers)
+    def __init__(self, proof: Proof, suspect: Callable[[], "Suspect | None"]) -> None:
+        self.proof, self.suspect = proof, suspect
+        self.findings: list[Finding] = []
+        self.symptoms: list[Finding] = []
 
-        return change
+    def take(self, finding: Finding, step: int) -> None:
+        """Take in a rule's finding, unless it is known, explained by another, or refuted by its twins."""
+        graver = [each for each in self.findings if each.name == finding.name and each.severity == "note" != finding.severity]
+        self.findings = [each for each in self.findings if each not in graver]
+        known = {each.name for each in (*self.findings, *self.symptoms)}
+        if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
+            return
+        cause = explained_by(finding.name, self.findings)
+        if cause is not None and finding.name not in CERTAIN:
+            cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
+            self.symptoms.append(finding)
+            return
+        proven = self._proven(finding)
+        if proven is None:
+            self.proof.refuted[finding.name] = 2 * step + 50
+            return
+        if proven.name in known:
+            return
+        self.findings.append(proven)
+        for other in [each for each in self.findings if each is not proven and each.name not in CERTAIN]:
+            if explained_by(other.name, [proven]) is not None and other.cured is None:
+                self.findings.remove(other)
+                self.symptoms.append(other)
+        self.findings.sort(key=lambda each: (each.severity == "note", each.name in CERTAIN))
 
-    if finding.name in ("learning-rate-too-high", "exploding-gradient", "oscillating-loss"):
-        twins = proof.compare(patient, batches, {"as it is": start, "a tenth of the rate": after(0.1)})
-        return _lower_is_better(finding, twins)
-    if finding.name in ("learning-rate-too-low", "plateau", "update-ratio-off"):
-        changes: dict[str, Change | None] = {"as it is": None, "ten times the rate": scaled_rate(10.0)}
-        if finding.name != "learning-rate-too-low":
-            changes["a tenth of the rate"] = scaled_rate(0.1)
-        return _either_is_better(finding, proof.compare(patient, batches, changes))
+    def has(self, name: str) -> bool:
+        return any(each.name == name for each in self.findings)
+
+    def _proven(self, finding: Finding) -> Finding | None:
+        """The finding after its twins, or as it is where none can be run."""
+        suspect = self.suspect() if finding.name in FROM_THE_START | STUCK | {"over-regularized"} else None
+        if suspect is None or "cannot-fit" in finding.name:
+            return finding
+        try:
+            return confirm(finding, suspect, self.proof)
+        except RuntimeError as error:
+            finding.statistic["unproven"] = str(error)
+            return finding
+
+
+@dataclass
+class Suspect:
+    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first weights."""
+
+    patient: Patient
+    batches: Sequence[Any]
+    start: Change
+    step: int
+    planned: int
+
+
+def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
+    if finding.name in FROM_THE_START:
+        twins = _from_the_start(suspect, proof)
+        if twins is not None:
+            told = _lower_is_better(finding, twins)
+            if told is None or told.name == "learning-rate-too-high":
+                return told
+    if finding.name == "over-regularized":
+        return _freer_is_better(finding, suspect, proof)
+    if finding.name in (STUCK - {"underfitting"}) | {"oscillating-loss"}:
+        twins = _from_now(suspect, proof)
+        if twins is not None:
+            return _either_is_better(finding, twins)
     return finding
 
 
+def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
+    """As it is and at a tenth of the rate, from the first weights."""
+    if "start" not in proof.kept:
+        if not proof.may_spend(100, suspect.step, suspect.planned):
+            return None
+
+        def slower(model: Any, optimizers: Any) -> None:
+            suspect.start(model, optimizers)
+            scaled_rate(0.1)(model, optimizers)
+
+        changes: dict[str, Change | None] = {OWN: suspect.start, "a tenth of the rate": slower}
+        proof.kept["start"] = suspect.step, proof.compare(suspect.patient, suspect.batches, changes)
+    return proof.kept["start"][1]
+
+
+def _from_now(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
+    """As it is, slower and faster, from the present weights; tried anew when twice as many steps are done."""
+    step, twins = proof.kept.get("now", (0, None))
+    if twins is None or suspect.step > 2 * step + 20:
+        if not proof.may_spend(200, suspect.step, suspect.planned):
+            return None
+        changes: dict[str, Change | None] = {OWN: None}
+        changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in (0.1, 10.0, 100.0, 1000.0)}
+        twins = proof.compare(suspect.patient, suspect.batches, changes, 40)
+        proof.kept["now"] = suspect.step, twins
+    return twins
+
+
 def _lower_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None:
-    own, low = twins["as it is"], twins["a tenth of the rate"]
-    _keep_curves(finding, twins)
+    own, low = twins[OWN], twins["a tenth of the rate"]
+    first = own.losses[0]
+    own_fails = own.end > 0.5 * first or not math.isfinite(own.end)
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
-    helped = low.end < 0.8 * own.end and low.end < low.start
-    if helped:
-        finding.evidence += f" On a copy, {len(low.losses)} steps at a tenth of the rate end at {low.end:.3g}, as it is at {own.end:.3g}."
-        finding.confidence = 0.95
-        if finding.name == "exploding-gradient":
-            finding.name, finding.remedy = "learning-rate-too-high", ""
-            finding.__post_init__()
-            finding.cause = "Steps that are too long for the slope make the gradient grow."
-        return finding
-    if finding.name == "learning-rate-too-high" and not finding.statistic.get("diverging"):
-        return None
-    finding.confidence = min(finding.confidence, 0.5)
-    finding.evidence += f" A tenth of the rate does not help a copy (ends at {low.end:.3g}, as it is at {own.end:.3g})."
-    return finding if finding.name != "oscillating-loss" else None
+    if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
+        _keep_curves(finding, twins)
+        text = f" On a copy, {len(low.losses)} steps at a tenth of the rate end at {low.end:.3g}, as it is at {own.end:.3g}."
+        return _renamed(finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley.")
+    if finding.name == "learning-rate-too-high":
+        if not finding.statistic.get("diverging"):
+            return None
+        _keep_curves(finding, twins)
+        finding.confidence = min(finding.confidence, 0.5)
+    return finding
 
 
 def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None:
-    own, high = twins["as it is"], twins["ten times the rate"]
-    low = twins.get("a tenth of the rate")
+    own, others = twins[OWN], {name: twin for name, twin in twins.items() if name != OWN}
+    first = own.losses[0]
+    if finding.name == "oscillating-loss":
+        slower = others["0.1 times the rate"]
+        if not slower.end < 0.8 * own.end:
+            return None
+        _keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
+        finding.confidence = 0.9
+        return finding
+    name = min(others, key=lambda each: others[each].end)
+    best, gained = others[name], first - own.end
+    if math.isfinite(best.end) and first - best.end > max(0.05 * abs(first), 3 * gained):
+        _keep_curves(finding, twins)
+        text = f" On a copy, {len(best.losses)} steps at {name} end at {best.end:.3g}, as it is at {own.end:.3g}."
+        if name.startswith("0.1"):
+            cause = "Steps that are too long for the slope jump over the valley."
+            return _renamed(finding, "learning-rate-too-high", text, cause)
+        return _renamed(finding, "learning-rate-too-low", text, "Steps that are too short get nowhere in time.")
+    if finding.name in ("learning-rate-too-low", "update-ratio-off") and not finding.statistic.get("value", 1.0) < 1e-5:
+        return None
+    return finding
+
+
+def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """From the first weights: as it is, and without decay and dropout."""
+    if not proof.may_spend(100, suspect.step, suspect.planned):
+        return finding
+
+    def freed(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        without_dropout(model, optimizers)
+        without_decay(model, optimizers)
+
+    changes: dict[str, Change | None] = {OWN: suspect.start, "without decay and dropout": freed}
+    twins = proof.compare(suspect.patient, suspect.batches, changes)
+    own, free = twins.values()
+    if not free.end < 0.5 * own.end:
+        return None
     _keep_curves(finding, twins)
-    falls = high.fall > 0.1 * abs(high.start) and high.fall > 3 * max(own.fall, 0.0)
-    if falls and math.isfinite(high.end):
-        finding.evidence += (
-            f" On a copy, 50 steps at ten times the rate fall to {high.end:.3g}, as it is to {own.end:.3g}."
-        )
-        finding.name, finding.remedy, finding.confidence = "learning-rate-too-low", "", 0.95
-        finding.cause = "Steps that are too short get nowhere in time."
-        finding.__post_init__()
-        return finding
-    if low is not None and low.end < 0.8 * own.end and low.fall > 0.1 * abs(low.start):
-        finding.evidence += (
-            f" On a copy, 50 steps at a tenth of the rate fall to {low.end:.3g}, as it is to {own.end:.3g}."
-        )
-        finding.name, finding.remedy, finding.confidence = "learning-rate-too-high", "", 0.9
-        finding.cause = "Steps that are too long for the slope jump over the valley."
-        finding.__post_init__()
-        return finding
-    return None if finding.name in ("learning-rate-too-low", "update-ratio-off") else finding
+    finding.evidence += f" On a copy, 50 steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
+    finding.confidence = 0.9
+    return finding
+
+
+def _renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:
+    """The finding under the name that its twins proved."""
+    finding.evidence += evidence
+    if finding.name != name:
+        finding.name, finding.remedy = name, AILMENTS[name].remedy
+    finding.cause, finding.confidence = cause, 0.95
+    if finding.severity == "note":
+        finding.severity = "warn"
+    return finding
 
 
 def _keep_curves(finding: Finding, twins: dict[str, Twin]) -> None:
-    finding.statistic["twin"] = {
-        name: [value if math.isfinite(value) else None for value in twin.losses] for name, twin in twins.items()
-    }
+    curves = {name: [value if math.isfinite(value) else None for value in twin.losses] for name, twin in twins.items()}
+    finding.statistic.setdefault("twin", {}).update(curves)

@@ -38,7 +38,7 @@ def learning_rate_too_high(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     running = smooth(losses, 9)
     first, end = float(np.median(losses[:3])), float(running[-1])
-    start = min(first, record.facts.get("prior loss") or first)
+    start = first
     lowest = float(running[4:].min()) if len(running) > 8 else end
     noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
     above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + 2 * noise
@@ -46,8 +46,9 @@ def learning_rate_too_high(record: Record) -> Finding | None:
         end > LIMITS.risen * lowest and end - lowest > 3 * noise and end > 0.2 * start and end - lowest > 0.1 * start
     )
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
-    violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high and learned(record) < 0.3
-    if not (above or risen or violent) or (above and first > 1.5 * start and end < first):
+    violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high
+    jumped = float(losses[1:20].max()) > 2 * start and learned(record) < 0.3 and len(losses) < 200
+    if not (above or risen or violent or jumped) or (above and not jumped and first > 1.5 * start and end < first):
         return None
     if above or risen:
         evidence = f"The loss is {end:.3g}; it was {first:.3g} at the start and {lowest:.3g} at its lowest."
@@ -105,7 +106,7 @@ def oscillating_loss(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
     recent = losses[-60:]
     change = np.diff(recent)
-    turning = float(np.corrcoef(change[1:], change[:-1])[0, 1]) if change.std() > 0 else 0.0
+    turning = float(np.corrcoef(change[1:], change[:-1])[0, 1]) if change[1:].std() * change[:-1].std() > 0 else 0.0
     trend, _ = slope(recent)
     swing = float(recent.std() / max(np.median(recent), 1e-12))
     cosines = record.get("cosine").last(5)
@@ -165,6 +166,43 @@ def plateau(record: Record) -> Finding | None:
     )  # fmt: skip
 
 
+def class_imbalance(record: Record) -> Finding | None:
+    """One class far more frequent than another, and the rare one missed at evaluation after evaluation."""
+    ratio, recalls = record.facts.get("class ratio"), record.get("recall")
+    if ratio is None or len(recalls) < LIMITS.persist:
+        raise CannotJudge(f"needs classes and {LIMITS.persist} evaluations of held-out batches")
+    last = recalls.last(LIMITS.persist)
+    if ratio <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
+        return None
+    evidence = f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
+    return Finding(
+        "class-imbalance", "target", "warn", evidence, "Answering the common class is nearly right for the loss.", 0.85,
+        record.step, statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
+    )  # fmt: skip
+
+
+def label_noise(record: Record) -> Finding | None:
+    """A training loss far below that of guessing while the validation loss never was: labels that inputs do not explain."""
+    held, prior = _held_out(record), record.facts.get("prior loss")
+    if record.facts.get("loss") != "cross_entropy" or not prior or len(held) < 4:
+        raise CannotJudge("needs classes and four evaluations")
+    losses = _losses(record)
+    best, end = float(np.nanmin(held.array)), float(np.median(losses[-20:]))
+    agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
+    near = agreement is not None and agreement > 1.5 * chance + 0.05
+    if best < 0.97 * prior or end > 0.85 * prior or near:
+        return None
+    evidence = (
+        f"The training loss fell to {end:.3g}, the validation loss never below {best:.3g}; guessing gives {prior:.3g}."
+        + ("" if agreement is None else f" Neighbors share their label in {agreement:.0%} of cases, chance gives {chance:.0%}.")
+    )
+    return Finding(
+        "label-noise", "target", "critical", evidence,
+        "The labels do not belong to their inputs: shuffled, shifted by a row, or unrelated.", 0.85, record.step,
+        statistic={"value": best / prior, "healthy": [0, 0.97], "series": picked(held)},
+    )  # fmt: skip
+
+
 def overfitting(record: Record) -> Finding | None:
     """Validation loss that has risen from its lowest for several evaluations while the training loss fell."""
     held = _held_out(record)
@@ -184,26 +222,18 @@ def overfitting(record: Record) -> Finding | None:
     climbing = slope(later)[0] > 0 if len(later) > 2 else False
     if since < LIMITS.overfit_patience or rise < LIMITS.overfit_rise or not falls or not climbing:
         return None
-    accuracy = next(
-        (
-            record.get("held out", name)
-            for name in ("accuracy", "balanced_accuracy")
-            if name in record.places("held out")
-        ),
-        None,
-    )
-    better = (
-        accuracy is not None
-        and len(accuracy) > 6
-        and accuracy.last(3).mean() > accuracy.array[: best + 1].max() + 0.002
-    )
+    names = [name for name in ("accuracy", "balanced_accuracy") if name in record.places("held out")]
+    mild = rise < LIMITS.overfit_harm
+    if names and len(record.get("held out", names[0])) > 6:
+        accuracy = record.get("held out", names[0])
+        mild = mild or accuracy.last(3).mean() > accuracy.array[:-3].max() + 0.001
     evidence = (
         f"The validation loss is {values[-1]:.3g}, {rise:.0%} above its lowest at step {held.steps[best]}, "
         f"while the training loss fell to {np.mean(now):.3g}."
     )
     return Finding(
-        "overfitting", "held out", "note" if better else "warn", evidence,
-        "The network learns its training rows by heart." + (" Accuracy still rises, so only its certainty suffers." if better else ""),
+        "overfitting", "held out", "note" if mild else "warn", evidence,
+        "The network learns its training rows by heart." + (" So far it costs little." if mild else ""),
         0.9, held.steps[best],
         statistic={"value": rise, "healthy": [0, LIMITS.overfit_rise], "series": picked(held)},
     )  # fmt: skip
@@ -228,5 +258,7 @@ RULES: dict[str, Callable[[Record], Finding | None]] = {
     "oscillating-loss": oscillating_loss,
     "loss-spike": loss_spike,
     "plateau": plateau,
+    "class-imbalance": class_imbalance,
+    "label-noise": label_noise,
     "overfitting": overfitting,
 }

@@ -3,20 +3,18 @@
 import math
 from typing import Any
 
-import torch
-
 from trainwell.doctor import data_check, split_check, wiring_check
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.patient import Patient
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, run_trial
-from trainwell.doctor.twin import fits_one_batch
+from trainwell.doctor.twin import one_batch
 
 # Findings that already say why one batch cannot be learned.
 EXPLAIN_ONE_BATCH = {
     "loss-head-mismatch", "gradient-ascent", "targets-out-of-range", "disconnected-parameters", "bad-initialization",
-    "bad-features", "input-not-normalized", "learning-slowdown", "wrong-initial-loss",
+    "bad-features", "input-not-normalized", "learning-slowdown", "wrong-initial-loss", "dying-relu",
 }  # fmt: skip
 
 
@@ -82,16 +80,15 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     target = trial.target
     if target is not None and not target.is_floating_point() and len(target[:32].unique()) < 2:
         raise CannotJudge("the first rows share one label")
-    own, blank = fits_one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps)
-    start = max(own.losses[0], 1e-12)
-    left = own.end / start if math.isfinite(own.end) else 1.0
-    blind = (own.end > 0.9 * blank.end - 1e-6) and blank.end > 0.2 * start
-    steps = len(own.losses)
-    if steps < THRESHOLDS.one_batch_steps and left > 0.5 and not blind:
-        raise CannotJudge(f"only {steps} steps fitted in the time")
-    enough = 0.5 if facts.get("loss") in ("mse", "mae") or steps < THRESHOLDS.one_batch_steps else 0.4
-    if left < enough and not blind:
+    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3)
+    start, steps = max(own.losses[0], 1e-12), len(own.losses)
+    left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
+    if left < 0.5:
         return None
+    blank = one_batch(trial.patient, trial.batch, steps, blank=True)
+    blind = own.end > 0.9 * blank.end - 1e-6
+    if steps < THRESHOLDS.one_batch_steps and not blind:
+        raise CannotJudge(f"only {steps} steps fitted in the time")
     evidence = (
         f"After {steps} steps on at most 32 rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
@@ -105,23 +102,6 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         "cannot-fit-one-batch", "model", "critical" if blind else "warn", evidence, cause, 0.8 if blind else 0.6,
         statistic={"value": left, "healthy": [0, THRESHOLDS.one_batch_loss], "twin": {"as it is": own.losses, "blanked": blank.losses}},
     )  # fmt: skip
-
-
-def recall_of_rarest(patient: Patient, held: Sample, facts: dict[str, Any]) -> float | None:
-    """Which share of the rarest class the model recognizes among the held-out rows; None where that has no meaning."""
-    labels = held.labels
-    if labels is None or not held.batches or not facts.get("classes"):
-        return None
-    with answering(patient.bare):
-        outputs = [patient.output(patient.bare, batch) for batch in held.batches]
-    if any(each is None or each.dim() != 2 for each in outputs):
-        return None
-    answers = torch.cat([each for each in outputs if each is not None]).argmax(1).cpu().numpy()
-    counts = {int(kind): int((labels == kind).sum()) for kind in set(labels.tolist())}
-    rarest = min(counts, key=lambda kind: counts[kind])
-    if counts[rarest] < 5 or len(answers) != len(labels):
-        return None
-    return float((answers[labels == rarest] == rarest).mean())
 
 
 def _short(error: BaseException) -> str:

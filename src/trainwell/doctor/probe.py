@@ -49,6 +49,7 @@ class Probe:
         self.samples: dict[str, list[int]] = {}
         self.before: dict[str, list[tuple[nn.Parameter, Tensor]]] = {}  # weights before a player's step
         self.previous: dict[nn.Parameter, Tensor] = {}  # gradients one step ago
+        self.features: Tensor | None = None  # what the last linear layer was given
         self.fresh: dict[str, Tensor] = {}  # gradients as the backward pass gave them, before they were added up
         self.mode: ActivationMode | None = None
         self.layer = self.feeder = ""  # the kind and the name of the layer that was called last
@@ -74,6 +75,7 @@ class Probe:
             if self.mode is not None:
                 self.mode.__exit__(None, None, None)
                 self.mode = None
+                self._differences()
 
         for name, module in self.model.named_modules():
             self.handles.append(module.register_forward_pre_hook(marked(self._push(name))))
@@ -138,6 +140,8 @@ class Probe:
                 self.note("attention entropy", place, entropy / torch.tensor(float(value.shape[-1])).log())
             return
         if name in WEIGHTED:
+            if name == "linear":
+                self.features = args[0].detach()
             self.layer, self.feeder = name, self.stack[-1] if self.stack else ""
             self.note("activation", place, value.std() if value.numel() > 1 else value.abs().mean())
         elif name in SQUASHERS | {"rnn_tanh"}:
@@ -171,6 +175,22 @@ class Probe:
         self.note("attention score", place, scores.abs().max())
         self.note("attention entropy", place, entropy / torch.tensor(float(key.shape[-2])).log())
 
+    @torch.no_grad()
+    def _differences(self) -> None:
+        """How alike the rows' last features are, and over how many directions they spread (participation ratio)."""
+        features, self.features = self.features, None
+        if features is None or features.shape[-1] < 8:
+            return
+        rows = features.reshape(-1, features.shape[-1]) if features.dim() != 2 else features
+        rows = rows[:: max(1, len(rows) // ROWS)][:ROWS].float()
+        if len(rows) < 8:
+            return
+        unit = torch.nn.functional.normalize(rows, dim=1)
+        self.note("feature cosine", "", (unit.sum(0).square().sum() - len(unit)) / (len(unit) * (len(unit) - 1)))
+        centered = rows - rows.mean(0)
+        gram = centered @ centered.T
+        self.note("feature rank", "", gram.trace().square() / (gram.square().sum() + 1e-30))
+
     # Backward and update.
 
     def remember(self, parameters: list[nn.Parameter]) -> None:
@@ -193,6 +213,10 @@ class Probe:
         for quantity, tensors in (("gradient", gradients), ("weight", [each.detach() for each in given])):
             for each, size, norm in zip(given, sizes, torch._foreach_norm(tensors), strict=True):
                 self.note(quantity, self.places[each], norm.float() / size)
+        halves = [each for each in gradients if each.dtype == torch.float16]
+        if halves:
+            tiny = torch.stack([(each.abs() < 6.1e-5).float().mean() for each in halves]).mean()
+            self.note("tiny gradients", "", tiny)
         self.before[player] = [(each, each.detach().clone()) for each in parameters]
         self._directions(given)
         self._piling(given)

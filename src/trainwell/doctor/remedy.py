@@ -32,6 +32,7 @@ class Chart:
     zero_after: bool = False  # set gradients to zero after each step
     turn_sign: bool = False  # negate gradients before each step
     train_mode: bool = False  # switch to training mode in front of each training pass
+    eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[[list[float]], float | None] = lambda factors: None  # by twins
     feeds: dict[str, str] | None = None
@@ -43,6 +44,8 @@ Remedy = Callable[[Chart, Finding], str | None]
 
 def lower_rate(chart: Chart, finding: Finding) -> str | None:
     """A third to a hundredth of the rate, whichever does best on a copy."""
+    if "from the start" in finding.cause:
+        return None
     factor = chart.best_factor([1 / 3, 1 / 10, 1 / 30, 1 / 100]) or 0.1
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}"
 
@@ -55,7 +58,9 @@ def higher_rate(chart: Chart, finding: Finding) -> str | None:
     """3 to 100 times the rate, whichever does best on a copy; nothing where none does better."""
     rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
     if not any(rates):
-        return _set_rates(chart.patient, 1e-3, "learning rate set to 0.001, as the schedule had ended at 0")
+        _set_rates(chart.patient, float(chart.facts.get("highest rate") or 1e-3))
+        factor = chart.best_factor([10.0, 100.0, 1000.0]) or 1.0
+        return f"learning rate set to {_scale_rates(chart.patient, factor):.3g}, as the schedule had ended at 0"
     factor = chart.best_factor([3.0, 10.0, 30.0, 100.0, 1000.0])
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
 
@@ -80,8 +85,15 @@ def clip_gradients(chart: Chart, finding: Finding) -> str | None:
     return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
 
 
+def refuse_step(chart: Chart, finding: Finding) -> str | None:
+    """Nothing but that the step was not taken, which is enough for a single bad batch."""
+    return f"the step on this batch was not taken ({finding.where})"
+
+
 def zero_gradients(chart: Chart, finding: Finding) -> str | None:
     chart.zero_after = True
+    for optimizer in chart.patient.optimizers.values():
+        optimizer.zero_grad()
     return "gradients set to zero after every step"
 
 
@@ -99,6 +111,9 @@ def turn_sign(chart: Chart, finding: Finding) -> str | None:
 
 
 def training_mode(chart: Chart, finding: Finding) -> str | None:
+    if "without gradient" in finding.evidence:
+        chart.eval_mode = True
+        return "model.eval() before every pass without gradient"
     chart.train_mode = True
     return "model.train() before every training pass"
 
@@ -201,6 +216,11 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
     return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
 
 
+def impute_inputs(chart: Chart, finding: Finding) -> str | None:
+    """The standardizing hook, where inputs are what is not finite: it puts the mean in their place."""
+    return standardize_inputs(chart, finding) if finding.statistic.get("origin") == "input" else None
+
+
 def mend_head(chart: Chart, finding: Finding) -> str | None:
     """What squashes the scores before the loss taken off, or what the loss expects put on."""
     head, kind = chart.facts.get("head"), chart.facts.get("loss")
@@ -295,13 +315,12 @@ def _scale_rates(patient: Patient, factor: float) -> float:
     return rate
 
 
-def _set_rates(patient: Patient, rate: float, words: str) -> str:
+def _set_rates(patient: Patient, rate: float) -> None:
     for optimizer in patient.optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = rate
             if "initial_lr" in group:
                 group["initial_lr"] = rate
-    return words
 
 
 def _forget(patient: Patient) -> None:
@@ -353,7 +372,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "saturated-activations": (Cure(initialize_again, "initialize again", "first"), Cure(standardize_inputs, "standardize the inputs", "first"),
                               Cure(straighten, "ReLU for saturating activations", "first")),
     "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
-    "non-finite-values": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first")),
+    "non-finite-values": (Cure(refuse_step, "refuse the step"), Cure(impute_inputs, "impute the inputs"), Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first")),
     "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
     "loss-spike": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(third_of_rate, "a third of the rate", "healthy")),
     "plateau": (Cure(either_rate, "the better rate"),),

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from trainwell.doctor import dynamics, signal
+from trainwell.doctor import dynamics, families, regularization, signal, system
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record
 
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
-RULES: tuple[tuple[str, Rule], ...] = (*signal.RULES.items(), *dynamics.RULES.items())
+RULES: tuple[tuple[str, Rule], ...] = tuple(
+    rule for stage in (signal, dynamics, regularization, families, system) for rule in stage.RULES.items()
+)
 
 
 def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[list[Finding], dict[str, str]]:

@@ -172,6 +172,7 @@ def disconnected_parameters(record: Record) -> Finding | None:
         place for place in record.places("update")
         if place in layers and place not in zero and len(record.get("update", place)) >= LIMITS.persist
         and not record.get("update", place).array.any() and record.get("rate").last(1).any()
+        and record.get("gradient", place).last(1).min(initial=1.0) > 1e-5
     ]  # fmt: skip
     dead = record.recent("dead", 1)
     if zero and dead and max(float(each[-1]) for each in dead.values()) > 0.95:
@@ -187,10 +188,30 @@ def disconnected_parameters(record: Record) -> Finding | None:
     return None
 
 
+def wrong_train_eval_mode(record: Record) -> Finding | None:
+    """Steps taken in evaluation mode, or evaluations in training mode, of a model with batch norm or dropout."""
+    trained, judged = record.get("mode", "training in eval mode"), record.get("mode", "evaluation in train mode")
+    if record.step < 5:
+        raise CannotJudge("needs more steps")
+    if len(trained) >= 5 and len(trained) > 0.8 * len(record.get("rate")):
+        return Finding(
+            "wrong-train-eval-mode", "model", "warn",
+            f"{len(trained)} training passes ran in evaluation mode, in which batch norm learns no statistics and dropout is off.",
+            "model.train() is missing, perhaps after an evaluation.", 0.9, trained.steps[0],
+        )  # fmt: skip
+    if len(judged) >= 1:
+        return Finding(
+            "wrong-train-eval-mode", "model", "warn",
+            f"{len(judged)} passes without gradient ran in training mode, with dropout on and batch norm's statistics moving.",
+            "model.eval() is missing before the evaluation.", 0.8, judged.steps[0],
+        )  # fmt: skip
+    return None
+
+
 def missing_zero_grad(record: Record) -> Finding | None:
     """A gradient that still holds the one of the step before."""
     piled = [record.get("piled", place) for place in record.places("piled")]
-    values = np.concatenate([each.last(LIMITS.persist) for each in piled]) if piled else np.zeros(0)
+    values = finite(np.concatenate([each.last(LIMITS.persist) for each in piled])) if piled else np.zeros(0)
     if len(values) < 2:
         raise CannotJudge("the backward pass was not seen")
     if np.median(values) < 0.8:
@@ -265,4 +286,5 @@ RULES: dict[str, Callable[[Record], Finding | None]] = {
     "update-ratio-off": update_ratio_off,
     "disconnected-parameters": disconnected_parameters,
     "missing-zero-grad": missing_zero_grad,
+    "wrong-train-eval-mode": wrong_train_eval_mode,
 }

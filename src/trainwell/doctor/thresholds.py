@@ -58,11 +58,27 @@ class Thresholds:
     spike_over: int = 20  # 32: steps within which a harmless spike is gone
     improvement: float = 1e-3  # 33: relative, over the window (SageMaker Debugger)
     overfit_rise: float = 0.05  # 35: validation loss over its minimum
+    overfit_harm: float = 0.2  # 35: less of a rise is told as a note
     overfit_patience: int = 5
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
 
+    shrunken: float = 0.7  # 36: weights over their first size
+    heavy_dropout: float = 0.7  # 36
+    underfit_gap: float = 0.1  # 34: training accuracy below the vote of neighbors
+
+    # Families.
+    sample_spread: float = 0.3  # 39: distance between generated samples over that between real ones
+    player_won: float = 0.1  # 40: a player's loss over its first
+    kl_gone: float = 0.1  # 41: nats a row
+    reach: float = 1e-3  # 42: dependence on the first inputs over that on the last
+    attention_score: float = 50.0  # 43
+    attention_entropy: float = 0.05  # 43: of its greatest
+
     # System.
+    tiny_share: float = 0.1  # 27: half-precision gradients that are 0 or subnormal
+    waiting_seconds: float = 2e-3  # 44: shorter waits do no harm
+    leak_growth: float = 16.0  # 46: MiB
     waiting_warn: float = 0.3  # 44 (trainproof)
     waiting_critical: float = 0.5
     leak_steps: int = 200  # 46

@@ -8,11 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.remedy import CURES, Chart, Cure
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
+from trainwell.doctor.trial import run_trial
 from trainwell.doctor.twin import scaled_rate
+from trainwell.doctor.wiring_check import CHECKS as WIRING
 
 if TYPE_CHECKING:
     from trainwell.doctor.doctor import Doctor
@@ -40,15 +42,17 @@ class Treatments:
         self.healthy: list[Snapshot] = []
         self.best: Snapshot | None = None
         self.done: dict[str, int] = {}  # finding -> remedies tried
-        self.refused = 0  # steps in a row that were not taken
+        self.flipped = False  # into evaluation mode, to be turned back
+        self.rates: dict[int, tuple[float, float]] = {}  # group -> (factor in force, rate last seen)
 
     # Every step.
 
     @torch.no_grad()
     def before_step(self, parameters: list[nn.Parameter], total: Tensor) -> None:
         """What the remedies asked for at each step: a turned sign, a clipped norm."""
-        self.refused = 0
         chart = self.chart
+        if self.rates:
+            self._hold_rates()
         if chart is None or (chart.clip is None and not chart.turn_sign):
             return
         gradients = [each.grad for each in parameters if each.grad is not None]
@@ -57,14 +61,31 @@ class Treatments:
         if chart.clip is not None:
             torch._foreach_mul_(gradients, (chart.clip / (total + 1e-6)).clamp(max=1.0))
 
+    def _hold_rates(self) -> None:
+        """A schedule that computes its rate anew each step would undo a changed rate: put the factor back on."""
+        for optimizer in self._patient.optimizers.values():
+            for group in optimizer.param_groups:
+                factor, seen = self.rates.get(id(group), (1.0, group["lr"]))
+                near, far = sorted((1.0, 1 / factor), key=lambda each: abs(math.log(max(group["lr"], 1e-30) / max(seen * each, 1e-30))))
+                if near != 1.0 and far == 1.0:
+                    group["lr"] = group["lr"] * factor
+                self.rates[id(group)] = factor, group["lr"]
+
     def after_update(self, player: str) -> None:
         if self.chart is not None and self.chart.zero_after:
             self._patient.optimizers[player].zero_grad()
 
     def forward(self, module: nn.Module) -> None:
         """In front of a training pass."""
-        if self.chart is not None and self.chart.train_mode and not module.training:
+        if self.chart is None:
+            return
+        if not torch.is_grad_enabled():
+            if self.chart.eval_mode and module.training:
+                module.eval()
+                self.flipped = True
+        elif not module.training and (self.chart.train_mode or self.flipped):
             module.train()
+            self.flipped = False
 
     def evaluated(self, better: bool) -> None:
         """Keep the best weights by the held-out loss."""
@@ -77,7 +98,9 @@ class Treatments:
         """Judge the treatment under way; where none is, begin one or keep a healthy moment."""
         step = self.doctor.step
         if self.current is not None:
-            self._judge({each.name for each in fired})
+            again = {each.name for each in fired}
+            again |= {"non-finite-values"} if len(self.doctor.record.get("not finite")) else set()
+            self._judge(again)
             if self.current is not None:
                 return
         waiting = [each for each in self.doctor.findings if self._treatable(each)]
@@ -103,14 +126,38 @@ class Treatments:
             return
         losses = finite(self.doctor.record.get("loss").array)
         now = float(np.median(losses[-20:])) if len(losses) else math.inf
-        worse = math.isfinite(current.loss) and now > 1.05 * current.loss and len(losses) >= WATCHED
+        if not again and not self._improved(current, now):
+            if self.doctor.step < current.step + 3 * WATCHED:
+                return
+            again = True
         self.current = None
-        if not again and not worse:
+        if not again and not self._still_there(current.finding):
             current.finding.cured = True
             return
         left = len(CURES[current.finding.name]) - current.tried
         if not left:
             current.finding.cured = False
+
+    def _improved(self, current: Treatment, now: float) -> bool:
+        """Whether the loss is clearly below what it was, or below guessing where it had only begun."""
+        before = current.loss
+        if before < 0:
+            return now > before
+        guess = self.doctor.record.facts.get("prior loss") or math.inf
+        reference = min(before, guess) if math.isfinite(min(before, guess)) else self.doctor.record.get("loss").values[0]
+        fine = current.finding.name in ("overfitting", "wrong-train-eval-mode", "disconnected-parameters", "loss-spike")
+        return now < (1.1 if fine else 0.95) * reference or now < 0.3 * guess
+
+    def _still_there(self, finding: Finding) -> bool:
+        """Whether a check of the wiring that found it finds it again on the weights as they are now."""
+        check = WIRING.get(finding.name)
+        sample = self.doctor.sample
+        if check is None or finding.name == "gradient-ascent" or finding.step > 1 or sample is None or not sample.batches:
+            return False
+        try:
+            return check(run_trial(self._patient, sample, dict(self.doctor.record.facts))) is not None
+        except (CannotJudge, RuntimeError, ValueError):
+            return False
 
     def _begin(self, finding: Finding) -> None:
         """The next remedy for this finding that applies; in ask mode only its words."""
@@ -124,8 +171,10 @@ class Treatments:
                 self.done[finding.name] = len(cures)
                 return
             now = Snapshot.of(self._patient, self.doctor.step)
+            rates = self._rates()
             self._go_back(cure)
             change = cure.remedy(chart, finding)
+            self._note_rates(rates)
             if change is None:
                 now.into(self._patient.bare, self._patient.optimizers)
                 continue
@@ -154,6 +203,15 @@ class Treatments:
         finding.remedy = words
         self.current = Treatment(finding, doctor.step, before, tried)
         doctor.new_episode()
+
+    def _rates(self) -> dict[int, float]:
+        return {id(group): float(group["lr"]) for each in self._patient.optimizers.values() for group in each.param_groups}
+
+    def _note_rates(self, before: dict[int, float]) -> None:
+        """Remember by what factor a remedy has changed each group's rate, for loops with a schedule of their own."""
+        for key, rate in self._rates().items():
+            if self.doctor.state is None and before.get(key) and rate != before[key]:
+                self.rates[key] = self.rates.get(key, (1.0, rate))[0] * rate / before[key], rate
 
     def _go_back(self, cure: Cure) -> None:
         doctor = self.doctor
@@ -188,6 +246,12 @@ class Treatments:
         if not doctor.batches or self._patient.loss_of is None or len(self._patient.players) > 1:
             return None
         changes: dict[str, Any] = {"1": None, **{str(factor): scaled_rate(factor) for factor in factors}}
-        twins = doctor.proof.compare(self._patient, doctor.batches[-doctor.kept :], changes, 40)
-        best = min(factors, key=lambda factor: twins[str(factor)].end)
-        return best if twins[str(best)].end < 0.97 * twins["1"].end else None
+        twins = doctor.diagnosis.proof.compare(self._patient, doctor.batches[-8:], changes, 40)
+        ends = {factor: twins[str(factor)].end for factor in factors}
+        best, own = min(ends.values()), twins["1"].end
+        if not best < 0.97 * own:
+            return None
+        start = twins["1"].losses[0]
+        # Of those that go nearly as far, the one that changes the rate least when raising it, and most when lowering it.
+        near = [factor for factor in factors if ends[factor] <= best + 0.15 * max(start - best, 0.0)]
+        return min(near) if best == ends[near[0]] or min(near) > 1 else next(each for each in near if ends[each] == best)

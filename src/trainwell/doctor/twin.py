@@ -111,35 +111,32 @@ def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
                 group["weight_decay"] = 0.0
 
 
-def fits_one_batch(patient: Patient, batch: Any, steps: int, rows: int = 32, seconds: float = 5.0) -> tuple[Twin, Twin]:
-    """Adam on a few rows of one batch, and the same with the inputs blanked: (as it is, blanked)."""
-    few = _few(batch, rows)
-    twins = []
-    for blank in (False, True):
-        twin, began = Twin(), time.perf_counter()
-        with leaving_no_trace(), torch.enable_grad():
-            model, _ = patient.copy()
-            without_dropout(model, {})
-            learning = [each for each in model.parameters() if each.requires_grad]
-            if not learning:
-                raise RuntimeError("no parameter asks for a gradient")
-            optimizer = torch.optim.Adam(learning, lr=3e-3)
-            piece = _blanked(few) if blank else few
-            for _ in range(steps):
-                loss = patient.loss(model, piece)
-                if not loss.requires_grad:
-                    raise RuntimeError("the loss does not depend on any parameter")
-                value = float(loss.detach())
-                twin.losses.append(value)
-                if not math.isfinite(value) or time.perf_counter() - began > seconds:
-                    break
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(learning, 1.0)
-                optimizer.step()
-        twin.seconds = time.perf_counter() - began
-        twins.append(twin)
-    return twins[0], twins[1]
+def one_batch(patient: Patient, batch: Any, steps: int, *, blank: bool = False, enough: float = 0.0) -> Twin:
+    """Adam on at most 32 rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero if blank."""
+    twin, began = Twin(), time.perf_counter()
+    piece = _few(batch, 32)
+    piece = _blanked(piece) if blank else piece
+    with leaving_no_trace(), torch.enable_grad():
+        model, _ = patient.copy()
+        without_dropout(model, {})
+        learning = [each for each in model.parameters() if each.requires_grad]
+        if not learning:
+            raise RuntimeError("no parameter asks for a gradient")
+        optimizer = torch.optim.Adam(learning, lr=3e-3)
+        for _ in range(steps):
+            loss = patient.loss(model, piece)
+            if not loss.requires_grad:
+                raise RuntimeError("the loss does not depend on any parameter")
+            value = float(loss.detach())
+            twin.losses.append(value)
+            if not math.isfinite(value) or value < enough * twin.losses[0] or time.perf_counter() - began > 4.0:
+                break
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            optimizer.step()
+    twin.seconds = time.perf_counter() - began
+    return twin
 
 
 def _few(batch: Any, rows: int) -> Any:

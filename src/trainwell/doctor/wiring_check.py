@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import bare, leaving_no_trace
+from trainwell.doctor.patient import Patient, bare, leaving_no_trace
+from trainwell.doctor.probe import ActivationMode, Probe
+from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
@@ -92,7 +94,9 @@ def _out_of_reach(trial: Trial) -> tuple[str, str, Any] | None:
     target, head = trial.sample.target, trial.made.head
     if target is None or head not in RANGES or trial.made.kind not in NUMBERS:
         return None
-    target = target.float()
+    rows = max(1, trial.sample.rows)
+    if not target.is_floating_point() or trial.output is None or target.numel() // rows != trial.output[0].numel():
+        return None
     low, high = RANGES[head]
     width = 0.05 * (high - low) if math.isfinite(high) else 0.05 * float(target.std() if target.numel() > 1 else 1)
     outside = float(((target < low - width) | (target > high + width)).float().mean())
@@ -153,6 +157,33 @@ def gradient_ascent(trial: Trial) -> Finding | None:
                 "It climbs the loss instead of descending it.", 0.95,
             )  # fmt: skip
     return None
+
+
+def against_the_slope(before: Patient, now: Patient, batch: Any) -> Finding | None:
+    """From weights before and after one step: whether it went up the slope of the loss on its batch, which is made anew."""
+    with leaving_no_trace(), torch.enable_grad():
+        for each in before.model.parameters():
+            each.grad = None
+        loss = before.loss(before.model, batch)
+        if not loss.requires_grad or not bool(loss.detach().isfinite()):
+            return None
+        loss.backward()
+    moves = []
+    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
+        if old.grad is not None:
+            moves.append((old.grad.flatten().float(), (new.detach() - old.detach()).flatten().float()))
+    if not moves:
+        return None
+    slope, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
+    cosine = float(torch.nn.functional.cosine_similarity(slope, move, 0))
+    if not cosine > 0.3:
+        return None
+    return Finding(
+        "gradient-ascent", "loop", "critical",
+        f"The first step went up the slope of the loss (cosine {cosine:.2f} with its gradient; healthy is below 0).",
+        "The sign is turned: a negated loss, a negative rate, or maximize=True.", 0.95, 1,
+        statistic={"value": cosine, "healthy": [-1, 0]},
+    )  # fmt: skip
 
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:
@@ -258,7 +289,7 @@ def disconnected_parameters(trial: Trial) -> Finding | None:
     loose = [name for key, name in learning.items() if key not in held]
     if loose:
         return _disconnected(
-            loose[0], "warn", f"{len(loose)} parameters ask for a gradient and no optimizer holds them: {_list(loose)}.",
+            loose[0], "critical" if len(loose) * 3 > len(learning) else "warn", f"{len(loose)} parameters ask for a gradient and no optimizer holds them: {_list(loose)}.",
             "They were added after the optimizer was made, or kept where the model does not register them.",
         )  # fmt: skip
     if len(trial.patient.optimizers) > 1:
@@ -339,6 +370,35 @@ def _answers(model: nn.Module, rows: list[Any]) -> Tensor | None:
     return output.float() if isinstance(output, Tensor) and output.dim() else None
 
 
+def dying_relu(trial: Trial) -> Finding | None:
+    """Rectifiers most of whose units fire on no row of the sample, before any step."""
+    fired: dict[str, Tensor] = {}
+    rows = sum(trial.sample.sizes[: len(trial.sample.batches)])
+    if rows < LIMITS.dead_samples // 2:
+        raise CannotJudge(f"needs {LIMITS.dead_samples // 2} rows")
+    watcher = Probe(trial.model, Record())
+    with leaving_no_trace(), torch.no_grad():
+        for batch in trial.sample.batches:
+            watcher.counts = {}
+            with ActivationMode(watcher.see):
+                trial.patient.output(trial.model.eval(), batch)
+    for place, window in watcher.active.items():
+        if all(each.shape == window[0].shape for each in window):
+            fired[place] = torch.stack(window).any(0)
+    if not fired:
+        raise CannotJudge("no rectifiers were seen")
+    worst = min(fired, key=lambda place: float(fired[place].float().mean()))
+    share = 1 - float(fired[worst].float().mean())
+    if share <= LIMITS.dead_share:
+        return None
+    return Finding(
+        "dying-relu", worst, "critical" if share > 0.9 else "warn",
+        f"{share:.0%} of the units of the {list(fired).index(worst) + 1}. rectifier fire on none of {rows:,} rows, before any step.",
+        "They were dead from the start: weights or a bias that keep them below zero.", 0.95,
+        statistic={"value": share, "healthy": [0, LIMITS.dead_share]},
+    )  # fmt: skip
+
+
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "loss-head-mismatch": loss_head_mismatch,
     "learning-slowdown": learning_slowdown,
@@ -347,4 +407,5 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "bad-initialization": bad_initialization,
     "disconnected-parameters": disconnected_parameters,
     "cross-sample-leak": cross_sample_leak,
+    "dying-relu": dying_relu,
 }

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from trainwell.data import Schema, Source, Transform
+from trainwell.explain.evaluation import measure
 from trainwell.tasks import Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
@@ -28,7 +29,16 @@ def baselines(
     rows = []
     constant = _constant(known, schema)
     rows.append(
-        _row("commonest class" if schema.task == "classify" else "mean", "constant", constant, test, truth, task, 0.0)
+        _judged(
+            "commonest class" if schema.task == "classify" else "mean",
+            "constant",
+            constant,
+            test,
+            truth,
+            schema,
+            task,
+            0.0,
+        )
     )
     table = transform.layout != "image"
     features = _features(source, schema, train, transform)
@@ -45,7 +55,9 @@ def baselines(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model cut short is still a simple answer
             model.fit(x[used], known[used].ravel())
-        rows.append(_row(name, kind, _answer(model, schema), x_test, truth, task, time.perf_counter() - began))
+        rows.append(
+            _judged(name, kind, _answer(model, schema), x_test, truth, schema, task, time.perf_counter() - began)
+        )
     return rows
 
 
@@ -93,13 +105,12 @@ def _answer(model: Any, schema: Schema) -> Any:
     return probability
 
 
-def _row(
-    name: str, kind: str, answer: Any, x: np.ndarray, truth: np.ndarray, task: Task, seconds: float
+def _judged(
+    name: str, kind: str, answer: Any, x: np.ndarray, truth: np.ndarray, schema: Schema, task: Task, seconds: float
 ) -> dict[str, Any]:
     answers = answer(x)
     if "scaled" in answers:
         number = task.unscale(torch.as_tensor(answers["scaled"])).numpy()  # type: ignore[attr-defined]
         answers = {"number": number}
-    metrics = task.metrics()
-    metrics.update({key: torch.as_tensor(value) for key, value in answers.items()}, {"target": torch.as_tensor(truth)})
-    return {"name": name, "kind": kind, "seconds": seconds, "metrics": metrics.compute()}
+    metrics = {key: each["value"] for key, each in measure(answers, truth, schema, task)["metrics"].items()}
+    return {"name": name, "kind": kind, "seconds": seconds, "metrics": metrics}

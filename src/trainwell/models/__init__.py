@@ -2,6 +2,9 @@
 
 from torch import nn
 
+from trainwell.models.alexnet import AlexNet
+from trainwell.models.densenet import DenseNet
+from trainwell.models.efficientnet import EfficientNet
 from trainwell.models.lenet import LeNet
 from trainwell.models.mlp import MLP
 from trainwell.models.neuron import SigmoidNeuron
@@ -10,6 +13,8 @@ from trainwell.models.realmlp import RealMLP
 from trainwell.models.resnet import ResNet
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.tabm import TabM
+from trainwell.models.vgg import VGG
+from trainwell.models.vit import VisionTransformer
 
 MODELS: dict[str, type[nn.Module]] = {
     "perceptron": Perceptron,
@@ -18,7 +23,12 @@ MODELS: dict[str, type[nn.Module]] = {
     "realmlp": RealMLP,
     "tabm": TabM,
     "lenet": LeNet,
+    "alexnet": AlexNet,
+    "vgg": VGG,
     "resnet": ResNet,
+    "densenet": DenseNet,
+    "efficientnet": EfficientNet,
+    "vit": VisionTransformer,
     "speednet": SpeedNet,
 }
 

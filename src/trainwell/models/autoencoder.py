@@ -1,6 +1,7 @@
 """A vector or a picture to a short code and back: autoencoders.
 
-Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647. Denoising (Vincent et al. 2008) and sparse ones (Ng 2011) are these with a corruption or a penalty in the task.
+Hinton & Salakhutdinov 2006, doi:10.1126/science.1127647. Denoising (Vincent et al. 2008) and sparse ones
+(Ng 2011) are these with a corruption or a penalty in the task.
 """
 
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ class ConvAutoencoder(nn.Module):
     """Picture through halving convolutions to a code, and back through doubling ones.
 
     x: (batch, channels, height, width) -> output of the same shape, code (batch, latent)
-    Raises ValueError for pictures under 7 pixels a side.
+    Raises ValueError for pictures under 8 pixels a side.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.errors import InputError
-from trainwell.nn.packed import packed
+from trainwell.nn.packed import is_packed, packed
 
 REPAID = 24  # steps after which packing the weights has cost less than it saved
 
@@ -214,11 +214,11 @@ class Decoding:
 
 @contextmanager
 def at_work(model: nn.Module, rows: int, steps: int) -> Iterator[None]:
-    """Within the block, the model is in evaluation mode and, if the steps repay it, its weights are packed for `rows`."""
+    """Within the block, the model is in evaluation mode and, if the steps repay it, packed for so many rows."""
     training = [part for part in model.modules() if part.training]
     model.eval()
     try:
-        with packed(model, rows=rows) if steps >= REPAID else nullcontext():
+        with packed(model, rows=rows) if steps >= REPAID or is_packed(model, rows=rows) else nullcontext():
             yield
     finally:
         for part in training:

@@ -15,12 +15,13 @@ from trainwell.nn.waves import Waves
 class ModulatedLayers(nn.Module):
     """Two linear layers around a shortcut; the condition scales and shifts what enters.
 
+    There is no norm: how long a noisy vector is tells how much of it is noise.
+
     x: (batch, width), condition: (batch, width) -> (batch, width)
     """
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.modulate = nn.Linear(width, 2 * width)
         self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
         self.dropout = nn.Dropout(dropout)
@@ -30,7 +31,7 @@ class ModulatedLayers(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.modulate(condition).chunk(2, 1)
-        hidden = F.silu(self.up(self.norm(x) * (1 + scale) + shift))
+        hidden = F.silu(self.up(x * (1 + scale) + shift))
         return x + self.down(self.dropout(hidden))
 
 
@@ -58,7 +59,6 @@ class DiffusionMLP(nn.Module):
         self.waves = Waves(features, waves)
         self.enter = nn.Linear(self.waves.outputs, width)
         self.layers = nn.ModuleList(ModulatedLayers(width, dropout) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
         self.leave = nn.Linear(width, features)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
@@ -68,4 +68,4 @@ class DiffusionMLP(nn.Module):
         hidden = self.enter(self.waves(x))
         for layer in self.layers:
             hidden = layer(hidden, condition)
-        return self.leave(F.silu(self.norm(hidden)))
+        return self.leave(F.silu(hidden))

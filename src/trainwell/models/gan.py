@@ -109,7 +109,7 @@ class DCGAN(GAN):
 
     noise: (batch, latent), classes: (batch,) long or None -> (batch, channels, height, width) in [-1, 1]
     norm: of the discriminator, "batch" as published, "spectral", "instance" or "none"; with a penalty, no batch norm.
-    Raises ValueError for an unknown norm and for pictures under 7 pixels a side.
+    Raises ValueError for an unknown norm and for pictures under 8 pixels a side.
     """
 
     def __init__(

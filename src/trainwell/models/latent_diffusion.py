@@ -3,6 +3,8 @@
 Rombach et al. 2021, arXiv:2112.10752.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,7 +21,7 @@ class LatentDiffusion(nn.Module):
     center: Tensor
     scale: Tensor
 
-    def __init__(self, autoencoder: nn.Module, denoiser: nn.Module) -> None:
+    def __init__(self, autoencoder: Any, denoiser: Any) -> None:
         super().__init__()
         self.autoencoder, self.denoiser = autoencoder.requires_grad_(False).eval(), denoiser
         self.code_shape, self.classes = (autoencoder.latent,), denoiser.classes

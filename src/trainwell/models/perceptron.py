@@ -43,22 +43,13 @@ def signs(target: Tensor, outputs: int) -> Tensor:
     return (target > 0).float() * 2 - 1
 
 
-def perceptron_loss(scores: Tensor, target: Tensor) -> Tensor:
-    """The sum over rows of how far each wrong score lies on the wrong side, max(0, -sign * score); right ones cost 0.
-
-    scores: (batch, outputs); target: class numbers (batch,) or zeros and ones (batch, outputs) -> scalar
-
-    One step of gradient descent with rate 1 on one row is Rosenblatt's rule, a score of exactly 0 counting as wrong:
-    clamp, unlike relu, passes the gradient at its edge.
-    """
-    return (-signs(target, scores.shape[1]) * scores).clamp(min=0).sum()
-
-
 @torch.no_grad()
 def rosenblatt_step(model: Perceptron, x: Tensor, target: Tensor) -> int:
     """Show the rows one after another; add each row that an output got wrong to its weights, or take it away.
 
-    x: (batch, features); target as for `perceptron_loss`. Returns how many corrections were made: 0 means learned.
+    x: (batch, features); target: class numbers (batch,), of several outputs each one against the rest, or zeros and
+    ones (batch, outputs). Returns how many corrections were made: 0 means learned. With one output and batches of one
+    row, the task's loss "perceptron" under gradient descent of rate 1 is this same rule.
     """
     corrections = 0
     wanted = signs(target, model.sum.out_features)

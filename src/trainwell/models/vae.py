@@ -63,7 +63,7 @@ class ConvVAE(VAE):
     """Picture to a normal over `latent` codes by halving convolutions, and back by doubling ones.
 
     x: (batch, channels, height, width), noise: (batch, latent) or None -> output of the shape of x, the rest as `VAE`
-    Raises ValueError for pictures under 7 pixels a side.
+    Raises ValueError for pictures under 8 pixels a side.
     """
 
     def __init__(

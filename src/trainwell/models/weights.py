@@ -16,6 +16,8 @@ from trainwell.nn.patch import resized_positions
 OWN = "trainwell"  # the layout of a network's own state_dict
 PREFIXES = ("module.", "_orig_mod.", "model.")  # what wrappers put in front of every name
 UNCOUNTED = "num_batches_tracked"  # of batch norm; many files leave it out, and no result depends on it
+NORMALIZE = {"0.mean", "0.scale"}  # of a run: its network stands second, behind the normalization of the pictures
+INSIDE = ("checkpoints/best.safetensors", "model.safetensors")  # of a run folder, of a hub folder
 SHOWN = 8  # names in one message
 
 
@@ -29,9 +31,9 @@ class Loaded(NamedTuple):
 def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False) -> Loaded:
     """Fill the network, in place, from a safetensors file in its own, torchvision's, timm's or transformers' names.
 
-    `path` is a file or "hub:owner/name". With `new_head` the part named head stays as it is where the file lacks it or
-    has it for other classes. A table of positions for another picture size is interpolated. Raises InputError that
-    names every missing, unexpected or misshapen parameter; nothing is changed then.
+    `path` is a file, a run folder, a hub folder or "hub:owner/name". With `new_head` the part named head stays as it is
+    where the file lacks it or has it for other classes. A table of positions for another picture size is interpolated.
+    Raises InputError that names every missing, unexpected or misshapen parameter; nothing is changed then.
     """
     tensors = read_tensors(weights_file(path))
     layout, table = best_layout(model, tensors)
@@ -135,7 +137,7 @@ def fitted(value: Tensor, wanted: Tensor) -> Tensor | None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file by name, without what a wrapper put in front of all of them."""
+    """The tensors of a safetensors file by name, without what a run or a wrapper put in front of all of them."""
     if not path.is_file():
         raise InputError(f"{path}: no such file of weights")
     try:
@@ -145,6 +147,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             f"{path}: not a safetensors file ({error}); pickled weights (.pth, .pt, .bin) can run code when opened and "
             "are not read: convert them with safetensors.torch.save_file(torch.load(..., weights_only=True), ...)"
         ) from error
+    if tensors.keys() >= NORMALIZE and all(name in NORMALIZE or name.startswith("1.") for name in tensors):
+        tensors = {name.removeprefix("1."): value for name, value in tensors.items() if name not in NORMALIZE}
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -152,9 +156,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def weights_file(path: str | Path) -> Path:
-    """The local file for a path, or for "hub:owner/name", whose model.safetensors is fetched once and kept."""
+    """The file for a path, a run or hub folder, or "hub:owner/name", whose model.safetensors is fetched once."""
     if not str(path).startswith("hub:"):
-        return Path(path)
+        inside = [Path(path) / name for name in INSIDE]
+        return next((file for file in inside if file.is_file()), Path(path))
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError

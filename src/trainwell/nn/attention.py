@@ -93,6 +93,7 @@ class KeyValueCache:
         end = self.length + key.shape[2]
         if self.keys is None or self.values is None:
             self.capacity = max(self.capacity, end)
+            self.capacity |= 1  # strides of a power of two would fall on the same lines of the processor's cache
             shape = (key.shape[0], key.shape[1], self.capacity, key.shape[3])
             self.keys, self.values = key.new_empty(shape), value.new_empty(shape)
         elif end > self.capacity:

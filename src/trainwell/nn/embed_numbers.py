@@ -6,22 +6,6 @@ import torch
 from torch import Tensor, nn
 
 
-class LinearEmbedding(nn.Module):
-    """Each number times a learned vector of its column, plus another.
-
-    x: (batch, columns) -> (batch, columns, outputs)
-    """
-
-    def __init__(self, columns: int, outputs: int) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(outputs)
-        self.weight = nn.Parameter(torch.empty(columns, outputs).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(columns, outputs).uniform_(-bound, bound))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.bias, x[..., None], self.weight)
-
-
 class PiecewiseLinearEncoding(nn.Module):
     """Each number to how full each bin of its column is: 1 in the bins below it, 0 in those above, a share in its own.
 
@@ -76,26 +60,30 @@ class PiecewiseLinearEncoding(nn.Module):
 
 
 class PiecewiseLinear(nn.Module):
-    """A linear embedding plus, at first zero, a learned mix of the piecewise linear encoding.
+    """Each member's view of each number: a learned line plus, at first zero, a learned mix of the bins it fills.
 
-    x: (batch, columns) -> (batch, columns, outputs)
+    x: (batch, columns) -> (members, batch, columns, outputs)
 
     Version B of rtdl-num-embeddings (Gorishniy et al. 2024, arXiv:2410.24210): it starts smooth and grows its steps.
+    Members have weights of their own and share the bins' edges.
     """
 
-    def __init__(self, columns: int, outputs: int = 16, *, bins: int = 48) -> None:
+    def __init__(self, columns: int, outputs: int = 16, *, members: int = 1, bins: int = 48) -> None:
         super().__init__()
-        self.linear = LinearEmbedding(columns, outputs)
+        bound = 1 / math.sqrt(outputs)
+        self.slope = nn.Parameter(torch.empty(members, columns, 1, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, columns, 1, outputs).uniform_(-bound, bound))
         self.encoding = PiecewiseLinearEncoding(columns, bins)
-        self.weight = nn.Parameter(torch.zeros(columns, bins, outputs))
+        self.weight = nn.Parameter(torch.zeros(members, columns, bins, outputs))
 
     def fit(self, x: Tensor) -> None:
         """Put the bins' edges at the quantiles of each column; x: (rows, columns)."""
         self.encoding.fit(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        steps = torch.bmm(self.encoding(x).transpose(0, 1), self.weight)  # (columns, batch, outputs)
-        return self.linear(x) + steps.transpose(0, 1)
+        lines = torch.addcmul(self.bias, x.t()[None, :, :, None], self.slope)
+        steps = self.encoding(x).transpose(0, 1) @ self.weight  # (members, columns, batch, outputs)
+        return (lines + steps).transpose(1, 2)
 
 
 class Periodic(nn.Module):

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -11,21 +13,21 @@ from trainwell.nn.embed import TokenEmbedding
 
 ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 KINDS = (torch.float32, torch.bfloat16)
+SMALLEST = 2**16  # weights in a layer below which the kernel's own 15 microseconds a call are not won back
 
 
 class PackedLinear(nn.Module):
     """A linear layer for inference on `rows` rows at a time, more or fewer allowed; it keeps a copy of the weights.
 
-    For one row, where memory sets the pace, a wide layer is stored turned, so that it is read in one sweep; else the
-    weights lie in the blocks that oneDNN's kernels work on. x: (..., inputs) -> (..., outputs)
+    For one row, where memory sets the pace, the weights are stored turned and read in one sweep; else they lie in the
+    blocks that oneDNN's kernels work on. x: (..., inputs) -> (..., outputs)
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, rows: int) -> None:
         super().__init__()
-        outputs, inputs = weight.shape
         weight = weight.detach()
         self.bias = None if bias is None else bias.detach()
-        self.turned = weight.t().contiguous() if rows == 1 and outputs > inputs else None
+        self.turned = weight.t().contiguous() if rows == 1 else None
         self.blocks = None if self.turned is not None else torch.ops.mkldnn._reorder_linear_weight(weight, rows)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,48 +38,90 @@ class PackedLinear(nn.Module):
         return y.view(*x.shape[:-1], -1)
 
 
-def packable(weight: Tensor) -> bool:
-    """Whether packing serves this weight: on a processor that oneDNN knows, in float32 or bfloat16."""
-    return ONEDNN and weight.device.type == "cpu" and weight.dtype in KINDS and weight.numel() > 0
+def packable(weight: Tensor, rows: int) -> bool:
+    """Whether packing serves this weight: large, on a processor that oneDNN knows, in float32 or bfloat16.
+
+    For one row only wide layers gain: the others are read in one sweep as they are. weight: (outputs, inputs)
+    """
+    known = ONEDNN and weight.device.type == "cpu" and weight.dtype in KINDS and weight.numel() >= SMALLEST
+    return known and (rows > 1 or weight.shape[0] > weight.shape[1])
 
 
 def joined(part: SelfAttention, rows: int) -> PackedLinear | None:
     """Queries, keys and values in one product; None if one of the three is no plain layer."""
     layers = [part.query, part.key, part.value]
-    if any(type(layer) is not nn.Linear or not packable(layer.weight) for layer in layers):
+    if any(type(layer) is not nn.Linear for layer in layers):
         return None
-    biases = [layer.bias for layer in layers if layer.bias is not None]
-    bias = torch.cat(biases) if len(biases) == 3 else None
-    return None if len(biases) in (1, 2) else PackedLinear(torch.cat([x.weight for x in layers]), bias, rows=rows)
+    biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+    if len(biases) not in (0, 3):
+        return None
+    weights: list[Tensor] = [layer.weight for layer in layers]
+    weight = torch.cat(weights)
+    if not packable(weight, rows):
+        return None
+    return PackedLinear(weight, torch.cat(biases) if biases else None, rows=rows)
+
+
+def packs_of(model: nn.Module, rows: int) -> dict[tuple[str, str], PackedLinear]:
+    """A packed copy for each place of the model that takes one: (path of the part, name in it) -> layer."""
+    packs: dict[tuple[str, str], PackedLinear] = {}
+    for path, part in model.named_modules():
+        inside: tuple[str, ...] = ()
+        if isinstance(part, SelfAttention) and (joint := joined(part, rows)):
+            packs[path, "joint"] = joint
+            inside = ("query", "key", "value")
+        if isinstance(part, TokenEmbedding) and packable(part.token.weight, rows):
+            packs[path, "head"] = PackedLinear(part.token.weight, None, rows=rows)
+        for name, layer in part.named_children():
+            if type(layer) is nn.Linear and name not in inside and packable(layer.weight, rows):
+                packs[path, name] = PackedLinear(layer.weight, layer.bias, rows=rows)
+    return packs
+
+
+# The last copies of each model, by what they were made from; paths instead of parts let a forgotten model go.
+_KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], dict[tuple[str, str], PackedLinear]]] = WeakKeyDictionary()
+
+
+def marks(model: nn.Module, rows: int) -> list[Any]:
+    """What changes when a weight does: place in memory, count of changes in place, and some of its values."""
+    found: list[Any] = [rows == 1]
+    for weight in model.parameters():
+        flat = weight.detach().flatten()
+        found.append((weight.data_ptr(), weight._version, flat[:: max(1, len(flat) // 16)].sum().item()))
+    return found
+
+
+def is_packed(model: nn.Module, *, rows: int) -> bool:
+    """Whether copies for as many rows are kept and still true."""
+    return model in _KEPT and _KEPT[model][0] == marks(model, rows)
 
 
 @contextmanager
 def packed(model: nn.Module, *, rows: int) -> Iterator[None]:
     """Within the block, the model's linear layers and tied heads work from packed copies, for inference alone.
 
-    Weights that are changed within the block are not seen. A block within a block changes nothing more.
+    The copies are kept for the next time, as long as the model lives and its weights stay as they are. Weights that are
+    changed within the block are not seen. A block within a block changes nothing more.
     """
-    replaced: list[tuple[nn.Module, str, nn.Module]] = []
-    heads: list[TokenEmbedding] = []
-    attentions: list[SelfAttention] = []
+    if any(isinstance(part, PackedLinear) or getattr(part, "joint", None) for part in model.modules()):
+        yield
+        return
+    if not is_packed(model, rows=rows):
+        _KEPT.pop(model, None)  # first the old copies go, then the new ones come
+        _KEPT[model] = (marks(model, rows), packs_of(model, rows))
+    replaced: list[tuple[nn.Module, str, Any]] = []
     try:
-        for part in list(model.modules()):
-            if isinstance(part, SelfAttention) and part.joint is None and (joint := joined(part, rows)):
-                part.joint = (joint,)
-                attentions.append(part)
-            if isinstance(part, TokenEmbedding) and part.head is None and packable(part.token.weight):
-                part.head = (PackedLinear(part.token.weight, None, rows=rows),)
-                heads.append(part)
-            inside = ("query", "key", "value") if isinstance(part, SelfAttention) and part.joint else ()
-            for name, layer in part.named_children():
-                if type(layer) is nn.Linear and name not in inside and packable(layer.weight):
-                    part._modules[name] = PackedLinear(layer.weight, layer.bias, rows=rows)
-                    replaced.append((part, name, layer))
+        for (path, name), layer in _KEPT[model][1].items():
+            part = model.get_submodule(path)
+            replaced.append((part, name, getattr(part, name)))
+            if name in part._modules:
+                part._modules[name] = layer
+            else:  # `joint` and `head`, in a tuple
+                setattr(part, name, (layer,))
         yield
     finally:
-        for part, name, layer in replaced:
-            part._modules[name] = layer
-        for embedding in heads:
-            embedding.head = None
-        for attention in attentions:
-            attention.joint = None
+        for part, name, before in replaced:
+            if isinstance(before, nn.Module):
+                part._modules[name] = before
+            else:
+                setattr(part, name, before)

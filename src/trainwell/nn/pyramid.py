@@ -11,12 +11,12 @@ LEAST = 4  # pixels: a map is halved while both its sides stay at least this lon
 
 
 def halvings(height: int, width: int) -> int:
-    """How often a picture of this size is halved, rounded up; raises ValueError if it is too small for once."""
+    """How often a picture of this size is halved; raises ValueError if it is too small for once."""
     count = 0
-    while -(-height // 2 ** (count + 1)) >= LEAST and -(-width // 2 ** (count + 1)) >= LEAST:
+    while min(height, width) // 2 ** (count + 1) >= LEAST:
         count += 1
     if not count:
-        raise ValueError(f"pictures of {height} x {width} pixels are too small to halve; enlarge them to 7 x 7 or more")
+        raise ValueError(f"pictures of {height} x {width} pixels are too small to halve; enlarge them to 8 x 8 or more")
     return count
 
 

@@ -1,5 +1,6 @@
 """A schema to the few figures that the choices of a plan rest on."""
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from trainwell.train.precision import has_fast_bfloat16
 
 HEAVY_TAIL = 12.0  # kurtosis: twice that of an exponential distribution's excess
 SKEWED = 2.0
+LONGITUDE, LATITUDE = r"(?<![a-z])(longitude|long|lng|lon)(?![a-z])", r"(?<![a-z])(latitude|lat)(?![a-z])"
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Profile:
     labels: int  # targets, where there are several
     target_skew: float
     shape: tuple[int, ...]  # of a picture: height, width and, for colour, channels
+    locations: list[list[str]]  # pairs of longitude and latitude columns
     given: frozenset[str]  # parts that the source itself gives: val, test
     bfloat16: bool
     device: str
@@ -64,11 +67,19 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         labels=len(targets) if len(targets) > 1 else 0,
         target_skew=float(targets[0].facts.get("skew", 0)) if schema.task == "regress" and targets else 0.0,
         shape=_shape(source, images[0].name) if images else (),
+        locations=_locations([column.name for column in numbers]),
         given=frozenset(parts & {"val", "test"}),
         bfloat16=has_fast_bfloat16(device),
         device=device.type,
         seconds=seconds,
     )
+
+
+def _locations(names: list[str]) -> list[list[str]]:
+    """Pairs of columns whose names say longitude and latitude and are otherwise alike, as start_lng and start_lat."""
+    across = {re.sub(LONGITUDE, "*", name.lower()): name for name in names if re.search(LONGITUDE, name.lower())}
+    up = {re.sub(LATITUDE, "*", name.lower()): name for name in names if re.search(LATITUDE, name.lower())}
+    return [[across[rest], up[rest]] for rest in across if rest in up]
 
 
 def _shape(source: Source, name: str) -> tuple[int, ...]:

@@ -7,7 +7,10 @@ from trainwell.errors import InputError
 from trainwell.plan.profile import Profile
 from trainwell.recipe import Recipe
 
-FEW_ROWS = 8_000  # of a table: below this, folds and small networks; above, one held-out part and a larger one
+STEPS, FEWEST_STEPS = 5_000, 400  # of a network that no rule knows; of any table
+FEW_PICTURES, MANY_PICTURES = 5_000, 20_000
+TINY_SIDE = 16  # pixels
+LEAST_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 2_000, 15_000, 50_000  # of a table
 
 
 @dataclass
@@ -46,89 +49,74 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
     if profile.images:
         from_pictures(profile, plan)
     else:
-        from_table(profile, plan)
-    if profile.seconds is not None:
-        plan.recipe.train["seconds"] = profile.seconds
-        plan.reasons.append(
-            Reason("train", f"{profile.seconds:.0f} s", "the time that was given; the schedule ends with it")
-        )
-    if task is not None and task != profile.task:
-        plan.choose("task", {"name": task}, task, "named by the user")
+        from_table(profile, plan, folds=folds_of(profile, model))
     if model is not None and model != plan.recipe.model.get("name"):
         plan.choose("model", {"name": model}, model, "named by the user")
         plain(profile, plan)
+    if task is not None and task != profile.task:
+        plan.choose("task", {"name": task}, task, "named by the user")
+    if profile.seconds is not None:
+        plan.recipe.train["seconds"] = profile.seconds
+        why = "the time that was given; the schedule ends with it"
+        plan.reasons.append(Reason("train", f"{profile.seconds:.0f} s", why))
     return plan
 
 
-def from_table(profile: Profile, plan: Plan) -> None:
-    """Columns of numbers and categories: packed RealMLPs with folds while rows are few, TabM where they are many."""
+def folds_of(profile: Profile, model: str | None) -> int:
+    """How many folds the rows of a table go into: 0 where there are many, or a network without members was named."""
+    if model not in (None, "tabm") or profile.rows >= MANY_ROWS:
+        return 0
+    return 8 if LEAST_ROWS <= profile.rows < FEW_ROWS else 4
+
+
+def from_table(profile: Profile, plan: Plan, folds: int) -> None:
+    """Columns of numbers and categories: an ensemble in one network, its groups taking turns at being held out."""
     numbers, rows = profile.numbers, profile.rows
-    kinds = f"{numbers} number and {profile.categories} category columns"
-    if rows < FEW_ROWS and "val" not in profile.given:
-        plan.choose(
-            "split", {"test": 0.2, "val": 0.0, "folds": 5}, "20 % test, 5 folds",
-            f"{rows:,} rows are too few to give some away for validation: each member of the network leaves out "
-            "another fifth, and answers for it",
-        )  # fmt: skip
-    else:
+    if folds and "val" not in profile.given:
         plan.choose(
             "split",
-            {"test": 0.2, "val": 0.15},
-            "20 % test, 15 % validation",
-            f"{rows:,} rows are enough to hold some out",
+            {"test": 0.2, "val": 0.0, "folds": folds},
+            f"20 % test, {folds} folds",
+            f"{rows:,} rows: none is given away for validation, as each group of members leaves out another fold",
         )
-    scaling = "quantile" if profile.heavy_tails else "robust"
-    why = (
-        f"{profile.heavy_tails} of {numbers} number columns have heavy tails: quantiles bring each to a normal shape"
-        if profile.heavy_tails
-        else f"{numbers} number columns without heavy tails: median and quartile range, smoothly clipped"
-    )
-    plan.choose("transform", {"numbers": scaling}, scaling, why)
+    else:
+        folds = 0
+        why = (
+            f"{rows:,} rows are enough to hold some out" if rows >= MANY_ROWS else "one network has one validation part"
+        )
+        plan.choose("split", {"test": 0.2, "val": 0.15}, "20 % test, 15 % validation", why)
+    transform: dict[str, Any] = {"numbers": "quantile"}
+    why = f"{numbers} number columns, {profile.heavy_tails} with heavy tails: quantiles bring each to a normal shape"
+    if profile.locations:
+        transform["locations"] = profile.locations
+        pairs = "; ".join(" and ".join(pair) for pair in profile.locations)
+        why += f"; {pairs} are a place, seen along four more directions"
+    plan.choose("transform", transform, "quantile", why)
     if profile.gaps:
         plan.reasons.append(Reason("transform", "median and a flag", f"{profile.gaps} columns have missing cells"))
-    if rows < FEW_ROWS:
-        few_rows(profile, plan, kinds)
-    else:
-        many_rows(profile, plan, kinds)
-    plan.recipe.train["precision"] = "float32"
+    few, some = rows < FEW_ROWS, rows < SOME_ROWS
+    model: dict[str, Any] = {
+        "name": "tabm",
+        "members": 16 if few else 8,
+        "width": 256,
+        "depth": 2,
+    }
+    model |= {"dropout": 0.3 if few else 0.1 if some else 0.0, "bins": 48 if some else 96}
+    kinds = f"{numbers} number and {profile.categories} category columns, {rows:,} rows"
+    why = f"{kinds}: numbers embedded piecewise, an ensemble in one network, dropout {model['dropout']}"
+    plan.choose("model", model, f"tabm, {model['members']} members", why)
+    rate = 2e-3 if some else 4e-3
+    optimizer = {"name": "adamw", "lr": rate, "weight_decay": 0.3, "betas": [0.9, 0.99]}
+    plan.choose("optimizer", optimizer, f"AdamW at {rate}, decay 0.3", "members share their matrices, which bear decay")
+    plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
+    batch = 32 if rows < 500 else 64 if few else 128 if rows < 5_000 else 256 if rows < MANY_ROWS else 1024
+    epochs = max(32, round(FEWEST_STEPS * batch / rows)) if few else 24 if some else 30
+    settings = {"epochs": epochs, "batch_size": batch, "evaluations": 32, "precision": "float32"}
+    plan.choose(
+        "train", settings, f"{epochs} epochs, batch {batch}", "the checkpoint with the best held-out answers stays"
+    )
     plan.reasons.append(Reason("precision", "float32", "small matrices gain no time from bfloat16"))
     answer_of(profile, plan)
-
-
-def few_rows(profile: Profile, plan: Plan, kinds: str) -> None:
-    """Ten small networks side by side, two for each fold."""
-    classes = profile.task == "classify"
-    activation = "selu" if classes else "mish"
-    plan.choose(
-        "model", {"name": "realmlp", "members": 10, "width": 128, "activation": activation}, "realmlp, 10 members",
-        f"{kinds}, {profile.rows:,} rows: small networks with embedded numbers, averaged over folds",
-    )  # fmt: skip
-    rate = 0.04 if classes else 0.1
-    optimizer = {"name": "adam", "lr": rate, "betas": [0.9, 0.95], "weight_decay": 0.02}
-    plan.choose("optimizer", optimizer, f"Adam at {rate}", "the rate that RealMLP's scaling is made for")
-    plan.choose(
-        "schedule", {"name": "log_cosine"}, "log-cosine bumps", "each low end is a chance for the best checkpoint"
-    )
-    batch = 64 if profile.rows < 1500 else 128
-    plan.choose("train", {"epochs": 60, "batch_size": batch, "evaluations": 60}, f"60 epochs, batch {batch}",
-                "the checkpoint with the best held-out answers is kept")  # fmt: skip
-
-
-def many_rows(profile: Profile, plan: Plan, kinds: str) -> None:
-    """One network that is an ensemble of many, sharing their matrices."""
-    plan.choose(
-        "model", {"name": "tabm", "members": 16, "width": 256, "depth": 3}, "tabm, 16 members",
-        f"{kinds}, {profile.rows:,} rows: an ensemble in one network, numbers embedded piecewise",
-    )  # fmt: skip
-    plan.choose(
-        "optimizer", {"name": "adamw", "lr": 2e-3, "weight_decay": 3e-4}, "AdamW at 0.002", "TabM's published rate"
-    )
-    plan.choose(
-        "schedule", {"name": "constant"}, "constant", "the best checkpoint is kept, and patience ends the training"
-    )
-    batch = 256 if profile.rows < 50_000 else 1024
-    plan.choose("train", {"epochs": 100, "batch_size": batch, "patience": 16, "evaluations": 100, "clip": 1.0},
-                f"up to 100 epochs, batch {batch}", "stops after 16 evaluations without gain")  # fmt: skip
 
 
 def answer_of(profile: Profile, plan: Plan) -> None:
@@ -139,8 +127,10 @@ def answer_of(profile: Profile, plan: Plan) -> None:
             "task", {"name": "classify"}, "classify", f"the target has {what}; the log loss chooses the checkpoint"
         )
         share = profile.smallest_class / max(1, profile.rows)
-        if 0 < share < 0.1:
-            why = f"the rarest class has {profile.smallest_class:,} rows ({share:.1%}); weights would bend the probabilities"
+        if 0 < share * profile.classes < 0.5:
+            why = (
+                f"the rarest class has {profile.smallest_class:,} rows ({share:.1%}): weights would bend probabilities"
+            )
             plan.reasons.append(Reason("loss", "cross-entropy without weights", why))
     else:
         plan.choose(
@@ -154,49 +144,59 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     """Pictures with a label or a number each: a network that learns in few passes over the data."""
     rows, side = profile.rows, min(profile.shape[:2] or (32, 32))
     colour = len(profile.shape) == 3 and profile.shape[2] == 3
-    size = " x ".join(map(str, profile.shape[:2]))
+    kind, size = "colour" if colour else "grey", " x ".join(map(str, profile.shape[:2]))
     plan.choose(
-        "split", {"test": 0.2, "val": 0.1 if rows < 20_000 else 0.05}, "20 % test, the rest to learn and choose by",
+        "split",
+        {"test": 0.2, "val": 0.1 if rows < MANY_PICTURES else 0.05},
+        "20 % test, the rest to learn and choose by",
         f"{rows:,} pictures; parts that the data gives are kept",
-    )  # fmt: skip
-    widths = [32, 64, 64] if side <= 16 else [64, 256, 256] if colour else [32, 64, 128]
-    kind = "colour" if colour else "grey"
-    plan.choose("model", {"name": "speednet", "widths": widths}, f"speednet {'-'.join(map(str, widths))}",
-                f"{kind} pictures of {size}: whitened patches and few layers learn in few passes")  # fmt: skip
-    shift = max(1, side // 14)
-    if colour:
-        augment: list[dict[str, Any]] = [{"name": "flip"}, {"name": "shift", "pixels": shift}]
-        plan.choose("augment", augment, f"flip, shift {shift}", "colour photographs are the same thing mirrored")
-    else:
-        augment = [{"name": "rotation", "degrees": 10.0}, {"name": "shift", "pixels": shift}]
-        plan.choose(
-            "augment",
-            augment,
-            f"rotate 10 degrees, shift {shift}",
-            "grey pictures are often signs, which mirroring changes",
-        )
-    plan.choose("optimizer", {"name": "adamw", "lr": 5e-3 if side <= 16 else 1e-2, "weight_decay": 0.01}, "AdamW",
-                "norms let the rate be high")  # fmt: skip
-    plan.choose("schedule", {"name": "one_cycle"}, "one cycle", "few passes are enough")
-    epochs = 40 if rows < 5_000 else 20 if rows < 20_000 else 12
-    batch = 64 if rows < 5_000 else 256
-    plan.choose("train", {"epochs": epochs, "batch_size": batch, "ema": 0.998}, f"{epochs} epochs, batch {batch}",
-                f"{rows:,} pictures")  # fmt: skip
-    wanted = (
-        "bfloat16, as this hardware multiplies it" if profile.bfloat16 else "float32, as this hardware has no bfloat16"
     )
-    plan.reasons.append(Reason("precision", "auto", wanted))
+    widths = [32, 64, 64] if side <= TINY_SIDE else [64, 256, 256] if colour else [32, 64, 128]
+    plan.choose(
+        "model",
+        {"name": "speednet", "widths": widths},
+        f"speednet {'-'.join(map(str, widths))}",
+        f"{kind} pictures of {size}: whitened patches and few layers learn in few passes over the data",
+    )
+    pixels = max(1, round(side / 14))
+    shift: dict[str, Any] = {"name": "shift", "pixels": pixels, "fill": "reflect" if colour else "zero"}
+    if colour:
+        plan.choose("augment", [{"name": "flip"}, shift], f"flip, shift {pixels}", "a photograph mirrored is one still")
+    elif rows < MANY_PICTURES:
+        turned: dict[str, Any] = {"name": "rotation", "degrees": 10.0}
+        why = "few grey pictures, often signs: turned a little, never mirrored"
+        plan.choose("augment", [turned, shift], f"rotation 10 degrees, shift {pixels}", why)
+    else:
+        plan.choose("augment", [shift], f"shift {pixels}", "grey pictures are often signs, which mirroring changes")
+    rate = 5e-3 if side <= TINY_SIDE else 1e-2
+    optimizer = {"name": "adamw", "lr": rate, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, f"AdamW at {rate}", "norms in every layer let the rate be high")
+    plan.choose("schedule", {"name": "one_cycle"}, "one cycle", "the most learned in few passes")
+    epochs = 40 if rows < FEW_PICTURES else 20 if rows < MANY_PICTURES else 10 if colour else 8
+    batch = 64 if rows < FEW_PICTURES else 256
+    settings = {"epochs": epochs, "batch_size": batch, "ema": 0.998 if rows < FEW_PICTURES else 0.999}
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"{rows:,} pictures; averaged weights answer")
+    wanted = "bfloat16: this hardware multiplies it" if profile.bfloat16 else "float32: this hardware has no bfloat16"
+    if rows < FEW_PICTURES and side <= TINY_SIDE:
+        plan.recipe.train["precision"] = wanted = "float32"
+    why = (
+        "half the memory traffic where pictures are large or many"
+        if wanted != "float32"
+        else "tiny pictures gain no time"
+    )
+    plan.reasons.append(Reason("precision", wanted, why))
     answer_of(profile, plan)
-    if profile.task == "classify":
-        plan.recipe.task["goal"] = "accuracy" if rows >= 5_000 else "log_loss"
+    if profile.task == "classify" and rows >= FEW_PICTURES:
+        plan.recipe.task["goal"] = "accuracy"
 
 
 def plain(profile: Profile, plan: Plan) -> None:
     """Settings that suit most networks, where the user's choice of model makes the tuned ones void."""
-    plan.choose(
-        "optimizer",
-        {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01},
-        "AdamW at 1e-3",
-        "suits most networks; tune with --set optimizer.lr=",
-    )
+    optimizer = {"name": "adamw", "lr": 1e-3, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "AdamW at 0.001", "suits most networks; tune it with --set optimizer.lr=")
     plan.choose("schedule", {"name": "cosine"}, "warm-up, then cosine", "needs no tuning")
+    batch = 32 if profile.rows < 3_000 else 128
+    epochs = max(10, min(300, round(STEPS * batch / profile.rows)))
+    kept = {key: value for key, value in plan.recipe.train.items() if key in ("precision", "seconds")}
+    settings = {**kept, "epochs": epochs, "batch_size": batch}
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"some {STEPS:,} steps for {profile.rows:,} rows")

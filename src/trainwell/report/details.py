@@ -252,7 +252,7 @@ def _residuals(facts: Facts) -> Figure | None:
     deviation = float(np.sqrt(((middles - mean) ** 2 * weights).sum()))
     if abs(mean) > 0.1 * deviation:
         side = "high" if mean > 0 else "low"
-        text = f"Its answers are too {side} more than the other way, by {significant(abs(mean), 2)} on average."
+        text = f"Its answers are too {side} by {significant(abs(mean), 2)} on average."
     else:
         text = "The errors lie on both sides of zero: on average it is neither too high nor too low."
     names = ("error: predicted minus true", f"{noun_of(facts)}s")

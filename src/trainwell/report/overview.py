@@ -13,6 +13,7 @@ from trainwell.report.verdict import goal_of, held_loss, noun_of
 from trainwell.report.wording import (
     DASH,
     aligned,
+    brief,
     counted,
     cut,
     duration,
@@ -310,8 +311,8 @@ def _rate_figure(steps: list) -> tuple[Markup, str] | None:
     if len(x) < 3 or max(y) == min(y):
         return None
     top = max(range(len(y)), key=y.__getitem__)
-    text = f"The learning rate reached {y[top]:.2g} at step {grouped(x[top])} and "
-    text += f"ended at {y[-1]:.2g}." if y[-1] > y[top] / 1000 else "ended near zero."
+    text = f"The learning rate reached {brief(y[top])} at step {grouped(x[top])} and "
+    text += f"ended at {brief(y[-1])}." if y[-1] > y[top] / 1000 else "ended near zero."
     return curves([Line("learning rate", x, y, "third")], text, names=("step", "learning rate"), log=False), text
 
 

@@ -1,6 +1,7 @@
 """A run folder to one HTML page that opens offline: its sections in order, through the templates, into report.html."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,15 @@ def render(folder: Path) -> str:
     """The page of a run folder as HTML."""
     facts = read_facts(folder)
     parts = {name: _part(facts, name) for name in PARTS}
-    templates = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates = _templates()
     stylesheet = Markup((TEMPLATES / "stylesheet.css").read_text(encoding="utf-8"))
     return templates.get_template("page.html").render(facts=facts, stylesheet=stylesheet, **parts) + "\n"
+
+
+@cache
+def _templates() -> Environment:
+    """The compiled templates, which escape every value put into them."""
+    return Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
 
 
 def _part(facts: Facts, name: str) -> Any:

@@ -188,7 +188,7 @@ def _footnotes(verdict: Verdict, facts: Facts, low: Any, high: Any) -> None:
     standing = [f for f in facts.findings if f.get("severity") == "critical" and f.get("cured") is not True]
     if standing:
         named = listed(sorted({str(f.get("name", "")).replace("_", " ") for f in standing}), 3)
-        verdict.footnotes.append(f"The doctor holds something critical against this run ({named}); see Health.")
+        verdict.footnotes.append(f"A critical finding stands ({named}): see Health.")
     if evaluation.get("part") == "val":
         verdict.footnotes.append("These rows also chose the checkpoint, so new rows may do a little worse.")
     if evaluation.get("part") == "train":

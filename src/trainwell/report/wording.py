@@ -82,6 +82,12 @@ def significant(value: float, digits: int = 3) -> str:
     return grouped(value, digits - 1 - size)
 
 
+def brief(value: float) -> str:
+    """A number in two digits, without zeros at its end: 0.005, 1.7e−5."""
+    mantissa, mark, exponent = f"{value:.2g}".partition("e")
+    return (mantissa + (f"e{int(exponent)}" if mark else "")).replace("-", MINUS)
+
+
 def decimals_for(value: float, low: Any = None, high: Any = None, percent: bool = False) -> int:
     """How many decimals a value deserves: the interval's half width keeps two digits; without one, three in all."""
     if percent:

@@ -1,10 +1,12 @@
 """Rows and noise to a network that tells them apart, and noise to new rows: DDPM, DDIM and flow matching."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from trainwell.errors import InputError
 from trainwell.nn.diffusion import PATHS, Path, mix, separate, shares, taught
 from trainwell.nn.sampler import SAMPLERS, Separate, ddim, guided, heun, last
 from trainwell.nn.time import NONE
@@ -16,10 +18,11 @@ from trainwell.tasks.task import Batch, Loss, Metrics, Task
 class Diffusion(Task):
     """The mean squared error of what the network says about a row mixed with noise, at a random time on a path.
 
-    shape: of one row, (channels, height, width) or (features,). path: a name of PATHS or a path; prediction: velocity,
-    noise or data. drop: the share of rows whose class is hidden, so that guidance works. clip: data is kept within
-    [-1, 1] while sampling; None does so for pictures alone. The model maps (x, time, classes) to the shape of x and has
-    `classes`; one with `to_latent` and `from_latent` is trained on what the first gives.
+    shape: of one row, (channels, height, width) or (features,). path: a name of PATHS, one with arguments such as
+    {"name": "flow", "center": -1.0}, or a path; prediction: velocity, noise or data. drop: the share of rows whose
+    class is hidden, so that guidance works. clip: data is kept within [-1, 1] while sampling; None does so for pictures
+    alone. The model maps (x, time, classes) to the shape of x and has `classes`; one with `to_latent` and `from_latent`
+    is trained on what the first gives.
     Raises ValueError for an unknown path or prediction, or noise prediction on a path that ends in noise alone.
     """
 
@@ -29,31 +32,33 @@ class Diffusion(Task):
         self,
         shape: Sequence[int],
         *,
-        path: str | Path = "flow",
+        path: str | dict[str, Any] | Path = "flow",
         prediction: str = "velocity",
         drop: float = 0.1,
         clip: bool | None = None,
     ) -> None:
-        if isinstance(path, str) and path not in PATHS:
-            raise ValueError(f"no path {path!r}; choose one of {', '.join(PATHS)}")
-        self.path: Path = PATHS[path]() if isinstance(path, str) else path
+        if isinstance(path, str | dict):
+            arguments = {"name": path} if isinstance(path, str) else dict(path)
+            name = arguments.pop("name", "flow")
+            if name not in PATHS:
+                raise ValueError(f"no path {name!r}; choose one of {', '.join(PATHS)}")
+            path = PATHS[name](**arguments)
+        self.path: Path = path
         self.shape, self.prediction, self.drop, self.clip = tuple(shape), prediction, drop, clip
         one = torch.ones(1)
         of_data, of_noise = shares(self.path, prediction, one)
         if (self.path.signal(one) * of_noise - self.path.spread(one) * of_data).abs() < 1e-4:
-            raise ValueError(
-                f"prediction {prediction!r} cannot start from noise alone, where this path ends; use velocity"
-            )
+            raise ValueError(f"prediction {prediction!r} says nothing about data at the end of this path; use velocity")
 
-    def data(self, model: nn.Module, batch: Batch) -> Tensor:
+    def data(self, model: Any, batch: Batch) -> Tensor:
         """The rows in the network's scale, or their codes for a model that works on codes: (batch, ...)."""
         x, network = batch["inputs"][0], inner(model)
         if hasattr(network, "to_latent"):
             with torch.no_grad():
-                return network.to_latent(unit(x))  # type: ignore[operator]
+                return network.to_latent(unit(x))
         return signed(x)
 
-    def classes(self, model: nn.Module, batch: Batch) -> Tensor | None:
+    def classes(self, model: Any, batch: Batch) -> Tensor | None:
         """The rows' classes, some of them hidden while training; None for a model without classes. (batch,) long"""
         if not inner(model).classes:
             return None
@@ -62,7 +67,7 @@ class Diffusion(Task):
             return target
         return torch.where(torch.rand(len(target), device=target.device) < self.drop, NONE, target)
 
-    def errors(self, model: nn.Module, batch: Batch) -> Tensor:
+    def errors(self, model: Any, batch: Batch) -> Tensor:
         """The squared error of each row, averaged over its entries, at a time and noise that are the row's own in
         evaluation: (batch,).
         """
@@ -76,18 +81,18 @@ class Diffusion(Task):
         answer = model(mix(self.path, data, noise, time), time, self.classes(model, batch))
         return (answer.float() - taught(self.path, self.prediction, data, noise, time)).square().flatten(1).mean(1)
 
-    def loss(self, model: nn.Module, batch: Batch, player: str) -> Loss:
+    def loss(self, model: Any, batch: Batch, player: str) -> Loss:
         each = self.errors(model, batch)
         return Loss(each.sum(), len(each))
 
-    def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """{"loss": (batch,)}, at times spread evenly over the rows."""
         return {"loss": self.errors(model, batch)}
 
     def metrics(self) -> Metrics:
         return Averages()
 
-    def separator(self, model: nn.Module, classes: Tensor | None, guidance: float) -> Separate:
+    def separator(self, model: Any, classes: Tensor | None, guidance: float) -> Separate:
         """The network as a sampler asks it: a mixture and the time of each row -> data and noise."""
         clip = len(self.shape) == 3 and not hasattr(model, "to_latent") if self.clip is None else self.clip
 
@@ -109,7 +114,7 @@ class Diffusion(Task):
 
     def film(
         self,
-        model: nn.Module,
+        model: Any,
         rows: Tensor,
         *,
         classes: Tensor | None = None,
@@ -119,15 +124,13 @@ class Diffusion(Task):
         eta: float = 0.0,
         sampler: str = "ddim",
     ) -> Iterator[Tensor]:
-        """Samples of these numbers as they come out of the noise: steps + 1 times (batch, ...), in the network's scale."""
+        """Samples of these numbers coming out of the noise: steps + 1 times (batch, ...), in the network's scale."""
         if steps < 1:
-            raise ValueError(f"steps {steps}: sampling takes at least one step; 20 to 50 are usual")
+            raise InputError(f"steps {steps}: sampling takes at least one step; 20 to 50 are usual")
         if guidance != 1 and classes is None:
-            raise ValueError(
-                f"guidance {guidance:g}: this model was trained without classes, so there is nothing to guide to"
-            )
+            raise InputError(f"guidance {guidance:g}: this model knows no classes, so nothing guides it; leave it out")
         if sampler not in SAMPLERS or (sampler == "heun" and eta):
-            raise ValueError(f"no sampler {sampler!r} with eta {eta:g}; choose ddim, or heun with eta 0")
+            raise InputError(f"no sampler {sampler!r} with eta {eta:g}; choose ddim, or heun with eta 0")
         shape = getattr(model, "code_shape", self.shape)
         start = row_noise(rows, shape, seed * 10_007)
         call = self.separator(model, classes, guidance)
@@ -139,7 +142,7 @@ class Diffusion(Task):
 
     def sample(
         self,
-        model: nn.Module,
+        model: Any,
         count: int,
         *,
         classes: int | Sequence[int] | None = None,
@@ -152,7 +155,7 @@ class Diffusion(Task):
         """New rows, of these classes or all in turn; sample i of a seed is always the same, whatever the count.
 
         eta: 0 adds no noise on the way (DDIM; Euler's method on straight lines), 1 is DDPM's chain. -> (count, *shape),
-        bytes for pictures. Raises ValueError for steps below 1, classes not trained, or guidance without classes.
+        bytes for pictures. Raises InputError for steps below 1, classes not trained, or guidance without classes.
         """
         training, device = model.training, next(model.parameters()).device
         asked = asked_classes(model, count, classes)
@@ -168,8 +171,8 @@ class Diffusion(Task):
         model.train(training)
         return torch.cat(samples)
 
-    def rows(self, model: nn.Module, x: Tensor) -> Tensor:
+    def rows(self, model: Any, x: Tensor) -> Tensor:
         """What the network works on to rows of the data: bytes for pictures, numbers otherwise."""
         if hasattr(model, "from_latent"):
-            x = model.from_latent(x) * 2 - 1 if len(self.shape) == 3 else model.from_latent(x)  # type: ignore[operator]
+            x = model.from_latent(x) * 2 - 1 if len(self.shape) == 3 else model.from_latent(x)
         return as_bytes((x + 1) / 2) if len(self.shape) == 3 else x.view(-1, *self.shape)

@@ -25,7 +25,7 @@ class Averages:
 
 
 class ActiveUnits(Averages):
-    """Also counts the code's units whose mean moves with the input: a variance above 0.01. Burda et al. 2015, 1509.00519."""
+    """Also counts the code's units whose mean moves with the input: a variance above 0.01. Burda et al. 2015."""
 
     def __init__(self, threshold: float = 0.01) -> None:
         super().__init__()

@@ -1,10 +1,12 @@
-"""Row numbers and a seed to noise that is the same in every run and every batch, and pictures to a network's scale and back."""
+"""Row numbers and a seed to noise that is the same in every batch, and pictures to a network's scale and back."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainwell.errors import InputError
 from trainwell.tasks.task import Batch
 
 STREAMS = 1_000_003  # a prime: row r of stream s has the seed r * STREAMS + s
@@ -49,23 +51,23 @@ def as_bytes(x: Tensor) -> Tensor:
     return (x.float() * 255).round().clamp(0, 255).to(torch.uint8)
 
 
-def inner(model: nn.Module) -> nn.Module:
+def inner(model: Any) -> Any:
     """The model itself where torch's distributed wrapper hides its attributes."""
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
 
-def asked_classes(model: nn.Module, count: int, classes: int | Sequence[int] | None) -> Tensor | None:
-    """The class of each sample that was asked for; without a wish all classes in turn, None for a model without classes.
+def asked_classes(model: Any, count: int, classes: int | Sequence[int] | None) -> Tensor | None:
+    """The class of each sample asked for; without a wish all classes in turn, None for a model without classes.
 
-    -> (count,) long. Raises ValueError for a class that was not trained, and for any class of an unconditional model.
+    -> (count,) long. Raises InputError for a class that was not trained, and for any class of an unconditional model.
     """
     known = int(getattr(inner(model), "classes", 0))
     if classes is None:
         return torch.arange(count) % known if known else None
     wanted = [classes] if isinstance(classes, int) else list(classes)
     if not known:
-        raise ValueError(f"class {wanted[0]} was asked for, but this model was trained without classes; leave it out")
+        raise InputError(f"class {wanted[0]} was asked for, but this model was trained without classes; leave it out")
     unknown = [each for each in wanted if not 0 <= each < known]
     if unknown:
-        raise ValueError(f"class {unknown[0]} was not trained; this model knows the classes 0 to {known - 1}")
+        raise InputError(f"class {unknown[0]} was not trained; this model knows the classes 0 to {known - 1}")
     return torch.tensor(wanted)[torch.arange(count) % len(wanted)]

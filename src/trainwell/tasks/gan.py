@@ -1,11 +1,11 @@
-"""Rows and noise to two losses: a discriminator learns to tell real from generated, a generator to be taken for real."""
+"""Rows and noise to two losses: a discriminator learns to tell real from generated, a generator to pass for real."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainwell.tasks.distance import SlicedDistance
 from trainwell.tasks.draws import as_bytes, asked_classes, row_noise, rows_of, signed
@@ -23,13 +23,16 @@ class Game(NamedTuple):
     paired: bool = False
 
 
+def tell_apart(real: Tensor, fake: Tensor) -> Tensor:
+    """Minus the log probability of the right verdicts on a real and a generated row. (batch,) both -> (batch,)"""
+    return F.softplus(-real) + F.softplus(fake)
+
+
 GAMES = {
     # Goodfellow et al. 2014, arXiv:1406.2661, with the generator's loss that does not fade when it is losing
-    "non_saturating": Game(
-        lambda real, fake: F.softplus(-real) + F.softplus(fake), lambda real, fake: F.softplus(-fake)
-    ),
+    "non_saturating": Game(tell_apart, lambda real, fake: F.softplus(-fake)),
     # the same game as its authors first wrote it: the generator's gradient fades when it is losing
-    "minimax": Game(lambda real, fake: F.softplus(-real) + F.softplus(fake), lambda real, fake: -F.softplus(fake)),
+    "minimax": Game(tell_apart, lambda real, fake: -F.softplus(fake)),
     # Lim & Ye 2017, arXiv:1705.02894
     "hinge": Game(lambda real, fake: F.relu(1 - real) + F.relu(1 + fake), lambda real, fake: -fake),
     # Arjovsky et al. 2017, arXiv:1701.07875; wants a penalty of kind "gradient"
@@ -58,12 +61,12 @@ def real_slope(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def both_slopes(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
-    """R1 and R2: half the squared slopes at real and at generated rows. Huang et al. 2025, arXiv:2501.05441. -> (batch,)"""
+    """R1 and R2: half the squared slopes at real and generated rows. Huang et al. 2025, 2501.05441. -> (batch,)"""
     return (slope(judge, real) + slope(judge, fake)) / 2
 
 
 def unit_slope(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
-    """How far the slope between real and generated rows is from 1, squared. Gulrajani et al. 2017, 1704.00028. -> (batch,)"""
+    """How far slopes between real and generated rows are from 1, squared. Gulrajani et al. 2017. -> (batch,)"""
     share = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device)
     return ((slope(judge, torch.lerp(real, fake, share)) + 1e-12).sqrt() - 1).square()
 
@@ -98,18 +101,18 @@ class Adversarial(Task):
         self.shape, self.game, self.critic_steps = tuple(shape), GAMES[game], critic_steps
         self.penalty, self.weight = PENALTIES[penalty] if penalty and weight else None, weight
 
-    def batches(self, model: nn.Module, batch: Batch):  # type: ignore[no-untyped-def]
+    def batches(self, model: Any, batch: Batch) -> Iterator[Batch]:
         """The batch with its number, kept in the model so that the turns go on where a training stopped."""
         if self.critic_steps > 1:
-            model.turns += 1  # type: ignore[operator]
-            batch = {**batch, "turn": int(model.turns)}  # type: ignore[arg-type]
+            model.turns += 1
+            batch = {**batch, "turn": int(model.turns)}
         yield batch
 
-    def classes(self, model: nn.Module, batch: Batch) -> Tensor | None:
+    def classes(self, model: Any, batch: Batch) -> Tensor | None:
         """The classes that a conditional model is told, (batch,) long."""
         return batch["target"] if model.classes else None
 
-    def loss(self, model: nn.Module, batch: Batch, player: str) -> Loss:
+    def loss(self, model: Any, batch: Batch, player: str) -> Loss:
         if player == "generator":
             return self.generator_loss(model, batch)
         real, classes = signed(batch["inputs"][0]), self.classes(model, batch)
@@ -128,7 +131,7 @@ class Adversarial(Task):
         logs = {"real_score": real_score.mean(), "fake_score": fake_score.mean(), "discriminator_accuracy": right / 2}
         return Loss(each.sum(), len(real), {name: value.detach() for name, value in logs.items()})
 
-    def generator_loss(self, model: nn.Module, batch: Batch) -> Loss:
+    def generator_loss(self, model: Any, batch: Batch) -> Loss:
         """The generator's; on a batch that is the critic's alone nothing, over nothing, so that no weight moves."""
         if batch.get("turn", 0) % self.critic_steps:
             return Loss(torch.zeros((), requires_grad=True), 0)
@@ -139,23 +142,23 @@ class Adversarial(Task):
             real_score = model.discriminator(signed(batch["inputs"][0]), classes).float()
         return Loss(self.game.generator(real_score, fake_score).sum(), len(fake_score))
 
-    def noise(self, model: nn.Module, batch: Batch) -> Tensor:
+    def noise(self, model: Any, batch: Batch) -> Tensor:
         """What the generator starts from, fresh while training and each row's own otherwise: (batch, latent)."""
         x = batch["inputs"][0]
         if model.training:
-            return torch.randn(len(x), model.latent, device=x.device)  # type: ignore[arg-type]
-        return row_noise(rows_of(batch), (model.latent,))  # type: ignore[arg-type]
+            return torch.randn(len(x), model.latent, device=x.device)
+        return row_noise(rows_of(batch), (model.latent,))
 
-    def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    def predict(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """{"sample": one generated row for each real one, of its class, in [-1, 1] for pictures}."""
-        noise = row_noise(rows_of(batch), (model.latent,))  # type: ignore[arg-type]
+        noise = row_noise(rows_of(batch), (model.latent,))
         return {"sample": model.generator(noise, self.classes(model, batch)).float()}
 
     def metrics(self) -> Metrics:
         return SlicedDistance()
 
-    def decode(self, model: nn.Module, noise: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Noise to rows of the data: bytes for pictures, numbers otherwise. noise: (batch, latent) -> (batch, *shape)"""
+    def decode(self, model: Any, noise: Tensor, classes: Tensor | None = None) -> Tensor:
+        """Noise to rows of the data, bytes for pictures: (batch, latent) -> (batch, *shape)."""
         training = model.training
         model.eval()
         with torch.inference_mode():
@@ -163,17 +166,15 @@ class Adversarial(Task):
         model.train(training)
         return as_bytes((rows + 1) / 2) if len(self.shape) == 3 else rows
 
-    def sample(
-        self, model: nn.Module, count: int, *, classes: int | Sequence[int] | None = None, seed: int = 0
-    ) -> Tensor:
+    def sample(self, model: Any, count: int, *, classes: int | Sequence[int] | None = None, seed: int = 0) -> Tensor:
         """New rows, of these classes or all in turn; sample i of a seed is always the same.
 
-        -> (count, *shape), bytes for pictures. Raises ValueError for a class that was not trained.
+        -> (count, *shape), bytes for pictures. Raises InputError for a class that was not trained.
         """
         device = next(model.parameters()).device
         asked = asked_classes(model, count, classes)
         samples = []
         for rows in torch.arange(count, device=device).split(256):
-            noise = row_noise(rows, (model.latent,), seed)  # type: ignore[arg-type]
+            noise = row_noise(rows, (model.latent,), seed)
             samples.append(self.decode(model, noise, None if asked is None else asked.to(device)[rows]))
         return torch.cat(samples)

@@ -1,4 +1,4 @@
-"""Inputs to themselves through a code: autoencoders, plain, denoising or sparse, and variational ones by their bound."""
+"""Inputs to themselves through a code: autoencoders plain, denoising or sparse, and variational ones by their bound."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trainwell.errors import InputError
 from trainwell.nn.corrupt import CORRUPTIONS
 from trainwell.nn.latent import Reconstruction, Variational, free_nats, kl_to_standard_normal
 from trainwell.tasks.distance import ActiveUnits
@@ -68,12 +69,12 @@ class Reconstruct(Task):
         return (torch.special.ndtr(self.noise(model, batch, x.shape[1:], PIXELS)) < x).float()
 
     def answer(self, model: nn.Module, batch: Batch, x: Tensor) -> Reconstruction | Variational:
-        """What the model makes of the input, damaged first where the task says so; the code is drawn by row in evaluation."""
+        """What the model makes of the input, damaged first if asked for; in evaluation codes are drawn by row."""
         if self.corruption is not None:
             x = CORRUPTIONS[self.corruption](x, self.noise(model, batch, x.shape[1:], DAMAGE), self.amount)
         if model.training or not hasattr(inner(model), "seen"):
             return model(x)
-        return model(x, row_noise(rows_of(batch), (int(inner(model).latent),), CODES))  # type: ignore[arg-type]
+        return model(x, row_noise(rows_of(batch), (int(inner(model).latent),), CODES))
 
     def nats(self, output: Tensor, x: Tensor) -> Tensor:
         """Minus the log likelihood of each row, summed over its entries. output, x: (batch, ...) -> (batch,)"""
@@ -101,8 +102,8 @@ class Reconstruct(Task):
         return Loss(total, len(x), logs)
 
     def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """{"output": like the input, in [0, 1] for a Bernoulli, "code": (batch, latent), in nats "loss" and, variational,
-        its parts "reconstruction" and "kl": (batch,)}.
+        """{"output": like the input, in [0, 1] for a Bernoulli, "code": (batch, latent), "loss": (batch,) in nats}, and
+        for a variational model the loss's parts "reconstruction" and "kl": (batch,).
         """
         x = self.clean(model, batch)
         answer = self.answer(model, batch, x)
@@ -125,18 +126,18 @@ class Reconstruct(Task):
         training = model.training
         model.eval()
         with torch.inference_mode():
-            rows = self.mean(inner(model).decode(code)).view(-1, *self.shape)  # type: ignore[operator]
+            rows = self.mean(inner(model).decode(code)).view(-1, *self.shape)
         model.train(training)
         return as_bytes(rows) if len(self.shape) == 3 else rows
 
     def sample(self, model: nn.Module, count: int, *, seed: int = 0) -> Tensor:
         """New rows from codes drawn from the standard normal; sample i of a seed is always the same.
 
-        -> (count, *shape), bytes for pictures. Raises ValueError for a plain autoencoder, whose codes have no distribution.
+        -> (count, *shape), bytes for pictures. Raises InputError for a plain autoencoder.
         """
         if not hasattr(inner(model), "seen"):
-            raise ValueError("a plain autoencoder has no distribution of codes to draw from; fit a vae to sample")
+            raise InputError("a plain autoencoder has no distribution of codes to draw from; fit a vae to sample")
         device = next(model.parameters()).device
         parts = torch.arange(count, device=device).split(256)
-        latent = int(inner(model).latent)  # type: ignore[arg-type]
+        latent = int(inner(model).latent)
         return torch.cat([self.decode(model, row_noise(rows, (latent,), seed)) for rows in parts])

@@ -43,7 +43,7 @@ class Gathered:
             return
         self.predictions.append(
             {
-                name: (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+                name: (value.float() if value.dtype == torch.bfloat16 else value).detach().cpu().numpy()
                 for name, value in prediction.items()
             }
         )

@@ -24,10 +24,11 @@ def evaluate(state: State, loader: Any) -> dict[str, float]:
         with state.average.swapped() if state.average else contextlib.nullcontext(), torch.no_grad():
             for batch in loader:
                 with state.autocast():
-                    metrics.update(task.predict(state.model, batch), batch)
-                    if task.goal[0] == "loss":
-                        loss = task.loss(state.model, batch, task.players[0])
-                        total, count = total + float(loss.total), count + float(loss.count)
+                    prediction = task.predict(state.model, batch)
+                    loss = task.loss(state.model, batch, task.players[0]) if task.goal[0] == "loss" else None
+                metrics.update(prediction, batch)
+                if loss is not None:
+                    total, count = total + float(loss.total), count + float(loss.count)
     finally:
         state.model.train(training)
     return {**({"loss": total / max(count, 1e-12)} if task.goal[0] == "loss" else {}), **metrics.compute()}

@@ -25,8 +25,16 @@ class Recorder:
         self.last: dict[str, float] = {}
 
     def attach(self, events: Events) -> "Recorder":
-        events.on("step", self.step).on("evaluate", self.evaluate).on("end", self.flush)
+        events.on("start", self.start).on("step", self.step).on("evaluate", self.evaluate).on("close", self.flush)
         return self
+
+    def start(self, state: State) -> None:
+        """Drop what was written after the checkpoint that a training resumes from, as it comes again."""
+        if self.folder is not None:
+            lines = self.folder.read_lines("metrics.jsonl")
+            kept = [line for line in lines if line.get("step", 0) <= state.step]
+            if len(kept) < len(lines):
+                self.folder.write_lines("metrics.jsonl", kept)
 
     def step(self, state: State, losses: dict[str, Loss]) -> None:
         for player, loss in losses.items():
@@ -71,7 +79,7 @@ class Bar:
         self.spoken = self.drawn = self.began = time.perf_counter()
 
     def attach(self, events: Events) -> "Bar":
-        events.on("start", self.start).on("step", self.step).on("evaluate", self.evaluate).on("end", self.end)
+        events.on("start", self.start).on("step", self.step).on("evaluate", self.evaluate).on("close", self.end)
         return self
 
     def start(self, state: State) -> None:
@@ -112,12 +120,13 @@ class Bar:
 
 
 class Checkpoints:
-    """The whole state to the run folder at an evaluation, at most every `seconds`, and the best weights at the end."""
+    """The whole state to the run folder every `seconds` and as a training ends or is interrupted; the weights last."""
 
     def __init__(self, folder: RunFolder, events: Events, seconds: float = 30.0) -> None:
         self.folder, self.events, self.seconds = folder, events, seconds
         self.saved = time.perf_counter()
-        events.on("evaluate", self.evaluate).on("epoch", self.evaluate).on("end", self.end)
+        events.on("evaluate", self.evaluate).on("epoch", self.evaluate)
+        events.on("close", self.close).on("end", self.end)
 
     def evaluate(self, state: State, metrics: dict[str, float] | None = None) -> None:
         if time.perf_counter() - self.saved >= self.seconds:
@@ -128,6 +137,11 @@ class Checkpoints:
         path = save_state(self.folder, state)
         self.saved = time.perf_counter()
         self.events.emit("checkpoint", state, path)
+
+    def close(self, state: State) -> None:
+        """Save between two batches; after an error the last good state stays."""
+        if state.stopped or state.interrupted:
+            self.save(state)
 
     def end(self, state: State) -> None:
         save_weights(self.folder, plain_weights(state.model))

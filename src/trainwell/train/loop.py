@@ -39,18 +39,17 @@ def train(
     `set_epoch(number)` and `iterate(start)`. Raises InputError where nothing can be learned, and KeyboardInterrupt
     after the batch in which Ctrl-C came.
     """
-    events = events or Events()
+    events, limit, began = events or Events(), seconds, time.perf_counter() - state.seconds
     if not len(loader):
         raise InputError("training: there is no batch to learn from; give more rows or a smaller batch_size")
     state.steps = max(1, math.ceil(epochs * len(loader)))
     every = max(1, len(loader) * math.ceil(epochs / max(1, evaluations))) if epochs >= 1 else state.steps
     judged = held_out is not None and len(held_out) > 0
-    limit, began = seconds, time.perf_counter() - state.seconds
     events.emit("start", state)
     state.model.train()
     if state.passed >= state.steps:
         state.stopped = f"{epochs:g} epochs were done"
-    with at_a_boundary(state):
+    with at_a_boundary(state), events.closing(state):
         while not state.stopped:
             loader.set_epoch(state.epoch)
             for raw in loader.iterate(state.batch):
@@ -93,7 +92,8 @@ def learn(state: State, batch: Batch, events: Events, accumulate: int, clip: flo
             optimizer.step()
         else:
             state.skipped += 1
-        optimizer.zero_grad()
+        for each in state.own[player]:
+            each.grad = None
     state.step += 1
     if state.average:
         state.average.update(state.step)
@@ -105,7 +105,7 @@ def backward(state: State, batch: Batch, player: str, accumulate: int) -> Loss:
     if accumulate == 1:
         with state.autocast():
             loss = state.task.loss(state.model, batch, player)
-        (learnable(loss, player) / share(loss.count)).backward()
+        learnable(loss, player).backward(seed(loss.total, share(loss.count)))
         return Loss(loss.total.detach(), loss.count, {name: each.detach() for name, each in loss.logs.items()})
     total: Any = torch.zeros((), device=state.device)
     counted: Any = 0.0
@@ -119,7 +119,8 @@ def backward(state: State, batch: Batch, player: str, accumulate: int) -> Loss:
         total, counted = total + loss.total.detach(), counted + loss.count
         logs = {name: logs.get(name, 0.0) + each.detach() / len(parts) for name, each in loss.logs.items()}
     gradients = [each.grad for each in state.own[player] if each.grad is not None]
-    torch._foreach_div_(gradients, share(counted))
+    if gradients:
+        torch._foreach_div_(gradients, share(counted))
     return Loss(total, counted, logs)
 
 
@@ -133,11 +134,17 @@ def learnable(loss: Loss, player: str) -> Tensor:
     return loss.total
 
 
+def seed(total: Tensor, divisor: Any) -> Tensor:
+    """The gradient that a sum starts from to be divided, which saves the division forward and back."""
+    return (1 / divisor).to(total) if isinstance(divisor, Tensor) else total.new_full((), 1 / divisor)
+
+
 def share(count: Tensor | int | float) -> Any:
     """What a rank divides its sum by: the global count a rank, as gradients are then averaged over ranks."""
-    count = sum_over_ranks(count)
-    count = count.clamp_min(1e-12) if isinstance(count, Tensor) else count or 1
-    return count if world_size() == 1 else count / world_size()
+    ranks = world_size()
+    if ranks > 1:
+        count = sum_over_ranks(count) / ranks
+    return count.clamp_min(1e-12) if isinstance(count, Tensor) else count or 1
 
 
 def pieces(batch: Batch, number: int) -> Iterator[Batch]:

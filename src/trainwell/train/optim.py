@@ -20,8 +20,10 @@ def parameter_groups(module: nn.Module, lr: float, weight_decay: float) -> list[
     taken = {id(each) for group in groups for each in group["params"]}
     left = [each for each in module.parameters() if each.requires_grad and id(each) not in taken]
     matrices = {id(each) for each in matrices_of(module)}
-    groups.append({"params": [each for each in left if id(each) in matrices], "weight_decay": weight_decay})
-    groups.append({"params": [each for each in left if id(each) not in matrices], "weight_decay": 0.0})
+    if weight_decay:
+        groups.append({"params": [each for each in left if id(each) in matrices], "weight_decay": weight_decay})
+        left = [each for each in left if id(each) not in matrices]
+    groups.append({"params": left, "weight_decay": 0.0})
     return [{"lr": lr, **group} for group in groups if group["params"]]
 
 
@@ -32,7 +34,7 @@ def matrices_of(module: nn.Module) -> list[Tensor]:
         for each in module.modules()
         if isinstance(each, nn.Embedding | nn.EmbeddingBag | nn.LayerNorm | nn.RMSNorm)
     ]
-    exempt = {id(each.weight) for each in apart}
+    exempt = {id(parameter) for each in apart for parameter in each.parameters()}
     return [each for each in module.parameters() if each.requires_grad and each.dim() > 1 and id(each) not in exempt]
 
 
@@ -184,10 +186,10 @@ def orthogonalize(matrix: Tensor, *, iterations: int = 5) -> Tensor:
     """
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.T if tall else matrix).to(torch.bfloat16)
-    x = x / (x.norm() + 1e-7)
+    x = x / x.norm().clamp_min(1e-7)
     for _ in range(iterations):
         square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
     return (x.T if tall else x).to(matrix.dtype)
 
 

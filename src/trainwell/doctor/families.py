@@ -1,0 +1,149 @@
+"""What networks of a family show, to findings: adversaries, autoencoders, recurrent networks, transformers, features."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record, finite, picked, smooth
+from trainwell.doctor.signal import learned
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def representation_collapse(record: Record) -> Finding | None:
+    """Features that once differed between rows and now are nearly the same for all of them."""
+    cosine, rank = record.get("feature cosine"), record.get("feature rank")
+    if len(cosine) < LIMITS.persist + 1:
+        raise CannotJudge("needs a last linear layer and more probes")
+    classified = record.facts.get("loss") in ("cross_entropy", "bce", "bce_logits", "nll")
+    if record.step < LIMITS.warm_up or (classified and learned(record) > 0.5):
+        return None  # few classes learned well draw each class's rows together, and that is fine
+    alike = (cosine.last(LIMITS.persist) > LIMITS.feature_cosine).all() and cosine.values[0] < 0.9
+    flat = (rank.last(LIMITS.persist) < max(1.5, LIMITS.rank_share * rank.values[0])).all() and rank.values[0] > 4
+    if not (alike or flat):
+        return None
+    evidence = (
+        f"The cosine between different rows' features has gone from {cosine.values[0]:.2f} to {cosine.values[-1]:.2f}, "
+        f"their effective rank from {rank.values[0]:.1f} to {rank.values[-1]:.1f}."
+    )
+    return Finding(
+        "representation-collapse", "last hidden layer", "critical" if alike and flat else "warn", evidence,
+        "All inputs are mapped to one point: a loss that rewards it, or steps that were too long.", 0.8, record.step,
+        statistic={"value": float(cosine.values[-1]), "healthy": [-1, LIMITS.feature_cosine], "series": picked(cosine)},
+    )  # fmt: skip
+
+
+def mode_collapse(record: Record) -> Finding | None:
+    """Generated samples that lie much closer to each other than real ones do."""
+    spread = record.get("sample spread")
+    if len(spread) < 2:
+        raise CannotJudge("no generated samples were shown: doctor.generated(fake, real)")
+    last = spread.last(2)
+    if (last >= LIMITS.sample_spread).any() or (len(spread) > 3 and last[-1] > 1.3 * spread.values[-3]):
+        return None
+    evidence = f"Generated samples lie {last[-1]:.0%} as far from each other as real ones; it was {max(spread.values):.0%} at most."
+    return Finding(
+        "mode-collapse", "generator", "critical" if last[-1] < 0.1 else "warn", evidence,
+        "The generator has found a few samples that fool the discriminator and makes only these.", 0.85, record.step,
+        statistic={"value": float(last[-1]), "healthy": [LIMITS.sample_spread, 1.5], "series": picked(spread)},
+    )  # fmt: skip
+
+
+def one_player_wins(record: Record) -> Finding | None:
+    """One player's loss near nothing while the other's keeps rising."""
+    places = record.places("player loss")
+    if len(places) < 2:
+        raise CannotJudge("one player only")
+    for winner in places:
+        own = finite(record.get("player loss", winner).array)
+        if len(own) < 5 * LIMITS.warm_up or (own < 0).any():  # a loss below zero, as a critic's, has no floor to reach
+            continue
+        start, end = float(np.median(own[:10])), float(np.median(own[-20:]))
+        for loser in places:
+            other = finite(record.get("player loss", loser).array)
+            if loser == winner or len(other) != len(own) or (other < 0).any():
+                continue
+            first, middle, last = float(np.median(other[:10])), float(np.median(smooth(other, 9)[len(other) // 2 - 10 :][:20])), float(np.median(other[-20:]))
+            if end < LIMITS.player_won * start and last > 2.5 * first and last > 0.9 * middle:
+                evidence = f"The loss of {winner} is down to {end:.3g} (from {start:.3g}), that of {loser} up to {last:.3g} (from {first:.3g})."
+                return Finding(
+                    "one-player-wins", winner, "warn", evidence,
+                    f"{winner} tells right from wrong without effort, so {loser} learns nothing from it.", 0.85, record.step,
+                    statistic={"value": end / max(start, 1e-12), "healthy": [LIMITS.player_won, 2], "series": picked(record.get("player loss", loser))},
+                )  # fmt: skip
+    return None
+
+
+def posterior_collapse(record: Record) -> Finding | None:
+    """A divergence from the prior that has gone to nothing: the latent code says nothing about the input."""
+    name = next((each for each in record.places("told") if each.lower() in ("kl", "kld", "kl_divergence", "divergence")), None)
+    if name is None:
+        raise CannotJudge("no KL divergence was told: doctor.watch(loss, x, kl=kl)")
+    values = finite(record.get("told", name).array)
+    if len(values) < 3 * LIMITS.warm_up:
+        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
+    recent = values[-2 * LIMITS.warm_up :]
+    if np.median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
+        return None
+    evidence = f"The divergence from the prior is {np.median(recent):.2g} nats a row; it was {values.max():.2g} at most."
+    return Finding(
+        "posterior-collapse", "encoder", "critical", evidence,
+        "The decoder does without the code, so the encoder gives none: the divergence weighs too much against the "
+        "reconstruction (is one summed and the other averaged?), or the decoder is too strong.", 0.85, record.step,
+        statistic={"value": float(np.median(recent)), "healthy": [LIMITS.kl_gone, 100], "series": picked(record.get("told", name))},
+    )  # fmt: skip
+
+
+def no_long_range_signal(record: Record) -> Finding | None:
+    """A recurrent network that has learned little, and whose last output hardly depends on its first inputs."""
+    reach = record.get("reach")
+    if not record.facts.get("recurrent"):
+        raise CannotJudge("no recurrent layer")
+    if not len(reach) or record.step < 5 * LIMITS.warm_up:
+        raise CannotJudge(f"needs {5 * LIMITS.warm_up} steps on sequences")
+    if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3:
+        return None
+    evidence = (
+        f"The last output depends on the first inputs {reach.values[-1]:.1e} times as much as on the last ones, "
+        f"and {max(0.0, learned(record)):.0%} of the way is learned."
+    )
+    return Finding(
+        "no-long-range-signal", str(record.facts["recurrent"]), "warn", evidence,
+        "Step by step the recurrent layer forgets, so what came early cannot be learned from.", 0.75, record.step,
+        statistic={"value": reach.values[-1], "healthy": [LIMITS.reach, 1e3]},
+    )  # fmt: skip
+
+
+def transformer_instability(record: Record) -> Finding | None:
+    """Attention scores that have grown until each position looks at one other only."""
+    if not record.places("attention score") and not record.places("attention entropy"):
+        raise CannotJudge("no attention was seen")
+    if record.step < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    scores, entropies = record.recent("attention score", LIMITS.persist), record.recent("attention entropy", LIMITS.persist)
+    high = [place for place, values in scores.items() if values.min() > LIMITS.attention_score]
+    sharp = [place for place, values in entropies.items() if values.max() < LIMITS.attention_entropy]
+    if not high and not (sharp and learned(record) < 0.3):
+        return None
+    place = (high or sharp)[0]
+    score = float(scores[place][-1]) if place in scores else float("nan")
+    evidence = f"In {place} the largest attention score is {score:.0f} (healthy: below {LIMITS.attention_score:.0f})."
+    if not high:
+        evidence = f"In {place} the attention's entropy is {entropies[place][-1]:.1%} of its greatest: it looks at one position only."
+    return Finding(
+        "transformer-instability", place, "warn", evidence,
+        "Queries and keys grow without bound, mostly for want of warm-up or a norm on them.", 0.75, record.step,
+        statistic={"value": score if high else float(entropies[place][-1]), "healthy": [0, LIMITS.attention_score]},
+    )  # fmt: skip
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "representation-collapse": representation_collapse,
+    "mode-collapse": mode_collapse,
+    "one-player-wins": one_player_wins,
+    "posterior-collapse": posterior_collapse,
+    "no-long-range-signal": no_long_range_signal,
+    "transformer-instability": transformer_instability,
+}

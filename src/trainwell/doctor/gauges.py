@@ -1,0 +1,163 @@
+"""A patient between two steps to numbers that no layer shows: memory, the optimizer's count, answers on kept rows."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.patient import Patient, answering, leaving_no_trace
+from trainwell.doctor.probe import has_batch_norm
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.series import Record
+from trainwell.doctor.signal import learned
+from trainwell.doctor.wiring_check import slow_rows
+
+PAGE = 4096 / 2**20  # MiB
+
+
+def note_facts(patient: Patient, record: Record) -> None:
+    """What is known of a model and its optimizers without running them."""
+    model = patient.bare
+    groups = [group for optimizer in patient.optimizers.values() for group in optimizer.param_groups]
+    record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
+    dropouts = [each.p for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
+    record.facts["dropout"] = float(max(dropouts, default=0.0))
+    record.facts["batch norm"] = has_batch_norm(model)
+    recurrent = [name or type(each).__name__ for name, each in model.named_modules() if isinstance(each, nn.RNNBase)]
+    record.facts["recurrent"] = recurrent[0] if recurrent else ""
+    record.facts["recurrent kind"] = type(model.get_submodule(recurrent[0])).__name__ if recurrent else ""
+
+
+def read(patient: Patient, record: Record, batches: list[Any], scaler: Any, step: int) -> None:
+    """The readings of one look."""
+    memory = _memory(patient)
+    if memory:
+        record.add(step, "memory", "", memory)
+    count = _optimizer_steps(patient)
+    if count is not None:
+        record.add(step, "optimizer step", "", count)
+    if scaler is not None:
+        record.add(step, "scale", "", float(scaler.get_scale()))
+    _device(patient, record, step)
+    batch = batches[-1] if batches else None
+    if batch is None or patient.loss_of is None:
+        return
+    if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
+        _slow_rows(patient, record, batch, step)
+    if record.facts.get("recurrent") and learned(record) < 0.3 and step > 80:
+        reach = long_reach(patient, batch)
+        if reach is not None:
+            record.add(step, "reach", "", reach)
+
+
+def _memory(patient: Patient) -> float:
+    """MiB in use: of the device where the model is on one, else of the process."""
+    first = next(patient.bare.parameters(), None)
+    if first is not None and first.device.type == "cuda":
+        return torch.cuda.memory_allocated(first.device) / 2**20
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    return 0.0
+
+
+def _optimizer_steps(patient: Patient) -> float | None:
+    """How many steps the first optimizer that counts them says it has done."""
+    for optimizer in patient.optimizers.values():
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                state = optimizer.state.get(parameter)
+                if state and "step" in state:
+                    return float(state["step"])
+                if optimizer.defaults.get("betas") is not None and parameter.grad is not None:
+                    return 0.0
+    return None
+
+
+def _device(patient: Patient, record: Record, step: int) -> None:
+    first = next(patient.bare.parameters(), None)
+    if first is None or first.device.type != "cuda":
+        return
+    free, whole = torch.cuda.mem_get_info(first.device)
+    record.add(step, "device memory", "", 1 - free / whole)
+    with contextlib.suppress(ImportError, RuntimeError):  # needs the driver's own reader
+        record.add(step, "device use", "", torch.cuda.utilization(first.device) / 100)
+
+
+def _slow_rows(patient: Patient, record: Record, batch: Any, step: int) -> None:
+    target = patient.target_of(batch)
+    if not isinstance(target, Tensor):
+        return
+    with answering(patient.bare):
+        output = patient.output(patient.bare, batch)
+    if output is not None:
+        record.add(step, "slow rows", "", slow_rows(output, target, record.facts["head"]))
+
+
+def long_reach(patient: Patient, batch: Any) -> float | None:
+    """How much the last output of the first recurrent layer depends on its first inputs, over its last ones."""
+    with leaving_no_trace(), torch.enable_grad():
+        model, _ = patient.copy()
+        layer = next(each for each in model.modules() if isinstance(each, nn.RNNBase))
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def enter(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            if not isinstance(inputs[0], Tensor):
+                return inputs
+            return (inputs[0].detach().requires_grad_(True), *inputs[1:])
+
+        def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if isinstance(inputs[0], Tensor):
+                seen.append((inputs[0], output[0]))
+
+        layer.register_forward_pre_hook(enter)
+        layer.register_forward_hook(leave)
+        patient.output(model, batch)
+        if not seen or seen[0][0].dim() != 3:
+            return None
+        inputs, output = seen[0]
+        time = 1 if layer.batch_first else 0
+        length = inputs.shape[time]
+        if length < 8:
+            return None
+        (gradient,) = torch.autograd.grad(output.select(time, length - 1).sum(), inputs)
+        sizes = gradient.float().norm(dim=2).mean(dim=1 - time)
+        quarter = max(1, length // 4)
+        return float(sizes[:quarter].mean() / (sizes[-quarter:].mean() + 1e-30))
+
+
+def held_answers(patient: Patient, held: Sample) -> Tensor | None:
+    """The likeliest class for each row of a sample, as in evaluation; None where the model scores no classes."""
+    with answering(patient.bare):
+        outputs = [patient.output(patient.bare, batch) for batch in held.batches]
+    scores = [each for each in outputs if each is not None and each.dim() == 2 and each.shape[1] > 1]
+    return torch.cat(scores).argmax(1).cpu() if scores and len(scores) == len(outputs) else None
+
+
+def recall_of_rarest(patient: Patient, held: Sample, facts: dict[str, Any]) -> float | None:
+    """Which share of the rarest class the model recognizes among the rows; None where that has no meaning."""
+    labels = held.labels
+    if labels is None or not held.batches or not facts.get("classes"):
+        return None
+    answers = held_answers(patient, held)
+    counts = {int(kind): int((labels == kind).sum()) for kind in set(labels.tolist())}
+    rarest = min(counts, key=lambda kind: counts[kind])
+    if answers is None or counts[rarest] < 5 or len(answers) != len(labels):
+        return None
+    return float((answers.numpy()[labels == rarest] == rarest).mean())
+
+
+def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float | None:
+    """The share of a sample's rows that the model gets right; None where the target is no class."""
+    labels = sample.labels
+    if labels is None or not sample.batches or not facts.get("classes"):
+        return None
+    answers = held_answers(patient, sample)
+    return float((answers.numpy() == labels).mean()) if answers is not None and len(answers) == len(labels) else None
+
+
+def sample_spread(fake: Tensor, real: Tensor) -> float:
+    """The mean distance between generated rows over that between real ones, of at most 256 each."""
+    fake, real = fake.detach()[:256].flatten(1).float().cpu(), real.detach()[:256].flatten(1).float().cpu()
+    return float(torch.pdist(fake).mean() / torch.pdist(real).mean().clamp_min(1e-12))

@@ -1,0 +1,129 @@
+"""Seconds, bytes and the optimizer's memory, step by step, to findings about the machine and the state kept."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record, picked, slope
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def mixed_precision_underflow(record: Record) -> Finding | None:
+    """Half-precision gradients below what the format holds, or a loss scale that has fallen to nothing."""
+    tiny, scale = record.get("tiny gradients"), record.get("scale")
+    if not len(tiny) and not len(scale):
+        raise CannotJudge("no half-precision gradients and no gradient scaler")
+    if record.step < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    if len(scale) >= 5 and scale.values[-1] <= 1.0:
+        return _precision(record, f"The gradient scaler has fallen to {scale.values[-1]:g}.", "Nearly every scale overflows.", scale.values[-1])
+    if len(tiny) >= LIMITS.persist and (tiny.last(LIMITS.persist) > LIMITS.tiny_share).all():
+        text = f"{tiny.values[-1]:.0%} of the half-precision gradients are 0 or below 6e-5, where float16 loses digits."
+        return _precision(record, text, "Small gradients vanish in float16 for want of a loss scale.", tiny.values[-1])
+    return None
+
+
+def _precision(record: Record, evidence: str, cause: str, value: float) -> Finding:
+    return Finding(
+        "mixed-precision-underflow", "gradient", "warn", evidence, cause, 0.85, record.step,
+        statistic={"value": value, "healthy": [0, LIMITS.tiny_share]},
+    )  # fmt: skip
+
+
+def training_state_lost(record: Record) -> Finding | None:
+    """An optimizer whose count of steps has gone back, as when a checkpoint was loaded without it."""
+    count = record.get("optimizer step")
+    if len(count) < 3 and not record.facts.get("resumed"):
+        raise CannotJudge("the optimizer keeps no count of its steps")
+    values = count.array
+    back = np.flatnonzero(np.diff(values) < 0) if len(values) > 1 else np.zeros(0, dtype=int)
+    empty = record.facts.get("resumed") and len(values) and values[0] <= 1 < record.facts["resumed"]
+    if not len(back) and not empty:
+        return None
+    at = count.steps[int(back[0]) + 1] if len(back) else record.facts["resumed"]
+    now = values[int(back[0]) + 1] if len(back) else values[0]
+    evidence = f"At step {at} the optimizer says that it has done {now:.0f} steps; its averages began anew."
+    return Finding(
+        "training-state-lost", "optimizer", "warn", evidence,
+        "A checkpoint was loaded without the optimizer's state, or the optimizer was made again.", 0.9, int(at),
+        statistic={"value": float(now), "series": picked(count)},
+    )  # fmt: skip
+
+
+def dataloader_starvation(record: Record) -> Finding | None:
+    """Steps that wait for their batch for a large part of their time."""
+    waiting, seconds = record.get("waiting").last(60), record.get("seconds").last(60)
+    if len(waiting) < 30 or not waiting.any():
+        raise CannotJudge("needs 30 steps of a loop whose passes are seen")
+    share = float(np.median(waiting / np.maximum(seconds, 1e-9)))
+    each = float(np.median(waiting))
+    if share <= LIMITS.waiting_warn or each < LIMITS.waiting_seconds:
+        return None
+    evidence = f"Of each step's {np.median(seconds) * 1000:.1f} ms, {share:.0%} go by waiting for the batch."
+    return Finding(
+        "dataloader-starvation", "loader", "critical" if share > 0.8 else "warn", evidence,
+        "Batches are made more slowly than they are learned from.", 0.9, record.step,
+        statistic={"value": share, "healthy": [0, LIMITS.waiting_warn]},
+    )  # fmt: skip
+
+
+def underused_device(record: Record) -> Finding | None:
+    """An accelerator that has little to do and little in its memory."""
+    used, full = record.get("device use"), record.get("device memory")
+    if len(used) < 5 or len(full) < 5:
+        raise CannotJudge("no accelerator whose use can be read")
+    if np.median(used.last(5)) > 0.5 or full.values[-1] > 0.5:
+        return None
+    evidence = f"The device works for {np.median(used.last(5)):.0%} of the time and {full.values[-1]:.0%} of its memory is in use."
+    return Finding(
+        "underused-device", "device", "note", evidence, "Batches are too small for the device, or it waits for the loop.", 0.7,
+        record.step, statistic={"value": float(np.median(used.last(5))), "healthy": [0.7, 1.0]},
+    )  # fmt: skip
+
+
+def memory_leak(record: Record) -> Finding | None:
+    """Memory that grows on a straight line, step after step."""
+    memory = record.get("memory")  # in MiB
+    if len(memory) < 10 or memory.steps[-1] - memory.steps[0] < LIMITS.leak_steps:
+        raise CannotJudge(f"needs {LIMITS.leak_steps} steps")
+    later = len(memory) // 3
+    values, steps = memory.array[later:], np.asarray(memory.steps[later:], dtype=float)
+    growth = values[-1] - values[0]
+    fit = float(np.corrcoef(steps, values)[0, 1] ** 2) if values.std() > 0 else 0.0
+    rising = (np.diff(values) > 0).mean() if len(values) > 1 else 0.0
+    if growth < max(LIMITS.leak_growth, 0.02 * values[0]) or fit < LIMITS.leak_fit or rising < 0.7:
+        return None
+    each = growth / (steps[-1] - steps[0])
+    evidence = f"Memory grew by {growth:.0f} MiB in {steps[-1] - steps[0]:.0f} steps, {each * 1024:.0f} KiB each, along a line (r² {fit:.2f})."
+    return Finding(
+        "memory-leak", "loop", "warn", evidence, "Something is kept from every step: mostly the loss with its graph, in a list or a sum.",
+        0.85, record.step, statistic={"value": each, "healthy": [0, 0], "series": picked(memory)},
+    )  # fmt: skip
+
+
+def step_time_cliff(record: Record) -> Finding | None:
+    """Steps that have come to take several times as long as they did."""
+    seconds = record.get("seconds").array
+    if len(seconds) < 100:
+        raise CannotJudge("needs 100 steps")
+    first, last = float(np.median(seconds[: len(seconds) // 2])), float(np.median(seconds[-max(20, len(seconds) // 5) :]))
+    if last <= LIMITS.cliff * first or last - first < 2e-3 or slope(seconds[-20:])[0] < -0.05 * last:
+        return None
+    evidence = f"A step takes {last * 1000:.1f} ms now; in the first half it took {first * 1000:.1f} ms."
+    return Finding(
+        "step-time-cliff", "loop", "warn", evidence, "The loader, the disk or a hot device holds the loop up, or its graph grows.", 0.85,
+        record.step, statistic={"value": last / first, "healthy": [0, LIMITS.cliff], "series": picked(record.get("seconds"))},
+    )  # fmt: skip
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "mixed-precision-underflow": mixed_precision_underflow,
+    "training-state-lost": training_state_lost,
+    "dataloader-starvation": dataloader_starvation,
+    "underused-device": underused_device,
+    "memory-leak": memory_leak,
+    "step-time-cliff": step_time_cliff,
+}
