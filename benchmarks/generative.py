@@ -6,8 +6,8 @@
     python benchmarks/generative.py wgan-gp --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py diffusion --minutes 60 --classifier runs/mnist-classifier [--network dit]
 
-Distances are between as many samples as the test part has, 10,000, and that part; beside them stands the distance
-between the test part and as many training pictures, the least that can be hoped for. Pictures of the samples, and the
+Distances are between --samples generated and as many test pictures; beside them stands the distance between the test
+pictures and as many training pictures, the least that can be hoped for. Pictures of the samples, and the
 weights, go to --out. `--rows` shortens everything for a trial.
 """
 
@@ -41,6 +41,7 @@ from trainwell.tasks.gan import Adversarial
 from trainwell.tasks.reconstruct import Reconstruct
 from trainwell.train import SCHEDULES, State, evaluate, optimizer_for, train
 from trainwell.train.average import Average
+from trainwell.train.precision import autocast, choose
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 SHAPE = (1, 28, 28)
@@ -110,8 +111,8 @@ def vae(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def judged(options: argparse.Namespace, samples: Callable[[int], Tensor]) -> dict[str, Any]:
-    """Scores of as many samples as there are test pictures, in the features of the classifier."""
-    training, test = digits("train", options.rows), digits("test", options.rows)
+    """Scores of the samples against as many test pictures, in the features of the classifier."""
+    training, test = digits("train", options.rows), digits("test", options.samples)
     count = len(test["target"])
     generated = samples(count)
     save_grid(generated[:100], options.out / "samples.png", columns=10)
@@ -137,8 +138,7 @@ def judged(options: argparse.Namespace, samples: Callable[[int], Tensor]) -> dic
 def dcgan(options: argparse.Namespace) -> dict[str, Any]:
     """DCGAN with R1, non-saturating."""
     model = DCGAN(*SHAPE, 10, latent=64, maps=options.maps or 32, conditional=options.conditional)
-    # The heuristic of StyleGAN2-ADA: 0.0002 * pixels / batch, of which half is charged as the slope is halved.
-    task = Adversarial(SHAPE, game="non_saturating", penalty="r1", weight=options.weight or 1.0)
+    task = Adversarial(SHAPE, game="non_saturating", penalty="r1", weight=options.weight or 0.05)
     learn(model, task, options, lr=2e-4, betas=(0.0, 0.99), batch=64, schedule="constant")
     return judged(options, lambda count: task.sample(model, count, seed=0))
 
@@ -164,7 +164,8 @@ def diffusion(options: argparse.Namespace) -> dict[str, Any]:
         began = time.perf_counter()
 
         def draw(count: int, steps: int = steps) -> Tensor:
-            return task.sample(model, count, steps=steps, guidance=options.guidance, seed=0)
+            with autocast(choose(options.precision, torch.device("cpu")), torch.device("cpu"))():
+                return task.sample(model, count, steps=steps, guidance=options.guidance, seed=0)
 
         found[f"{steps} steps"] = judged(options, draw)
         found[f"{steps} steps"]["seconds"] = round(time.perf_counter() - began)
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--classifier", type=Path, help="the run folder of a trained classifier of the same digits")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--rows", type=int, help="only so many pictures of each part")
+    parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ema", type=float, default=0.999)
     parser.add_argument("--precision", default="auto", choices=["auto", "float32", "bfloat16"])

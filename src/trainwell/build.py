@@ -110,6 +110,9 @@ def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.devi
     arguments = {key: value for key, value in recipe.optimizer.items() if key not in ("name", "lr", "weight_decay")}
     name = recipe.optimizer.get("name", "adamw")
     check({"name": name, **arguments}, named({"name": name}, OPTIMIZERS, "optimizer"), "optimizer")
+    for key in ("lr", "weight_decay"):
+        if not isinstance(recipe.optimizer.get(key, 0.0), int | float):
+            raise InputError(f"optimizer.{key}: found {recipe.optimizer[key]!r}, expected a number")
     settings = settings_of(recipe)
     state = State(
         model=model,

@@ -153,6 +153,7 @@ def report(
 
 @runs_app.callback()
 def runs(context: typer.Context) -> None:
+    """List, show, compare and remove runs."""
     if context.invoked_subcommand is None:
         list_(Path("runs"))
 

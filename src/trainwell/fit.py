@@ -17,7 +17,7 @@ from trainwell.prepare import prepare
 from trainwell.recipe import Recipe, check
 from trainwell.report import write_report
 from trainwell.runs import RunFolder
-from trainwell.train import Events, State, train
+from trainwell.train import Events, Settings, State, train
 from trainwell.train.checkpoint import load_state
 from trainwell.train.distributed import rank, unwrap, wrap
 from trainwell.train.distributed import start as join_ranks
@@ -59,30 +59,13 @@ def fit(
     state, loader, held_out = _begin(plan, data, schema, parts, transform, own)
     if resume is None:
         folder = RunFolder.create(data.name, out)
-    run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
     if rank() == 0:
-        save(run)
+        save(folder, plan.recipe, schema, transform)
         folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
         folder.write_json("environment.json", environment(state.device, state.dtype))
-        save_source(folder, run.model)
-    events = Events()
-    recorder = Recorder(folder if rank() == 0 else None).attach(events)
-    settings = build.settings_of(plan.recipe)
-    if not quiet and rank() == 0:
-        Bar(recorder, settings.seconds).attach(events)
-    checkpoints = Checkpoints(folder, events) if rank() == 0 else None
-    if resume is not None:
-        load_state(folder, state)
-        state.stopped = ""
-    names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
-    try:
-        train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
-    except KeyboardInterrupt:
-        if checkpoints is not None:
-            checkpoints.save(state)
-            folder.set_state("interrupted")
-        raise
-    run.model = unwrap(state.model).eval()
+        save_source(folder, state.model)
+    _learn(state, loader, held_out, folder, build.settings_of(plan.recipe), quiet=quiet, resumed=resume is not None)
+    run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
     if rank() == 0:
         if details:
             examine(run, data, parts)
@@ -91,6 +74,27 @@ def fit(
             write_report(folder.path)
         folder.set_state("finished")
     return run
+
+
+def _learn(
+    state: State, loader: Any, held_out: Any, folder: RunFolder, settings: Settings, *, quiet: bool, resumed: bool
+) -> None:
+    """Train with the record, the progress and the checkpoints listening; on Ctrl-C the run folder can be resumed."""
+    events = Events()
+    recorder = Recorder(folder if rank() == 0 else None).attach(events)
+    if rank() == 0:
+        Checkpoints(folder, events)
+        if not quiet:
+            Bar(recorder, settings.seconds).attach(events)
+    if resumed:
+        load_state(folder, state)
+    names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
+    try:
+        train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
+    except KeyboardInterrupt:
+        if rank() == 0:
+            folder.set_state("interrupted")
+        raise
 
 
 def _begin(

@@ -119,13 +119,13 @@ class Run:
         return f"Run({str(self.path)!r}, {self.recipe.model.get('name')}, {numbers})"
 
 
-def save(run: Run) -> None:
+def save(folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform) -> None:
     """Write recipe, schema and fitted transform; the weights are written by the training."""
-    run.folder.write_text("recipe.yaml", run.recipe.to_yaml())
-    run.folder.write_json("schema.json", run.schema.to_dict())
-    state, arrays = run.transform.save()
-    run.folder.write_json("transform.json", state)
-    with run.folder.replacing("transform.safetensors") as temporary:
+    folder.write_text("recipe.yaml", recipe.to_yaml())
+    folder.write_json("schema.json", schema.to_dict())
+    state, arrays = transform.save()
+    folder.write_json("transform.json", state)
+    with folder.replacing("transform.safetensors") as temporary:
         save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, temporary)
 
 

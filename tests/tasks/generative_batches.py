@@ -51,11 +51,11 @@ class Loader:
         return iter(self.batches)
 
 
-def trained(task, model, batches, *, epochs, lr=1e-3, betas=(0.9, 0.99), **arguments):
-    """The model after so many epochs over the batches, the rate falling as a cosine."""
+def trained(task, model, batches, *, epochs, lr=1e-3, betas=(0.9, 0.99), schedule="cosine", **arguments):
+    """The model after so many epochs over the batches."""
     optimizers = {
         player: optimizer_for(model if player == "model" else model.get_submodule(player), lr=lr, betas=betas)
         for player in task.players
     }
-    state = State(model, task, optimizers, schedule=SCHEDULES["cosine"](), precision="float32")
+    state = State(model, task, optimizers, schedule=SCHEDULES[schedule](), precision="float32")
     return train(state, Loader(batches), epochs=epochs, **arguments)

@@ -75,6 +75,33 @@ def test_resumed_equals_uninterrupted(folder, setup, at):
     assert vars(second.schedule) == vars(whole.schedule)
 
 
+@pytest.mark.parametrize("name", ["adamw", "momentum", "adagrad", "muon"])
+def test_a_network_with_channels_last_resumes_too(folder, name):
+    x = torch.randn(32, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+
+    def make():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3), nn.Flatten(), nn.Linear(6, 1))
+        return state_of(network.to(memory_format=torch.channels_last), name=name, lr=0.01)
+
+    loader = TinyLoader(x, x.mean((1, 2, 3)), 8)
+    whole = train(make(), loader, epochs=3)
+    first = make()
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            first,
+            loader,
+            None,
+            Events().on("step", lambda state, _: vars(state).update(interrupted=state.step == 5)),
+            epochs=3,
+        )
+    save_state(folder, first)
+    second = make()
+    load_state(folder, second)
+    train(second, loader, epochs=3)
+    assert torch.equal(weights(second.model), weights(whole.model))
+
+
 def test_an_interrupt_raised_by_a_listener_resumes_too(folder):
     torch.manual_seed(1)
     whole = train(begin("adamw, dropout, average"), *data(), epochs=3)

@@ -90,7 +90,7 @@ class NumberEncoder:
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Names for JSON and arrays for a tensor file."""
-        state = {"columns": self.columns, "kinds": self.kinds, "how": self.how, "names": self.names}
+        state: dict[str, Any] = {"columns": self.columns, "kinds": self.kinds, "how": self.how, "names": self.names}
         state["locations"] = self.locations
         arrays = {
             name: np.ascontiguousarray(getattr(self, name))

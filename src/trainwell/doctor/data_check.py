@@ -42,13 +42,24 @@ def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | Non
         worst = int(np.argmax(np.abs(mean) + deviation))
         evidence = (
             f"Over {len(values):,} rows the inputs have a root mean square of {size:.3g}, feature {worst} a mean of "
-            f"{mean[worst]:.3g} and a deviation of {deviation[worst]:.3g}; healthy is a mean near 0 and a deviation near 1."
+            f"{mean[worst]:.3g} and a deviation of {deviation[worst]:.3g}; "
+            "healthy is a mean near 0 and a deviation near 1."
         )
         cause = "Pixels were not divided by 255." if pixels else "The features reach the network in their raw units."
         return Finding(
-            "input-not-normalized", f"input {place}", "critical" if size > 30 else "warn", evidence, cause, 0.9,
-            statistic={"value": size, "healthy": [0.1, 10.0], "largest deviation": largest, "smallest deviation": smallest},
-        )  # fmt: skip
+            "input-not-normalized",
+            f"input {place}",
+            "critical" if size > 30 else "warn",
+            evidence,
+            cause,
+            0.9,
+            statistic={
+                "value": size,
+                "healthy": [0.1, 10.0],
+                "largest deviation": largest,
+                "smallest deviation": smallest,
+            },
+        )
     return None
 
 
@@ -65,15 +76,24 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 f"{int(wrong.sum()):,} of {matrix.size:,} input values are NaN or infinite, the first in row {row}."
             )
             return Finding(
-                "bad-features", f"input {place}, feature {column}", "critical", evidence,
-                "Missing values were passed on instead of imputed.", 1.0, statistic={"value": int(wrong.sum())},
-            )  # fmt: skip
+                "bad-features",
+                f"input {place}, feature {column}",
+                "critical",
+                evidence,
+                "Missing values were passed on instead of imputed.",
+                1.0,
+                statistic={"value": int(wrong.sum())},
+            )
         if len(matrix) >= 16 and matrix.shape[1] > 1 and not (matrix != matrix[0]).any():
             return Finding(
-                "bad-features", f"input {place}", "critical", f"All {len(matrix):,} rows have the same values.",
-                "The inputs carry nothing: a transform blanks them, or the same row is read again and again.", 0.95,
+                "bad-features",
+                f"input {place}",
+                "critical",
+                f"All {len(matrix):,} rows have the same values.",
+                "The inputs carry nothing: a transform blanks them, or the same row is read again and again.",
+                0.95,
                 statistic={"value": 0.0},
-            )  # fmt: skip
+            )
         middle = np.median(matrix, 0)
         spread = 1.4826 * np.median(np.abs(matrix - middle), 0)
         spread = np.where(spread > 0, spread, np.inf)
@@ -87,15 +107,20 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 f"such as {matrix[row, column]:.3g} in row {row}."
             )
             return Finding(
-                "bad-features", f"input {place}, feature {column}", "warn", evidence,
-                "Outliers of this size dominate the gradient of every batch they are in.", 0.8,
+                "bad-features",
+                f"input {place}, feature {column}",
+                "warn",
+                evidence,
+                "Outliers of this size dominate the gradient of every batch they are in.",
+                0.8,
                 statistic={"value": float(distance.max()), "healthy": [0, LIMITS.outlier]},
-            )  # fmt: skip
+            )
     return None
 
 
 def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
-    """Notes how much more frequent the commonest class is; it becomes a finding where the rarest is seen to be missed."""
+    """Notes how much more frequent the commonest class is; it becomes a finding where the rarest is seen to be
+    missed."""
     counts = np.bincount(_classes(sample, facts))
     counts = counts[counts > 0]
     if 2 <= len(counts) <= 50:
@@ -137,9 +162,14 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         f"suspects are rows {', '.join(map(str, suspects[:5]))} of the sample."
     )
     return Finding(
-        "label-noise", "target", "warn", evidence, "Part of the labels are wrong, or the classes overlap.", 0.6,
+        "label-noise",
+        "target",
+        "warn",
+        evidence,
+        "Part of the labels are wrong, or the classes overlap.",
+        0.6,
         statistic={"value": noise, "healthy": [0, 0.15], "suspects": suspects},
-    )  # fmt: skip
+    )
 
 
 def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -157,15 +187,20 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
     if not seen.numel():
         return _targets(
             f"All {target.numel():,} targets equal {ignored}, the index that the loss ignores.",
-            "The mapping from labels to indices, or the collator, blanks every answer.", "critical", target.numel(),
-        )  # fmt: skip
+            "The mapping from labels to indices, or the collator, blanks every answer.",
+            "critical",
+            target.numel(),
+        )
     if facts.get("loss") in ("cross_entropy", "nll") and classes:
         low, high = int(seen.min()), int(seen.max())
         if low < 0 or high >= classes:
             text = f"Labels run from {low} to {high}, the model has classes 0 to {classes - 1}."
             return _targets(text, "Labels are not mapped to 0 .. classes - 1.", "critical", high)
         if 0 <= ignored < classes and (target == ignored).any():
-            text = f"The loss ignores class {ignored}, which {float((target == ignored).float().mean()):.0%} of the rows have."
+            text = (
+                f"The loss ignores class {ignored}, which "
+                f"{float((target == ignored).float().mean()):.0%} of the rows have."
+            )
             return _targets(text, "`ignore_index` is one of the classes.", "critical", ignored)
         missing = classes - len(seen.unique())
         if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
@@ -204,10 +239,59 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         f"a batch holds {fewest:.1f} different labels on average."
     )
     return Finding(
-        "data-not-shuffled", "loader", "critical" if excess > 0.7 else "warn", evidence,
-        "Rows come in the order of their labels, so each batch pulls towards one class.", 0.9,
+        "data-not-shuffled",
+        "loader",
+        "critical" if excess > 0.7 else "warn",
+        evidence,
+        "Rows come in the order of their labels, so each batch pulls towards one class.",
+        0.9,
         statistic={"value": excess, "healthy": [-0.1, LIMITS.label_autocorrelation]},
-    )  # fmt: skip
+    )
+
+
+def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Sequences that are mostly padding, or a mask that does not lie where the padding is."""
+    tokens = next((each for each in sample.inputs if not each.is_floating_point() and each.dim() == 2), None)
+    if tokens is None or tokens.shape[1] < 8 or tokens.shape[0] < 8:
+        raise CannotJudge("the inputs are no sequences of tokens")
+    last = tokens[:, -1]
+    padding = int(last.mode().values)
+    same = (tokens == padding).flip(1).long().cumprod(1).flip(1).bool()  # the run of one token at each row's end
+    if (last == padding).float().mean() < 0.3:
+        return None
+    share = float(same.float().mean())
+    masks = {name: each for name, each in sample.masks.items() if "mask" in name and each.shape[1:] == tokens.shape[1:]}
+    for name, mask in masks.items():
+        rows = min(len(mask), len(tokens))
+        seen = mask[:rows].bool()
+        wrong = float((seen & same[:rows]).float().sum() / same[:rows].float().sum().clamp_min(1))
+        turned = float((~seen & ~same[:rows]).float().mean())
+        if wrong > 0.05 and share > 0.05 and (wrong > 0.5 or turned > 0.3):
+            evidence = (
+                f"{wrong:.0%} of the padded positions count as seen in {name}, and "
+                f"{turned:.0%} of all are real and hidden."
+            )
+            return Finding(
+                "padding-or-mask-fault",
+                name,
+                "critical",
+                evidence,
+                "The mask is turned round, or does not belong to these rows.",
+                0.85,
+                statistic={"value": wrong, "healthy": [0, 0.05]},
+            )
+    if share <= LIMITS.padding:
+        return None
+    evidence = f"{share:.0%} of all positions are padding (token {padding})."
+    return Finding(
+        "padding-or-mask-fault",
+        "input",
+        "warn",
+        evidence,
+        "Rows are padded to the longest of all, not of their batch.",
+        0.8,
+        statistic={"value": share, "healthy": [0, LIMITS.padding]},
+    )
 
 
 def first_layer_normalizes(model: nn.Module) -> bool:
@@ -239,4 +323,5 @@ CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {
     "label-noise": label_noise,
     "targets-out-of-range": targets_out_of_range,
     "data-not-shuffled": data_not_shuffled,
+    "padding-or-mask-fault": padding_or_mask_fault,
 }

@@ -1,4 +1,4 @@
-"""Findings to a diagnosis: which are causes and which their symptoms, each suspicion tried on a twin before it is told."""
+"""Findings to a diagnosis: which are causes, which their symptoms, each suspicion tried on twins before it is told."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,7 +10,15 @@ from trainwell.doctor.patient import Patient
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
 OWN = "as it is"
-FROM_THE_START = {"learning-rate-too-high", "update-ratio-off", "exploding-gradient", "oscillating-loss", "plateau", "dying-relu", "saturated-activations"}
+FROM_THE_START = {
+    "learning-rate-too-high",
+    "update-ratio-off",
+    "exploding-gradient",
+    "oscillating-loss",
+    "plateau",
+    "dying-relu",
+    "saturated-activations",
+}
 STUCK = {"plateau", "cannot-fit-one-batch", "underfitting", "update-ratio-off", "learning-rate-too-low"}
 ROUGH = {"oscillating-loss", "loss-spike", "exploding-gradient", "update-ratio-off", "learning-rate-too-high"}
 DEAD = {"dying-relu", "saturated-activations", "vanishing-gradient", "disconnected-parameters"}
@@ -20,27 +28,34 @@ EXPLAINS: dict[str, set[str]] = {
     "bad-features": STUCK | ROUGH | DEAD | {"input-not-normalized", "wrong-initial-loss"},
     "targets-out-of-range": STUCK | ROUGH | DEAD | {"wrong-initial-loss"},
     "loss-head-mismatch": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "learning-slowdown", "overfitting"},
-    "input-not-normalized": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "non-finite-values", "preprocessing-mismatch", "bad-initialization"},
+    "input-not-normalized": STUCK
+    | ROUGH
+    | DEAD
+    | {"wrong-initial-loss", "non-finite-values", "preprocessing-mismatch", "bad-initialization"},
     "missing-zero-grad": STUCK | ROUGH | DEAD,
     "bad-initialization": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "representation-collapse", "learning-slowdown"},
-    "wrong-initial-loss": STUCK | {"exploding-gradient", "update-ratio-off", "learning-rate-too-high", "oscillating-loss"},
+    "wrong-initial-loss": STUCK
+    | {"exploding-gradient", "update-ratio-off", "learning-rate-too-high", "oscillating-loss"},
     "data-not-shuffled": STUCK | ROUGH | DEAD | {"targets-out-of-range", "label-noise"},
     "learning-slowdown": STUCK | {"saturated-activations", "vanishing-gradient"},
-    "learning-rate-too-high": ROUGH | DEAD | {"plateau", "learning-rate-too-low", "non-finite-values", "update-ratio-off", "representation-collapse"},
+    "over-regularized": STUCK | DEAD | {"representation-collapse"},
+    "learning-rate-too-high": ROUGH
+    | DEAD
+    | {"plateau", "learning-rate-too-low", "non-finite-values", "update-ratio-off", "representation-collapse"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
+    "underfitting": {"cannot-fit-one-batch", "plateau"},
     "cannot-fit-one-batch": STUCK | DEAD,
     "disconnected-parameters": STUCK,
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": {"plateau", "overfitting", "underfitting"},
-    "over-regularized": STUCK,
     "class-imbalance": {"plateau"},
     "non-finite-values": ROUGH | DEAD | STUCK,
     "preprocessing-mismatch": {"overfitting"},
     "wrong-train-eval-mode": {"overfitting", "preprocessing-mismatch"},
-}  # fmt: skip
+}
 CERTAIN = {"non-finite-values"}  # stays in sight even where its cause is known
 
 
@@ -99,7 +114,9 @@ class Diagnosis:
 
     def take(self, finding: Finding, step: int) -> None:
         """Take in a rule's finding, unless it is known, explained by another, or refuted by its twins."""
-        graver = [each for each in self.findings if each.name == finding.name and each.severity == "note" != finding.severity]
+        graver = [
+            each for each in self.findings if each.name == finding.name and each.severity == "note" != finding.severity
+        ]
         self.findings = [each for each in self.findings if each not in graver]
         known = {each.name for each in (*self.findings, *self.symptoms)}
         if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
@@ -117,7 +134,12 @@ class Diagnosis:
             return
         self.findings.append(proven)
         for other in [each for each in self.findings if each is not proven and each.name not in CERTAIN]:
-            if explained_by(other.name, [proven]) is not None and other.cured is None:
+            near = (
+                "twin" in proven.statistic or other.step <= 1 or proven.step - other.step <= 60
+            )  # a cause comes first
+            proof = "twin" in proven.statistic or proven.severity == "critical"
+            near = near and (proof or other.name != "cannot-fit-one-batch" or other.severity != "critical")
+            if near and explained_by(other.name, [proven]) is not None and other.cured is None:
                 self.findings.remove(other)
                 self.symptoms.append(other)
         self.findings.sort(key=lambda each: (each.severity == "note", each.name in CERTAIN))
@@ -139,7 +161,8 @@ class Diagnosis:
 
 @dataclass
 class Suspect:
-    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first weights."""
+    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first
+    weights."""
 
     patient: Patient
     batches: Sequence[Any]
@@ -200,8 +223,13 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
     if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
         _keep_curves(finding, twins)
-        text = f" On a copy, {len(low.losses)} steps at a tenth of the rate end at {low.end:.3g}, as it is at {own.end:.3g}."
-        return _renamed(finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley.")
+        text = (
+            f" On a copy, {len(low.losses)} steps at a tenth of the rate end at "
+            f"{low.end:.3g}, as it is at {own.end:.3g}."
+        )
+        return _renamed(
+            finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
+        )
     if finding.name == "learning-rate-too-high":
         if not finding.statistic.get("diverging"):
             return None

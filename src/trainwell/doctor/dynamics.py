@@ -24,11 +24,15 @@ def gradient_ascent(record: Record) -> Finding | None:
     if np.median(losses[-3:]) <= np.median(losses[:3]):
         return None
     return Finding(
-        "gradient-ascent", "optimizer", "critical",
+        "gradient-ascent",
+        "optimizer",
+        "critical",
         f"Every update points along the gradient, and the loss went from {losses[0]:.3g} to {losses[-1]:.3g}.",
-        "The sign is turned: a negative rate, a negated loss, or maximize=True.", 0.95, record.step,
+        "The sign is turned: a negative rate, a negated loss, or maximize=True.",
+        0.95,
+        record.step,
         statistic={"value": float(np.median(along)), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
-    )  # fmt: skip
+    )
 
 
 def learning_rate_too_high(record: Record) -> Finding | None:
@@ -57,15 +61,25 @@ def learning_rate_too_high(record: Record) -> Finding | None:
             f"Each step changes a typical layer by {np.median(moves):.1%} of its size, and the loss stays at {end:.3g}."
         )
     return Finding(
-        "learning-rate-too-high", "optimizer", "critical" if above or risen else "warn", evidence,
-        "Steps that are too long for the slope jump over the valley.", 0.7 if above or risen else 0.6, record.step,
-        statistic={"value": end / max(lowest, 1e-12), "healthy": [1.0, LIMITS.risen], "series": picked(record.get("loss")),
-                   "diverging": bool(above or risen)},
-    )  # fmt: skip
+        "learning-rate-too-high",
+        "optimizer",
+        "critical" if above or risen else "warn",
+        evidence,
+        "Steps that are too long for the slope jump over the valley.",
+        0.7 if above or risen else 0.6,
+        record.step,
+        statistic={
+            "value": end / max(lowest, 1e-12),
+            "healthy": [1.0, LIMITS.risen],
+            "series": picked(record.get("loss")),
+            "diverging": bool(above or risen),
+        },
+    )
 
 
 def learning_rate_too_low(record: Record) -> Finding | None:
-    """A rate of zero, or steps so short that the loss hardly moves; a suspicion that a twin at ten times the rate tests."""
+    """A rate of zero, or steps so short that the loss hardly moves; a suspicion that a twin at ten times the
+    rate tests."""
     rates = record.get("rate").array
     if len(rates) < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
@@ -74,10 +88,15 @@ def learning_rate_too_low(record: Record) -> Finding | None:
     zeros = float((rates[-LIMITS.warm_up :] == 0).mean())
     if zeros > 0.9 and not ending:
         return Finding(
-            "learning-rate-too-low", "schedule", "critical", f"The rate has been 0 for the last {LIMITS.warm_up} steps.",
-            "The schedule ended too early: its number of steps or its unit (steps, epochs) is wrong.", 0.95, record.step,
+            "learning-rate-too-low",
+            "schedule",
+            "critical",
+            f"The rate has been 0 for the last {LIMITS.warm_up} steps.",
+            "The schedule ended too early: its number of steps or its unit (steps, epochs) is wrong.",
+            0.95,
+            record.step,
             statistic={"value": 0.0, "series": picked(record.get("rate"))},
-        )  # fmt: skip
+        )
     losses = _losses(record)
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
     if len(losses) < 2 * LIMITS.warm_up or rate_share(record) < 0.5 or len(moves) < LIMITS.persist:
@@ -92,11 +111,21 @@ def learning_rate_too_low(record: Record) -> Finding | None:
         f"each step changes a typical layer by {np.median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
     )
     return Finding(
-        "learning-rate-too-low", "optimizer", "warn", evidence, "Steps that are too short get nowhere in time.",
-        0.75 if np.median(moves) < 1e-5 else 0.55, record.step,
-        statistic={"value": float(np.median(moves)), "healthy": [1e-4, 1e-2], "series": picked(record.get("loss")),
-                   "slope": drop, "slope error": error},
-    )  # fmt: skip
+        "learning-rate-too-low",
+        "optimizer",
+        "warn",
+        evidence,
+        "Steps that are too short get nowhere in time.",
+        0.75 if np.median(moves) < 1e-5 else 0.55,
+        record.step,
+        statistic={
+            "value": float(np.median(moves)),
+            "healthy": [1e-4, 1e-2],
+            "series": picked(record.get("loss")),
+            "slope": drop,
+            "slope error": error,
+        },
+    )
 
 
 def oscillating_loss(record: Record) -> Finding | None:
@@ -118,10 +147,15 @@ def oscillating_loss(record: Record) -> Finding | None:
         f"and the loss swings by {swing:.0%} around {np.median(recent):.3g}."
     )
     return Finding(
-        "oscillating-loss", "optimizer", "warn", evidence, "Each step overshoots the valley and the next one comes back.",
-        0.75, record.step,
+        "oscillating-loss",
+        "optimizer",
+        "warn",
+        evidence,
+        "Each step overshoots the valley and the next one comes back.",
+        0.75,
+        record.step,
         statistic={"value": float(np.median(cosines)), "healthy": [-0.2, 1.0], "series": picked(record.get("loss"))},
-    )  # fmt: skip
+    )
 
 
 def loss_spike(record: Record) -> Finding | None:
@@ -136,12 +170,20 @@ def loss_spike(record: Record) -> Finding | None:
     if recent[0] <= limit or np.median(recent) <= limit or middle <= 0:
         return None
     peak = float(recent.max())
-    evidence = f"The loss jumped from {middle:.3g} to {peak:.3g} at one step and has not come back in {LIMITS.spike_over} steps."
+    evidence = (
+        f"The loss jumped from {middle:.3g} to {peak:.3g} at one step and has "
+        f"not come back in {LIMITS.spike_over} steps."
+    )
     return Finding(
-        "loss-spike", "loss", "warn", evidence, "One batch, or one step that was too long, threw the weights off.", 0.8,
+        "loss-spike",
+        "loss",
+        "warn",
+        evidence,
+        "One batch, or one step that was too long, threw the weights off.",
+        0.8,
         record.step - LIMITS.spike_over,
         statistic={"value": peak / middle, "healthy": [0, LIMITS.spike], "series": picked(record.get("loss"))},
-    )  # fmt: skip
+    )
 
 
 def plateau(record: Record) -> Finding | None:
@@ -161,9 +203,15 @@ def plateau(record: Record) -> Finding | None:
         f"{max(gone, 0):.0%} below where guessing starts."
     )
     return Finding(
-        "plateau", "loss", "warn", evidence, "The training has stopped learning before it has learned much.", 0.6, record.step,
+        "plateau",
+        "loss",
+        "warn",
+        evidence,
+        "The training has stopped learning before it has learned much.",
+        0.6,
+        record.step,
         statistic={"value": gain, "healthy": [LIMITS.improvement, 1], "series": picked(record.get("loss"))},
-    )  # fmt: skip
+    )
 
 
 def class_imbalance(record: Record) -> Finding | None:
@@ -174,15 +222,24 @@ def class_imbalance(record: Record) -> Finding | None:
     last = recalls.last(LIMITS.persist)
     if ratio <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
         return None
-    evidence = f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
+    evidence = (
+        f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
+    )
     return Finding(
-        "class-imbalance", "target", "warn", evidence, "Answering the common class is nearly right for the loss.", 0.85,
-        record.step, statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
-    )  # fmt: skip
+        "class-imbalance",
+        "target",
+        "warn",
+        evidence,
+        "Answering the common class is nearly right for the loss.",
+        0.85,
+        record.step,
+        statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
+    )
 
 
 def label_noise(record: Record) -> Finding | None:
-    """A training loss far below that of guessing while the validation loss never was: labels that inputs do not explain."""
+    """A training loss far below that of guessing while the validation loss never was: labels that inputs do
+    not explain."""
     held, prior = _held_out(record), record.facts.get("prior loss")
     if record.facts.get("loss") != "cross_entropy" or not prior or len(held) < 4:
         raise CannotJudge("needs classes and four evaluations")
@@ -194,13 +251,22 @@ def label_noise(record: Record) -> Finding | None:
         return None
     evidence = (
         f"The training loss fell to {end:.3g}, the validation loss never below {best:.3g}; guessing gives {prior:.3g}."
-        + ("" if agreement is None else f" Neighbors share their label in {agreement:.0%} of cases, chance gives {chance:.0%}.")
+        + (
+            ""
+            if agreement is None
+            else f" Neighbors share their label in {agreement:.0%} of cases, chance gives {chance:.0%}."
+        )
     )
     return Finding(
-        "label-noise", "target", "critical", evidence,
-        "The labels do not belong to their inputs: shuffled, shifted by a row, or unrelated.", 0.85, record.step,
+        "label-noise",
+        "target",
+        "critical",
+        evidence,
+        "The labels do not belong to their inputs: shuffled, shifted by a row, or unrelated.",
+        0.85,
+        record.step,
         statistic={"value": best / prior, "healthy": [0, 0.97], "series": picked(held)},
-    )  # fmt: skip
+    )
 
 
 def overfitting(record: Record) -> Finding | None:
@@ -232,11 +298,15 @@ def overfitting(record: Record) -> Finding | None:
         f"while the training loss fell to {np.mean(now):.3g}."
     )
     return Finding(
-        "overfitting", "held out", "note" if mild else "warn", evidence,
+        "overfitting",
+        "held out",
+        "note" if mild else "warn",
+        evidence,
         "The network learns its training rows by heart." + (" So far it costs little." if mild else ""),
-        0.9, held.steps[best],
+        0.9,
+        held.steps[best],
         statistic={"value": rise, "healthy": [0, LIMITS.overfit_rise], "series": picked(held)},
-    )  # fmt: skip
+    )
 
 
 def _losses(record: Record) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A patient and a sample of its data to findings before training: data, split, wiring, and one batch to learn by heart."""
+"""A patient and a sample of its data to findings before training: data, split, wiring, one batch to learn by heart."""
 
 import math
 from typing import Any
@@ -13,9 +13,17 @@ from trainwell.doctor.twin import one_batch
 
 # Findings that already say why one batch cannot be learned.
 EXPLAIN_ONE_BATCH = {
-    "loss-head-mismatch", "gradient-ascent", "targets-out-of-range", "disconnected-parameters", "bad-initialization",
-    "bad-features", "input-not-normalized", "learning-slowdown", "wrong-initial-loss", "dying-relu",
-}  # fmt: skip
+    "loss-head-mismatch",
+    "gradient-ascent",
+    "targets-out-of-range",
+    "disconnected-parameters",
+    "bad-initialization",
+    "bad-features",
+    "input-not-normalized",
+    "learning-slowdown",
+    "wrong-initial-loss",
+    "dying-relu",
+}
 
 
 def examine(
@@ -41,13 +49,13 @@ def examine(
             findings.append(finding)
 
     trial = _trial(patient, sample, facts, skipped)
-    for name, check in data_check.CHECKS.items():
-        run(name, check, sample, facts)
-    for name, check in split_check.CHECKS.items():
-        run(name, check, sample, held, facts)
+    for name, of_rows in data_check.CHECKS.items():
+        run(name, of_rows, sample, facts)
+    for name, of_split in split_check.CHECKS.items():
+        run(name, of_split, sample, held, facts)
     if trial is not None:
-        for name, check in wiring_check.CHECKS.items():
-            run(name, check, trial)
+        for name, of_wiring in wiring_check.CHECKS.items():
+            run(name, of_wiring, trial)
         if one_batch:
             run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {each.name for each in findings})
     return findings, skipped, ran
@@ -99,9 +107,18 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         else "Even by heart it cannot be learned: the labels do not belong to the inputs, or the signal does not pass."
     )
     return Finding(
-        "cannot-fit-one-batch", "model", "critical" if blind else "warn", evidence, cause, 0.8 if blind else 0.6,
-        statistic={"value": left, "healthy": [0, THRESHOLDS.one_batch_loss], "twin": {"as it is": own.losses, "blanked": blank.losses}},
-    )  # fmt: skip
+        "cannot-fit-one-batch",
+        "model",
+        "critical" if blind else "warn",
+        evidence,
+        cause,
+        0.8 if blind else 0.6,
+        statistic={
+            "value": left,
+            "healthy": [0, THRESHOLDS.one_batch_loss],
+            "twin": {"as it is": own.losses, "blanked": blank.losses},
+        },
+    )
 
 
 def _short(error: BaseException) -> str:

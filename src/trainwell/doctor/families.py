@@ -1,4 +1,4 @@
-"""What networks of a family show, to findings: adversaries, autoencoders, recurrent networks, transformers, features."""
+"""What networks of a family show, to findings: adversaries, autoencoders, recurrent nets, transformers, features."""
 
 from collections.abc import Callable
 
@@ -29,10 +29,15 @@ def representation_collapse(record: Record) -> Finding | None:
         f"their effective rank from {rank.values[0]:.1f} to {rank.values[-1]:.1f}."
     )
     return Finding(
-        "representation-collapse", "last hidden layer", "critical" if alike and flat else "warn", evidence,
-        "All inputs are mapped to one point: a loss that rewards it, or steps that were too long.", 0.8, record.step,
+        "representation-collapse",
+        "last hidden layer",
+        "critical" if alike and flat else "warn",
+        evidence,
+        "All inputs are mapped to one point: a loss that rewards it, or steps that were too long.",
+        0.8,
+        record.step,
         statistic={"value": float(cosine.values[-1]), "healthy": [-1, LIMITS.feature_cosine], "series": picked(cosine)},
-    )  # fmt: skip
+    )
 
 
 def mode_collapse(record: Record) -> Finding | None:
@@ -43,12 +48,20 @@ def mode_collapse(record: Record) -> Finding | None:
     last = spread.last(2)
     if (last >= LIMITS.sample_spread).any() or (len(spread) > 3 and last[-1] > 1.3 * spread.values[-3]):
         return None
-    evidence = f"Generated samples lie {last[-1]:.0%} as far from each other as real ones; it was {max(spread.values):.0%} at most."
+    evidence = (
+        f"Generated samples lie {last[-1]:.0%} as far from each other as real "
+        f"ones; it was {max(spread.values):.0%} at most."
+    )
     return Finding(
-        "mode-collapse", "generator", "critical" if last[-1] < 0.1 else "warn", evidence,
-        "The generator has found a few samples that fool the discriminator and makes only these.", 0.85, record.step,
+        "mode-collapse",
+        "generator",
+        "critical" if last[-1] < 0.1 else "warn",
+        evidence,
+        "The generator has found a few samples that fool the discriminator and makes only these.",
+        0.85,
+        record.step,
         statistic={"value": float(last[-1]), "healthy": [LIMITS.sample_spread, 1.5], "series": picked(spread)},
-    )  # fmt: skip
+    )
 
 
 def one_player_wins(record: Record) -> Finding | None:
@@ -65,20 +78,38 @@ def one_player_wins(record: Record) -> Finding | None:
             other = finite(record.get("player loss", loser).array)
             if loser == winner or len(other) != len(own) or (other < 0).any():
                 continue
-            first, middle, last = float(np.median(other[:10])), float(np.median(smooth(other, 9)[len(other) // 2 - 10 :][:20])), float(np.median(other[-20:]))
+            first, middle, last = (
+                float(np.median(other[:10])),
+                float(np.median(smooth(other, 9)[len(other) // 2 - 10 :][:20])),
+                float(np.median(other[-20:])),
+            )
             if end < LIMITS.player_won * start and last > 2.5 * first and last > 0.9 * middle:
-                evidence = f"The loss of {winner} is down to {end:.3g} (from {start:.3g}), that of {loser} up to {last:.3g} (from {first:.3g})."
+                evidence = (
+                    f"The loss of {winner} is down to {end:.3g} (from {start:.3g}), that of "
+                    f"{loser} up to {last:.3g} (from {first:.3g})."
+                )
                 return Finding(
-                    "one-player-wins", winner, "warn", evidence,
-                    f"{winner} tells right from wrong without effort, so {loser} learns nothing from it.", 0.85, record.step,
-                    statistic={"value": end / max(start, 1e-12), "healthy": [LIMITS.player_won, 2], "series": picked(record.get("player loss", loser))},
-                )  # fmt: skip
+                    "one-player-wins",
+                    winner,
+                    "warn",
+                    evidence,
+                    f"{winner} tells right from wrong without effort, so {loser} learns nothing from it.",
+                    0.85,
+                    record.step,
+                    statistic={
+                        "value": end / max(start, 1e-12),
+                        "healthy": [LIMITS.player_won, 2],
+                        "series": picked(record.get("player loss", loser)),
+                    },
+                )
     return None
 
 
 def posterior_collapse(record: Record) -> Finding | None:
     """A divergence from the prior that has gone to nothing: the latent code says nothing about the input."""
-    name = next((each for each in record.places("told") if each.lower() in ("kl", "kld", "kl_divergence", "divergence")), None)
+    name = next(
+        (each for each in record.places("told") if each.lower() in ("kl", "kld", "kl_divergence", "divergence")), None
+    )
     if name is None:
         raise CannotJudge("no KL divergence was told: doctor.watch(loss, x, kl=kl)")
     values = finite(record.get("told", name).array)
@@ -87,13 +118,24 @@ def posterior_collapse(record: Record) -> Finding | None:
     recent = values[-2 * LIMITS.warm_up :]
     if np.median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
         return None
-    evidence = f"The divergence from the prior is {np.median(recent):.2g} nats a row; it was {values.max():.2g} at most."
+    evidence = (
+        f"The divergence from the prior is {np.median(recent):.2g} nats a row; it was {values.max():.2g} at most."
+    )
     return Finding(
-        "posterior-collapse", "encoder", "critical", evidence,
+        "posterior-collapse",
+        "encoder",
+        "critical",
+        evidence,
         "The decoder does without the code, so the encoder gives none: the divergence weighs too much against the "
-        "reconstruction (is one summed and the other averaged?), or the decoder is too strong.", 0.85, record.step,
-        statistic={"value": float(np.median(recent)), "healthy": [LIMITS.kl_gone, 100], "series": picked(record.get("told", name))},
-    )  # fmt: skip
+        "reconstruction (is one summed and the other averaged?), or the decoder is too strong.",
+        0.85,
+        record.step,
+        statistic={
+            "value": float(np.median(recent)),
+            "healthy": [LIMITS.kl_gone, 100],
+            "series": picked(record.get("told", name)),
+        },
+    )
 
 
 def no_long_range_signal(record: Record) -> Finding | None:
@@ -110,10 +152,15 @@ def no_long_range_signal(record: Record) -> Finding | None:
         f"and {max(0.0, learned(record)):.0%} of the way is learned."
     )
     return Finding(
-        "no-long-range-signal", str(record.facts["recurrent"]), "warn", evidence,
-        "Step by step the recurrent layer forgets, so what came early cannot be learned from.", 0.75, record.step,
+        "no-long-range-signal",
+        str(record.facts["recurrent"]),
+        "warn",
+        evidence,
+        "Step by step the recurrent layer forgets, so what came early cannot be learned from.",
+        0.75,
+        record.step,
         statistic={"value": reach.values[-1], "healthy": [LIMITS.reach, 1e3]},
-    )  # fmt: skip
+    )
 
 
 def transformer_instability(record: Record) -> Finding | None:
@@ -122,7 +169,10 @@ def transformer_instability(record: Record) -> Finding | None:
         raise CannotJudge("no attention was seen")
     if record.step < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
-    scores, entropies = record.recent("attention score", LIMITS.persist), record.recent("attention entropy", LIMITS.persist)
+    scores, entropies = (
+        record.recent("attention score", LIMITS.persist),
+        record.recent("attention entropy", LIMITS.persist),
+    )
     high = [place for place, values in scores.items() if values.min() > LIMITS.attention_score]
     sharp = [place for place, values in entropies.items() if values.max() < LIMITS.attention_entropy]
     if not high and not (sharp and learned(record) < 0.3):
@@ -131,12 +181,20 @@ def transformer_instability(record: Record) -> Finding | None:
     score = float(scores[place][-1]) if place in scores else float("nan")
     evidence = f"In {place} the largest attention score is {score:.0f} (healthy: below {LIMITS.attention_score:.0f})."
     if not high:
-        evidence = f"In {place} the attention's entropy is {entropies[place][-1]:.1%} of its greatest: it looks at one position only."
+        evidence = (
+            f"In {place} the attention's entropy is {entropies[place][-1]:.1%} of "
+            "its greatest: it looks at one position only."
+        )
     return Finding(
-        "transformer-instability", place, "warn", evidence,
-        "Queries and keys grow without bound, mostly for want of warm-up or a norm on them.", 0.75, record.step,
+        "transformer-instability",
+        place,
+        "warn",
+        evidence,
+        "Queries and keys grow without bound, mostly for want of warm-up or a norm on them.",
+        0.75,
+        record.step,
         statistic={"value": score if high else float(entropies[place][-1]), "healthy": [0, LIMITS.attention_score]},
-    )  # fmt: skip
+    )
 
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace
 from trainwell.doctor.probe import has_batch_norm
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record
 from trainwell.doctor.signal import learned
-from trainwell.doctor.wiring_check import slow_rows
 
 PAGE = 4096 / 2**20  # MiB
 
@@ -21,6 +21,7 @@ def note_facts(patient: Patient, record: Record) -> None:
     """What is known of a model and its optimizers without running them."""
     model = patient.bare
     groups = [group for optimizer in patient.optimizers.values() for group in optimizer.param_groups]
+    record.facts["players"] = len(patient.players)
     record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
     dropouts = [each.p for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
     record.facts["dropout"] = float(max(dropouts, default=0.0))

@@ -9,10 +9,24 @@ from typing import Any
 from torch import Tensor
 
 SHAPES = {
-    "ViewBackward0", "UnsafeViewBackward0", "ReshapeAliasBackward0", "SqueezeBackward0", "SqueezeBackward1",
-    "SqueezeBackward2", "UnsqueezeBackward0", "ExpandBackward0", "TBackward0", "TransposeBackward0", "PermuteBackward0",
-    "SliceBackward0", "SelectBackward0", "CloneBackward0", "ToCopyBackward0", "AliasBackward0", "IndexBackward0",
-}  # fmt: skip
+    "ViewBackward0",
+    "UnsafeViewBackward0",
+    "ReshapeAliasBackward0",
+    "SqueezeBackward0",
+    "SqueezeBackward1",
+    "SqueezeBackward2",
+    "UnsqueezeBackward0",
+    "ExpandBackward0",
+    "TBackward0",
+    "TransposeBackward0",
+    "PermuteBackward0",
+    "SliceBackward0",
+    "SelectBackward0",
+    "CloneBackward0",
+    "ToCopyBackward0",
+    "AliasBackward0",
+    "IndexBackward0",
+}
 HEADS = {
     "SoftmaxBackward0": "softmax",
     "LogSoftmaxBackward0": "log_softmax",
@@ -59,7 +73,8 @@ class Made:
 def losses_in(loss: Tensor, most: int = 60) -> list[Made]:
     """The losses that a scalar was made of, nearest first, looked for among so many nodes; empty if none is known."""
     found: list[Made] = []
-    queue, seen = [loss.grad_fn], set()
+    queue: list[Any] = [loss.grad_fn]
+    seen: set[Any] = set()
     while queue and len(seen) < most:
         node = queue.pop(0)
         if node is None or node in seen:

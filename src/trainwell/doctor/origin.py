@@ -10,7 +10,8 @@ from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
 
 
 def not_finite(patient: Patient, batch: Any, inputs: tuple[Any, ...], batches: list[Any], step: int) -> Finding:
-    """The finding, with the first place where a value is not finite; looks on a copy, on the batch where it is known."""
+    """The finding, with the first place where a value is not finite; looks on a copy, on the batch where it is
+    known."""
     weights = [name for name, each in patient.bare.named_parameters() if not each.detach().isfinite().all()]
     if weights:
         return _finding(
@@ -23,22 +24,39 @@ def not_finite(patient: Patient, batch: Any, inputs: tuple[Any, ...], batches: l
     for number, each in enumerate(inputs):
         if isinstance(each, Tensor) and each.is_floating_point() and not each.isfinite().all():
             row = int(torch.argwhere(~each.flatten(1).isfinite().all(1))[0]) if each.dim() > 1 else 0
-            return _finding("input", f"input {number}, row {row}", f"Row {row} of the batch holds values that are not finite.",
-                            "The data reached the network with missing or infinite values.", step)  # fmt: skip
+            return _finding(
+                "input",
+                f"input {number}, row {row}",
+                f"Row {row} of the batch holds values that are not finite.",
+                "The data reached the network with missing or infinite values.",
+                step,
+            )
     batch = batch if batch is not None else (batches[-1] if batches else None)
     if batch is not None and patient.loss_of is not None:
         origin, place = _first_bad(patient, batch)
         if origin:
-            return _finding(origin, place, f"The first value that is not finite comes out of the {origin if origin == 'loss' else place}.",
-                            "A logarithm, division, root or exponential left its range." if origin == "loss" else "The signal has grown beyond what a float holds.", step)  # fmt: skip
+            return _finding(
+                origin,
+                place,
+                f"The first value that is not finite comes out of the {origin if origin == 'loss' else place}.",
+                "A logarithm, division, root or exponential left its range."
+                if origin == "loss"
+                else "The signal has grown beyond what a float holds.",
+                step,
+            )
     bad = [
         name
         for name, each in patient.bare.named_parameters()
         if each.grad is not None and not each.grad.isfinite().all()
     ]
     where = bad[-1] if bad else ""
-    return _finding("gradient", where, f"The gradient of {where or 'the loss'} is not finite before step {step}.",
-                    "The way back divides by zero or overflows, or the loss has run away.", step)  # fmt: skip
+    return _finding(
+        "gradient",
+        where,
+        f"The gradient of {where or 'the loss'} is not finite before step {step}.",
+        "The way back divides by zero or overflows, or the loss has run away.",
+        step,
+    )
 
 
 def _finding(origin: str, where: str, evidence: str, cause: str, step: int) -> Finding:

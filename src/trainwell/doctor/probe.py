@@ -152,7 +152,8 @@ class Probe:
             self._rectified(place, value)
 
     def _rectified(self, place: str, value: Tensor) -> None:
-        """Which units of a rectifier fired; the unit's axis is 1 for pictures (batch, units, height, width), else the last."""
+        """Which units of a rectifier fired; the unit's axis is 1 for pictures (batch, units, height, width),
+        else the last."""
         axis = 1 if value.dim() >= 4 or (value.dim() == 3 and self.layer == "conv1d") else value.dim() - 1
         fired = value > 0
         others = [each for each in range(value.dim()) if each != axis]
@@ -194,13 +195,15 @@ class Probe:
     # Backward and update.
 
     def remember(self, parameters: list[nn.Parameter]) -> None:
-        """Keep this step's gradients, one step before a probe, to compare directions and to see whether they pile up."""
+        """Keep this step's gradients, one step before a probe, to compare directions and to see whether they
+        pile up."""
         for each in _dense(parameters):
             self.previous[each] = each.grad.detach().clone()  # type: ignore[union-attr]
 
     @torch.no_grad()
     def gradients(self, player: str, parameters: list[nn.Parameter]) -> None:
-        """Note gradient and weight by layer, before the player's optimizer steps; keep the weights to see what it changes."""
+        """Note gradient and weight by layer, before the player's optimizer steps; keep the weights to see what
+        it changes."""
         parameters = [each for each in parameters if each.requires_grad and each in self.places]
         given = _dense(parameters)
         for each in parameters:
@@ -238,7 +241,11 @@ class Probe:
             name = self.places[each]
             if name not in self.fresh or each not in self.previous or (each.numel() < 8 and len(self.fresh) > 1):
                 continue
-            now, fresh, then = (value.flatten().float() for value in (each.grad, self.fresh[name], self.previous[each]))
+            now, fresh, then = (
+                value.flatten().float()
+                for value in (each.grad, self.fresh[name], self.previous[each])
+                if value is not None
+            )
             alone = 1 - torch.nn.functional.cosine_similarity(now, fresh, 0)
             piled = 1 - torch.nn.functional.cosine_similarity(now, fresh + then, 0)
             self.note("piled", name, (alone - piled) / (alone + piled + 1e-6))

@@ -1,4 +1,4 @@
-"""Record of a training that goes well enough to findings about how hard it is held back: too much, too small, too little."""
+"""A record of a sound training to findings about how it is held back: too much, by too small batches, by its size."""
 
 from collections.abc import Callable
 
@@ -20,19 +20,40 @@ def over_regularized(record: Record) -> Finding | None:
     if record.step < 3 * LIMITS.warm_up:
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
     layers = [name for name in record.facts.get("layers", []) if len(record.get("weight", name)) >= 4]
-    kept = float(np.median([record.get("weight", name).values[-1] / (record.get("weight", name).values[0] + 1e-12) for name in layers])) if layers else 1.0
+    kept = (
+        float(
+            np.median(
+                [
+                    record.get("weight", name).values[-1] / (record.get("weight", name).values[0] + 1e-12)
+                    for name in layers
+                ]
+            )
+        )
+        if layers
+        else 1.0
+    )
     shrinks = decay > 0 and kept < LIMITS.shrunken
     if learned(record) > 0.4 or not (shrinks or dropout >= LIMITS.heavy_dropout):
         return None
-    evidence = (
-        f"Only {max(0.0, learned(record)):.0%} of the way is learned after {record.step} steps; "
-        + (f"weight decay {decay:g} has shrunk a typical layer to {kept:.0%} of its first size." if shrinks else f"dropout is {dropout:g}.")
+    evidence = f"Only {max(0.0, learned(record)):.0%} of the way is learned after {record.step} steps; " + (
+        f"weight decay {decay:g} has shrunk a typical layer to {kept:.0%} of its first size."
+        if shrinks
+        else f"dropout is {dropout:g}."
     )
     return Finding(
-        "over-regularized", "optimizer" if shrinks else "dropout", "warn", evidence,
-        "Keeping the weights small, or units out, costs more than the data can pay for.", 0.6, record.step,
-        statistic={"value": kept if shrinks else dropout, "healthy": [LIMITS.shrunken, 2.0] if shrinks else [0, 0.5], "series": picked(record.get("loss"))},
-    )  # fmt: skip
+        "over-regularized",
+        "optimizer" if shrinks else "dropout",
+        "warn",
+        evidence,
+        "Keeping the weights small, or units out, costs more than the data can pay for.",
+        0.6,
+        record.step,
+        statistic={
+            "value": kept if shrinks else dropout,
+            "healthy": [LIMITS.shrunken, 2.0] if shrinks else [0, 0.5],
+            "series": picked(record.get("loss")),
+        },
+    )
 
 
 def batch_too_small(record: Record) -> Finding | None:
@@ -43,22 +64,42 @@ def batch_too_small(record: Record) -> Finding | None:
     if record.step < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     if record.facts.get("batch norm") and rows < LIMITS.norm_batch:
-        return _small(record, f"Batch norm takes its statistics from {rows} rows.", "Mean and deviation of so few rows are mostly noise.", 0.9)
+        return _small(
+            record,
+            f"Batch norm takes its statistics from {rows} rows.",
+            "Mean and deviation of so few rows are mostly noise.",
+            0.9,
+        )
     cosines, losses = record.get("cosine").last(8), finite(record.get("loss").array)
-    if rows > 4 or len(cosines) < 5 or len(losses) < 5 * LIMITS.warm_up or learned(record) > 0.3 or rate_share(record) < 0.3:
+    if (
+        rows > 4
+        or len(cosines) < 5
+        or len(losses) < 5 * LIMITS.warm_up
+        or learned(record) > 0.3
+        or rate_share(record) < 0.3
+    ):
         return None
     noise = float(np.std(losses[-60:]) / max(np.median(losses[-60:]), 1e-12))
     if noise < 0.5 or abs(float(np.median(cosines))) > 0.2:
         return None
-    told = f"With {rows} rows a batch the loss varies by {noise:.0%} from step to step and successive gradients share no direction."
+    told = (
+        f"With {rows} rows a batch the loss varies by {noise:.0%} from step to step "
+        "and successive gradients share no direction."
+    )
     return _small(record, told, "A step follows its few rows, not the data.", 0.6)
 
 
 def _small(record: Record, evidence: str, cause: str, confidence: float) -> Finding:
     return Finding(
-        "batch-too-small", "loader", "warn", evidence, cause, confidence, record.step,
+        "batch-too-small",
+        "loader",
+        "warn",
+        evidence,
+        cause,
+        confidence,
+        record.step,
         statistic={"value": record.facts["rows a batch"], "healthy": [LIMITS.norm_batch, 4096]},
-    )  # fmt: skip
+    )
 
 
 def underfitting(record: Record) -> Finding | None:
@@ -69,14 +110,26 @@ def underfitting(record: Record) -> Finding | None:
         raise CannotJudge("needs classes, and neighbors to compare with")
     if planned and record.step < 0.8 * planned:
         return None
+    losses = finite(record.get("loss").array)
+    third = len(losses) // 3
+    if third < 30 or np.median(losses[-third // 2 :]) < 0.9 * np.median(losses[-third : -third // 2]):
+        return None  # still learning
     reached = accuracy.values[-1]
     if reached > neighbors - LIMITS.underfit_gap or neighbors < 1.5 * record.facts.get("commonest class", 1.0):
         return None
-    evidence = f"The training rows are right in {reached:.0%} of cases; the vote of ten neighbors gives {neighbors:.0%}."
+    evidence = (
+        f"The training rows are right in {reached:.0%} of cases; the vote of ten neighbors gives {neighbors:.0%}."
+    )
     return Finding(
-        "underfitting", "model", "warn", evidence, "The network is too small, too restrained, or stopped too early for this data.", 0.7,
-        record.step, statistic={"value": reached, "healthy": [neighbors - LIMITS.underfit_gap, 1.0]},
-    )  # fmt: skip
+        "underfitting",
+        "model",
+        "warn",
+        evidence,
+        "The network is too small, too restrained, or stopped too early for this data.",
+        0.7,
+        record.step,
+        statistic={"value": reached, "healthy": [neighbors - LIMITS.underfit_gap, 1.0]},
+    )
 
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {

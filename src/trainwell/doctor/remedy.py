@@ -46,8 +46,8 @@ def lower_rate(chart: Chart, finding: Finding) -> str | None:
     """A third to a hundredth of the rate, whichever does best on a copy."""
     if "from the start" in finding.cause:
         return None
-    factor = chart.best_factor([1 / 3, 1 / 10, 1 / 30, 1 / 100]) or 0.1
-    return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}"
+    lower = chart.best_factor([1 / 3, 1 / 10, 1 / 30, 1 / 100]) or 0.1
+    return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
 
 
 def third_of_rate(chart: Chart, finding: Finding) -> str | None:
@@ -59,8 +59,8 @@ def higher_rate(chart: Chart, finding: Finding) -> str | None:
     rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
     if not any(rates):
         _set_rates(chart.patient, float(chart.facts.get("highest rate") or 1e-3))
-        factor = chart.best_factor([10.0, 100.0, 1000.0]) or 1.0
-        return f"learning rate set to {_scale_rates(chart.patient, factor):.3g}, as the schedule had ended at 0"
+        more = chart.best_factor([10.0, 100.0, 1000.0]) or 1.0
+        return f"learning rate set to {_scale_rates(chart.patient, more):.3g}, as the schedule had ended at 0"
     factor = chart.best_factor([3.0, 10.0, 30.0, 100.0, 1000.0])
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
 
@@ -208,9 +208,10 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
     def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(
             ((each - scalers[place][0]) / scalers[place][1]).nan_to_num(0.0, 0.0, 0.0).clamp(-20, 20)
-            if place in scalers and isinstance(each, Tensor) and each.is_floating_point() else each
+            if place in scalers and isinstance(each, Tensor) and each.is_floating_point()
+            else each
             for place, each in enumerate(inputs)
-        )  # fmt: skip
+        )
 
     chart.patient.bare.register_forward_pre_hook(scale)
     return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
@@ -237,25 +238,29 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
         parent, _, child = last[0].rpartition(".")
         setattr(chart.patient.bare.get_submodule(parent), child, nn.Identity())
         return f"the {head} in front of the loss taken off"
-    change: Callable[[Tensor], Tensor]
     if kind == "cross_entropy" and head == "softmax":
-        change, words = lambda output: output.clamp_min(1e-12).log(), "the logarithm of the softmax given to the loss"
-    elif kind in ("cross_entropy", "bce_logits") and head == "sigmoid":
-        change, words = lambda output: output.clamp(1e-6, 1 - 1e-6).logit(), "the sigmoid in front of the loss undone"
-    elif kind == "nll":
-        inner = (
-            (lambda output: output.clamp_min(1e-12).log())
-            if head == "softmax"
-            else (lambda output: output.log_softmax(-1))
+        return _put_on(
+            chart, lambda output: output.clamp_min(1e-12).log(), "the logarithm of the softmax given to the loss"
         )
-        change, words = inner, "a log-softmax put in front of the loss"
-    elif "compared" in finding.evidence:
-        change, words = (
+    if kind in ("cross_entropy", "bce_logits") and head == "sigmoid":
+        return _put_on(
+            chart, lambda output: output.clamp(1e-6, 1 - 1e-6).logit(), "the sigmoid in front of the loss undone"
+        )
+    if kind == "nll" and head == "softmax":
+        return _put_on(chart, lambda output: output.clamp_min(1e-12).log(), "a logarithm put in front of the loss")
+    if kind == "nll":
+        return _put_on(chart, lambda output: output.log_softmax(-1), "a log-softmax put in front of the loss")
+    if "compared" in finding.evidence:
+        return _put_on(
+            chart,
             lambda output: output.squeeze(-1) if output.dim() > 1 else output[:, None],
             "the outputs brought to the targets' shape",
         )
-    else:
-        return None
+    return None
+
+
+def _put_on(chart: Chart, change: Callable[..., Tensor], words: str) -> str:
+    """The change made to every output of the model from now on."""
     chart.patient.bare.register_forward_hook(lambda module, inputs, output: change(output))
     return words
 
@@ -301,7 +306,10 @@ def more_regularization(chart: Chart, finding: Finding) -> str | None:
         for group in optimizer.param_groups:
             if "weight_decay" in group:
                 group["weight_decay"] = max(0.01, 10 * group["weight_decay"])
-    return f"back to the best weights, weight decay to 0.01 or more, learning rate to {_scale_rates(chart.patient, 1 / 3):.3g}"
+    return (
+        "back to the best weights, weight decay to 0.01 or more, learning rate "
+        f"to {_scale_rates(chart.patient, 1 / 3):.3g}"
+    )
 
 
 def _scale_rates(patient: Patient, factor: float) -> float:
@@ -339,45 +347,3 @@ def _replace(
                 setattr(module, name, make())
                 count += 1
     return count
-
-
-@dataclass
-class Cure:
-    """A remedy with where it starts: the weights as they are, those of the last healthy moment, or the first ones."""
-
-    remedy: Remedy
-    words: str
-    start: str = "now"  # "now", "healthy", "first" or "best"
-
-
-CURES: dict[str, tuple[Cure, ...]] = {
-    "gradient-ascent": (Cure(turn_sign, "turn the sign", "first"),),
-    "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
-    "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
-    "wrong-train-eval-mode": (Cure(training_mode, "switch to training mode"),),
-    "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
-    "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
-    "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
-    "wrong-initial-loss": (Cure(settle_head, "settle the head at the prior", "first"),),
-    "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
-    "learning-slowdown": (Cure(initialize_again, "initialize again", "first"), Cure(mend_head, "take off the squashing head", "first")),
-    "learning-rate-too-high": (Cure(lower_rate, "a lower rate", "first"), Cure(clip_gradients, "clip the gradients", "first")),
-    "learning-rate-too-low": (Cure(higher_rate, "a higher rate"),),
-    "exploding-gradient": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first"),
-                           Cure(initialize_again, "initialize again", "first")),
-    "vanishing-gradient": (Cure(straighten, "ReLU for saturating activations", "first"), Cure(initialize_again, "initialize again", "first"),
-                           Cure(higher_rate, "a higher rate")),
-    "dying-relu": (Cure(lower_rate, "go back and lower the rate", "healthy"), Cure(revive_units, "initialize the dead units again"),
-                   Cure(leak_rectifiers, "LeakyReLU for ReLU"), Cure(initialize_again, "initialize again", "first")),
-    "saturated-activations": (Cure(initialize_again, "initialize again", "first"), Cure(standardize_inputs, "standardize the inputs", "first"),
-                              Cure(straighten, "ReLU for saturating activations", "first")),
-    "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
-    "non-finite-values": (Cure(refuse_step, "refuse the step"), Cure(impute_inputs, "impute the inputs"), Cure(clip_gradients, "clip the gradients", "healthy"), Cure(lower_rate, "a lower rate", "first")),
-    "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
-    "loss-spike": (Cure(clip_gradients, "clip the gradients", "healthy"), Cure(third_of_rate, "a third of the rate", "healthy")),
-    "plateau": (Cure(either_rate, "the better rate"),),
-    "over-regularized": (Cure(less_regularization, "less regularization"),),
-    "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
-    "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
-    "transformer-instability": (Cure(lower_rate, "a lower rate", "first"), Cure(clip_gradients, "clip the gradients", "first")),
-}  # fmt: skip

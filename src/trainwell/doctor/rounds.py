@@ -17,12 +17,17 @@ RULES: tuple[tuple[str, Rule], ...] = tuple(
     rule for stage in (signal, dynamics, regularization, families, system) for rule in stage.RULES.items()
 )
 
+OF_ONE_LOSS = {*dynamics.RULES, *regularization.RULES, "update-ratio-off", "vanishing-gradient", "exploding-gradient"}
+
 
 def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[list[Finding], dict[str, str]]:
     """(findings, name of a skipped check -> why). A rule that fails is skipped with its error as the reason."""
     findings, skipped = [], {}
     with np.errstate(all="ignore"):
         for name, rule in rules:
+            if record.facts.get("players", 1) > 1 and name in OF_ONE_LOSS:
+                skipped[name] = "players that learn against each other have no single loss that should fall"
+                continue
             try:
                 finding = rule(record)
             except CannotJudge as reason:

@@ -38,7 +38,8 @@ class Sample:
         return target.cpu().numpy() if target.dim() == 1 else None
 
     def numbers(self) -> list[tuple[int, np.ndarray]]:
-        """Floating inputs as (argument, matrix of rows by features); pictures give one row a pixel, a feature a channel."""
+        """Floating inputs as (argument, matrix of rows by features); pictures give one row a pixel, a feature
+        a channel."""
         found = []
         for place, each in enumerate(self.inputs):
             if each.is_floating_point() and each.dim() >= 2 and each.numel():

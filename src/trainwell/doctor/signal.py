@@ -37,12 +37,19 @@ def vanishing_gradient(record: Record) -> Finding | None:
         f"each step changes it by {moves:.1e} of its size, and the loss has fallen by {learned(record):.0%} of the way."
     )
     return Finding(
-        "vanishing-gradient", place, "critical" if ratio < 1e-5 else "warn", evidence,
-        "Each layer passes back a fraction of the error: saturating activations, small weights, or too much depth.", 0.9,
+        "vanishing-gradient",
+        place,
+        "critical" if ratio < 1e-5 else "warn",
+        evidence,
+        "Each layer passes back a fraction of the error: saturating activations, small weights, or too much depth.",
+        0.9,
         record.step,
-        statistic={"value": ratio, "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio],
-                   "layers": [[name, float(size)] for name, size in zip(layers, sizes, strict=True)]},
-    )  # fmt: skip
+        statistic={
+            "value": ratio,
+            "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio],
+            "layers": [[name, float(size)] for name, size in zip(layers, sizes, strict=True)],
+        },
+    )
 
 
 def exploding_gradient(record: Record) -> Finding | None:
@@ -67,10 +74,15 @@ def exploding_gradient(record: Record) -> Finding | None:
     grown = float(np.median(recent)) / math.exp(middle)
     evidence = f"The gradient norm is {float(np.median(recent)):.3g}, {grown:.3g} times what it was before."
     return Finding(
-        "exploding-gradient", largest_gradient(record), "critical", evidence,
-        "Each layer passes back more than it got, or the steps are too long and feed on themselves.", 0.8, record.step,
+        "exploding-gradient",
+        largest_gradient(record),
+        "critical",
+        evidence,
+        "Each layer passes back more than it got, or the steps are too long and feed on themselves.",
+        0.8,
+        record.step,
         statistic={"value": grown, "healthy": [0, LIMITS.exploding_ratio], "series": picked(norms)},
-    )  # fmt: skip
+    )
 
 
 def dying_relu(record: Record) -> Finding | None:
@@ -97,9 +109,15 @@ def dying_relu(record: Record) -> Finding | None:
         else "Steps that were too long pushed them below zero for every input, where no gradient brings them back."
     )
     return Finding(
-        "dying-relu", worst, "critical" if share > 0.9 else "warn", evidence, cause, 0.9, record.step,
+        "dying-relu",
+        worst,
+        "critical" if share > 0.9 else "warn",
+        evidence,
+        cause,
+        0.9,
+        record.step,
         statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)},
-    )  # fmt: skip
+    )
 
 
 def saturated_activations(record: Record) -> Finding | None:
@@ -126,9 +144,40 @@ def saturated_activations(record: Record) -> Finding | None:
         else "The weights have grown until the sums in front of it are far from 0."
     )
     return Finding(
-        "saturated-activations", worst, "critical" if share > 0.9 else "warn", evidence, cause, 0.85, record.step,
-        statistic={"value": share, "healthy": [0, LIMITS.saturated_share], "series": picked(record.get("saturated", worst))},
-    )  # fmt: skip
+        "saturated-activations",
+        worst,
+        "critical" if share > 0.9 else "warn",
+        evidence,
+        cause,
+        0.85,
+        record.step,
+        statistic={
+            "value": share,
+            "healthy": [0, LIMITS.saturated_share],
+            "series": picked(record.get("saturated", worst)),
+        },
+    )
+
+
+def learning_slowdown(record: Record) -> Finding | None:
+    """Squared error behind a squashing head: rows that are badly wrong where the head is flat, look after look."""
+    slow = record.get("slow rows")
+    if len(slow) < LIMITS.persist:
+        raise CannotJudge("no squared error behind a squashing head")
+    last = slow.last(LIMITS.persist)
+    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up:
+        return None
+    head = record.facts.get("head", "head")
+    return Finding(
+        "learning-slowdown",
+        "head",
+        "critical" if last[-1] > 0.6 else "warn",
+        f"{last[-1]:.0%} of the rows are badly wrong where the {head} is flat, so squared error hardly moves them.",
+        f"The gradient of squared error through a {head} fades as the output saturates, right or wrong.",
+        0.9,
+        record.step,
+        statistic={"value": float(last[-1]), "healthy": [0, LIMITS.slow_rows], "series": picked(slow)},
+    )
 
 
 def update_ratio_off(record: Record) -> Finding | None:
@@ -151,9 +200,19 @@ def update_ratio_off(record: Record) -> Finding | None:
         "The rate is too high for these weights." if high else "The rate, or the gradient, is too small to move them."
     )
     return Finding(
-        "update-ratio-off", "", "warn", evidence, cause, 0.6, record.step,
-        statistic={"value": value, "healthy": [1e-4, 1e-2], "series": [[i, each] for i, each in enumerate(moves[-60:])]},
-    )  # fmt: skip
+        "update-ratio-off",
+        "",
+        "warn",
+        evidence,
+        cause,
+        0.6,
+        record.step,
+        statistic={
+            "value": value,
+            "healthy": [1e-4, 1e-2],
+            "series": [[i, each] for i, each in enumerate(moves[-60:])],
+        },
+    )
 
 
 def disconnected_parameters(record: Record) -> Finding | None:
@@ -164,16 +223,23 @@ def disconnected_parameters(record: Record) -> Finding | None:
     missing = [place for place in record.places("no gradient") if len(record.get("no gradient", place)) >= steps]
     layers = set(record.facts.get("layers", []))
     zero = [
-        place for place in record.places("gradient")
-        if place in layers and len(record.get("gradient", place)) >= LIMITS.persist
-        and not record.get("gradient", place).array.any() and "embed" not in place
-    ]  # fmt: skip
+        place
+        for place in record.places("gradient")
+        if place in layers
+        and len(record.get("gradient", place)) >= LIMITS.persist
+        and not record.get("gradient", place).array.any()
+        and "embed" not in place
+    ]
     still = [
-        place for place in record.places("update")
-        if place in layers and place not in zero and len(record.get("update", place)) >= LIMITS.persist
-        and not record.get("update", place).array.any() and record.get("rate").last(1).any()
+        place
+        for place in record.places("update")
+        if place in layers
+        and place not in zero
+        and len(record.get("update", place)) >= LIMITS.persist
+        and not record.get("update", place).array.any()
+        and record.get("rate").last(1).any()
         and record.get("gradient", place).last(1).min(initial=1.0) > 1e-5
-    ]  # fmt: skip
+    ]
     dead = record.recent("dead", 1)
     if zero and dead and max(float(each[-1]) for each in dead.values()) > 0.95:
         zero = []  # dead units, which has a name of its own
@@ -181,10 +247,15 @@ def disconnected_parameters(record: Record) -> Finding | None:
         if places:
             evidence = f"{len(places)} parameters {what} at every probe, such as {places[0]}."
             return Finding(
-                "disconnected-parameters", places[0], "critical" if len(places) * 3 > len(layers) else "warn", evidence,
-                "They are not used, are cut off by a detach or no_grad, or are not in the optimizer.", 0.9, record.step,
+                "disconnected-parameters",
+                places[0],
+                "critical" if len(places) * 3 > len(layers) else "warn",
+                evidence,
+                "They are not used, are cut off by a detach or no_grad, or are not in the optimizer.",
+                0.9,
+                record.step,
                 statistic={"value": len(places), "healthy": [0, 0]},
-            )  # fmt: skip
+            )
     return None
 
 
@@ -195,16 +266,26 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
         raise CannotJudge("needs more steps")
     if len(trained) >= 5 and len(trained) > 0.8 * len(record.get("rate")):
         return Finding(
-            "wrong-train-eval-mode", "model", "warn",
-            f"{len(trained)} training passes ran in evaluation mode, in which batch norm learns no statistics and dropout is off.",
-            "model.train() is missing, perhaps after an evaluation.", 0.9, trained.steps[0],
-        )  # fmt: skip
+            "wrong-train-eval-mode",
+            "model",
+            "warn",
+            f"{len(trained)} training passes ran in evaluation mode, in which batch "
+            "norm learns no statistics and dropout is off.",
+            "model.train() is missing, perhaps after an evaluation.",
+            0.9,
+            trained.steps[0],
+        )
     if len(judged) >= 1:
         return Finding(
-            "wrong-train-eval-mode", "model", "warn",
-            f"{len(judged)} passes without gradient ran in training mode, with dropout on and batch norm's statistics moving.",
-            "model.eval() is missing before the evaluation.", 0.8, judged.steps[0],
-        )  # fmt: skip
+            "wrong-train-eval-mode",
+            "model",
+            "warn",
+            f"{len(judged)} passes without gradient ran in training mode, with "
+            "dropout on and batch norm's statistics moving.",
+            "model.eval() is missing before the evaluation.",
+            0.8,
+            judged.steps[0],
+        )
     return None
 
 
@@ -217,18 +298,23 @@ def missing_zero_grad(record: Record) -> Finding | None:
     if np.median(values) < 0.8:
         return None
     return Finding(
-        "missing-zero-grad", "loop", "critical",
+        "missing-zero-grad",
+        "loop",
+        "critical",
         "Each step's gradient is the sum of this backward pass and the gradient of the step before.",
-        "Nothing sets the gradients to zero between two steps, so they pile up.", 0.95, record.step,
+        "Nothing sets the gradients to zero between two steps, so they pile up.",
+        0.95,
+        record.step,
         statistic={"value": float(np.median(values)), "healthy": [-1, 0.5]},
-    )  # fmt: skip
+    )
 
 
 # What several rules ask of a record.
 
 
 def learned(record: Record) -> float:
-    """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got worse."""
+    """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got
+    worse."""
     losses = finite(record.get("loss").array)
     if len(losses) < 4:
         return 0.0
@@ -283,6 +369,7 @@ RULES: dict[str, Callable[[Record], Finding | None]] = {
     "exploding-gradient": exploding_gradient,
     "dying-relu": dying_relu,
     "saturated-activations": saturated_activations,
+    "learning-slowdown": learning_slowdown,
     "update-ratio-off": update_ratio_off,
     "disconnected-parameters": disconnected_parameters,
     "missing-zero-grad": missing_zero_grad,

@@ -28,7 +28,8 @@ class Snapshot:
 
     @torch.no_grad()
     def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
-        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates stay as they are."""
+        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates stay as
+        they are."""
         for name, value in _tensors(model).items():
             if name in self.tensors and value.shape == self.tensors[name].shape:
                 value.copy_(self.tensors[name])

@@ -30,10 +30,14 @@ def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
         return None
     evidence = f"{both:,} of {len(held.hashes):,} held-out rows ({share:.1%}) are training rows, value for value."
     return Finding(
-        "data-leakage", "split", "critical" if share > 0.02 else "warn", evidence,
-        "The split was made after rows were repeated, or the same rows were used twice.", 0.95,
+        "data-leakage",
+        "split",
+        "critical" if share > 0.02 else "warn",
+        evidence,
+        "The split was made after rows were repeated, or the same rows were used twice.",
+        0.95,
         statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": within},
-    )  # fmt: skip
+    )
 
 
 def _telling_feature(sample: Sample) -> Finding | None:
@@ -52,12 +56,19 @@ def _telling_feature(sample: Sample) -> Finding | None:
         best = int(scores.argmax())
         others = np.delete(scores, best)
         if scores[best] > LIMITS.single_feature_auroc and others.max() < 0.97:
-            evidence = f"Feature {best} alone ranks the answers with {scores[best]:.3f} where the next best reaches {others.max():.2f}."
+            evidence = (
+                f"Feature {best} alone ranks the answers with {scores[best]:.3f} where "
+                f"the next best reaches {others.max():.2f}."
+            )
             return Finding(
-                "data-leakage", f"input {place}, feature {best}", "critical", evidence,
-                "The answer, or something made from it, is among the inputs.", 0.85,
+                "data-leakage",
+                f"input {place}, feature {best}",
+                "critical",
+                evidence,
+                "The answer, or something made from it, is among the inputs.",
+                0.85,
                 statistic={"value": float(scores[best]), "healthy": [0.5, LIMITS.single_feature_auroc]},
-            )  # fmt: skip
+            )
     return None
 
 
@@ -107,10 +118,14 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             f"{typical:.2g} deviations, its deviation by a factor of {np.exp(np.median(stretch)):.2g}."
         )
         return Finding(
-            "preprocessing-mismatch", f"input {place}", "critical" if off.mean() > 0.9 else "warn", evidence,
-            "The held-out rows went through another transform than the training rows.", 0.85,
+            "preprocessing-mismatch",
+            f"input {place}",
+            "critical" if off.mean() > 0.9 else "warn",
+            evidence,
+            "The held-out rows went through another transform than the training rows.",
+            0.85,
             statistic={"value": typical, "healthy": [0, LIMITS.drift]},
-        )  # fmt: skip
+        )
     return None
 
 

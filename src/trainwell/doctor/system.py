@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, picked, slope
+from trainwell.doctor.series import Record, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -19,7 +19,12 @@ def mixed_precision_underflow(record: Record) -> Finding | None:
     if record.step < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     if len(scale) >= 5 and scale.values[-1] <= 1.0:
-        return _precision(record, f"The gradient scaler has fallen to {scale.values[-1]:g}.", "Nearly every scale overflows.", scale.values[-1])
+        return _precision(
+            record,
+            f"The gradient scaler has fallen to {scale.values[-1]:g}.",
+            "Nearly every scale overflows.",
+            scale.values[-1],
+        )
     if len(tiny) >= LIMITS.persist and (tiny.last(LIMITS.persist) > LIMITS.tiny_share).all():
         text = f"{tiny.values[-1]:.0%} of the half-precision gradients are 0 or below 6e-5, where float16 loses digits."
         return _precision(record, text, "Small gradients vanish in float16 for want of a loss scale.", tiny.values[-1])
@@ -28,9 +33,15 @@ def mixed_precision_underflow(record: Record) -> Finding | None:
 
 def _precision(record: Record, evidence: str, cause: str, value: float) -> Finding:
     return Finding(
-        "mixed-precision-underflow", "gradient", "warn", evidence, cause, 0.85, record.step,
+        "mixed-precision-underflow",
+        "gradient",
+        "warn",
+        evidence,
+        cause,
+        0.85,
+        record.step,
         statistic={"value": value, "healthy": [0, LIMITS.tiny_share]},
-    )  # fmt: skip
+    )
 
 
 def training_state_lost(record: Record) -> Finding | None:
@@ -47,10 +58,15 @@ def training_state_lost(record: Record) -> Finding | None:
     now = values[int(back[0]) + 1] if len(back) else values[0]
     evidence = f"At step {at} the optimizer says that it has done {now:.0f} steps; its averages began anew."
     return Finding(
-        "training-state-lost", "optimizer", "warn", evidence,
-        "A checkpoint was loaded without the optimizer's state, or the optimizer was made again.", 0.9, int(at),
+        "training-state-lost",
+        "optimizer",
+        "warn",
+        evidence,
+        "A checkpoint was loaded without the optimizer's state, or the optimizer was made again.",
+        0.9,
+        int(at),
         statistic={"value": float(now), "series": picked(count)},
-    )  # fmt: skip
+    )
 
 
 def dataloader_starvation(record: Record) -> Finding | None:
@@ -64,10 +80,15 @@ def dataloader_starvation(record: Record) -> Finding | None:
         return None
     evidence = f"Of each step's {np.median(seconds) * 1000:.1f} ms, {share:.0%} go by waiting for the batch."
     return Finding(
-        "dataloader-starvation", "loader", "critical" if share > 0.8 else "warn", evidence,
-        "Batches are made more slowly than they are learned from.", 0.9, record.step,
+        "dataloader-starvation",
+        "loader",
+        "critical" if share > 0.8 else "warn",
+        evidence,
+        "Batches are made more slowly than they are learned from.",
+        0.9,
+        record.step,
         statistic={"value": share, "healthy": [0, LIMITS.waiting_warn]},
-    )  # fmt: skip
+    )
 
 
 def underused_device(record: Record) -> Finding | None:
@@ -77,11 +98,20 @@ def underused_device(record: Record) -> Finding | None:
         raise CannotJudge("no accelerator whose use can be read")
     if np.median(used.last(5)) > 0.5 or full.values[-1] > 0.5:
         return None
-    evidence = f"The device works for {np.median(used.last(5)):.0%} of the time and {full.values[-1]:.0%} of its memory is in use."
+    evidence = (
+        f"The device works for {np.median(used.last(5)):.0%} of the time and "
+        f"{full.values[-1]:.0%} of its memory is in use."
+    )
     return Finding(
-        "underused-device", "device", "note", evidence, "Batches are too small for the device, or it waits for the loop.", 0.7,
-        record.step, statistic={"value": float(np.median(used.last(5))), "healthy": [0.7, 1.0]},
-    )  # fmt: skip
+        "underused-device",
+        "device",
+        "note",
+        evidence,
+        "Batches are too small for the device, or it waits for the loop.",
+        0.7,
+        record.step,
+        statistic={"value": float(np.median(used.last(5))), "healthy": [0.7, 1.0]},
+    )
 
 
 def memory_leak(record: Record) -> Finding | None:
@@ -97,11 +127,20 @@ def memory_leak(record: Record) -> Finding | None:
     if growth < max(LIMITS.leak_growth, 0.02 * values[0]) or fit < LIMITS.leak_fit or rising < 0.7:
         return None
     each = growth / (steps[-1] - steps[0])
-    evidence = f"Memory grew by {growth:.0f} MiB in {steps[-1] - steps[0]:.0f} steps, {each * 1024:.0f} KiB each, along a line (r² {fit:.2f})."
+    evidence = (
+        f"Memory grew by {growth:.0f} MiB in {steps[-1] - steps[0]:.0f} steps, "
+        f"{each * 1024:.0f} KiB each, along a line (r² {fit:.2f})."
+    )
     return Finding(
-        "memory-leak", "loop", "warn", evidence, "Something is kept from every step: mostly the loss with its graph, in a list or a sum.",
-        0.85, record.step, statistic={"value": each, "healthy": [0, 0], "series": picked(memory)},
-    )  # fmt: skip
+        "memory-leak",
+        "loop",
+        "warn",
+        evidence,
+        "Something is kept from every step: mostly the loss with its graph, in a list or a sum.",
+        0.85,
+        record.step,
+        statistic={"value": each, "healthy": [0, 0], "series": picked(memory)},
+    )
 
 
 def step_time_cliff(record: Record) -> Finding | None:
@@ -109,14 +148,21 @@ def step_time_cliff(record: Record) -> Finding | None:
     seconds = record.get("seconds").array
     if len(seconds) < 100:
         raise CannotJudge("needs 100 steps")
-    first, last = float(np.median(seconds[: len(seconds) // 2])), float(np.median(seconds[-max(20, len(seconds) // 5) :]))
-    if last <= LIMITS.cliff * first or last - first < 2e-3 or slope(seconds[-20:])[0] < -0.05 * last:
+    first, late = float(np.median(seconds[: len(seconds) // 2])), seconds[-max(20, len(seconds) // 5) :]
+    last, least = float(np.median(late)), float(np.quantile(late, 0.1))
+    if least <= LIMITS.cliff * first or last - first < LIMITS.cliff_seconds:
         return None
     evidence = f"A step takes {last * 1000:.1f} ms now; in the first half it took {first * 1000:.1f} ms."
     return Finding(
-        "step-time-cliff", "loop", "warn", evidence, "The loader, the disk or a hot device holds the loop up, or its graph grows.", 0.85,
-        record.step, statistic={"value": last / first, "healthy": [0, LIMITS.cliff], "series": picked(record.get("seconds"))},
-    )  # fmt: skip
+        "step-time-cliff",
+        "loop",
+        "warn",
+        evidence,
+        "The loader, the disk or a hot device holds the loop up, or its graph grows.",
+        0.85,
+        record.step,
+        statistic={"value": last / first, "healthy": [0, LIMITS.cliff], "series": picked(record.get("seconds"))},
+    )
 
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {

@@ -29,6 +29,7 @@ class Thresholds:
 
     # Wiring.
     initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
+    slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
     activation_ratio: float = 100.0  # 15: last over first activation deviation, or its inverse
     same_rows: float = 0.999  # 15: cosine of a layer's rows
     one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
@@ -83,6 +84,7 @@ class Thresholds:
     waiting_critical: float = 0.5
     leak_steps: int = 200  # 46
     leak_fit: float = 0.9
+    cliff_seconds: float = 0.01  # 47: less of a change is a busy machine
     cliff: float = 3.0  # 47: median step time of the last fifth over the first half (trainproof)
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.remedy import CURES, Chart, Cure
+from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.trial import run_trial
@@ -17,7 +18,7 @@ from trainwell.doctor.twin import scaled_rate
 from trainwell.doctor.wiring_check import CHECKS as WIRING
 
 if TYPE_CHECKING:
-    from trainwell.doctor.doctor import Doctor
+    from trainwell.doctor.ward import Ward
 
 WATCHED = 60  # steps after which a treatment is judged
 
@@ -35,7 +36,7 @@ class Treatment:
 class Treatments:
     """Applies remedies to a doctor's patient, keeps healthy moments to go back to, and judges what was done."""
 
-    def __init__(self, doctor: "Doctor") -> None:
+    def __init__(self, doctor: "Ward") -> None:
         self.doctor = doctor
         self.chart: Chart | None = None
         self.current: Treatment | None = None
@@ -66,7 +67,9 @@ class Treatments:
         for optimizer in self._patient.optimizers.values():
             for group in optimizer.param_groups:
                 factor, seen = self.rates.get(id(group), (1.0, group["lr"]))
-                near, far = sorted((1.0, 1 / factor), key=lambda each: abs(math.log(max(group["lr"], 1e-30) / max(seen * each, 1e-30))))
+                near, far = sorted(
+                    (1.0, 1 / factor), key=lambda each: abs(math.log(max(group["lr"], 1e-30) / max(seen * each, 1e-30)))
+                )
                 if near != 1.0 and far == 1.0:
                     group["lr"] = group["lr"] * factor
                 self.rates[id(group)] = factor, group["lr"]
@@ -144,7 +147,9 @@ class Treatments:
         if before < 0:
             return now > before
         guess = self.doctor.record.facts.get("prior loss") or math.inf
-        reference = min(before, guess) if math.isfinite(min(before, guess)) else self.doctor.record.get("loss").values[0]
+        reference = (
+            min(before, guess) if math.isfinite(min(before, guess)) else self.doctor.record.get("loss").values[0]
+        )
         fine = current.finding.name in ("overfitting", "wrong-train-eval-mode", "disconnected-parameters", "loss-spike")
         return now < (1.1 if fine else 0.95) * reference or now < 0.3 * guess
 
@@ -152,7 +157,13 @@ class Treatments:
         """Whether a check of the wiring that found it finds it again on the weights as they are now."""
         check = WIRING.get(finding.name)
         sample = self.doctor.sample
-        if check is None or finding.name == "gradient-ascent" or finding.step > 1 or sample is None or not sample.batches:
+        if (
+            check is None
+            or finding.name == "gradient-ascent"
+            or finding.step > 1
+            or sample is None
+            or not sample.batches
+        ):
             return False
         try:
             return check(run_trial(self._patient, sample, dict(self.doctor.record.facts))) is not None
@@ -205,7 +216,9 @@ class Treatments:
         doctor.new_episode()
 
     def _rates(self) -> dict[int, float]:
-        return {id(group): float(group["lr"]) for each in self._patient.optimizers.values() for group in each.param_groups}
+        return {
+            id(group): float(group["lr"]) for each in self._patient.optimizers.values() for group in each.param_groups
+        }
 
     def _note_rates(self, before: dict[int, float]) -> None:
         """Remember by what factor a remedy has changed each group's rate, for loops with a schedule of their own."""
@@ -252,6 +265,9 @@ class Treatments:
         if not best < 0.97 * own:
             return None
         start = twins["1"].losses[0]
-        # Of those that go nearly as far, the one that changes the rate least when raising it, and most when lowering it.
+        # Of those that go nearly as far, the one that changes the rate least when raising it, and most when
+        # lowering it.
         near = [factor for factor in factors if ends[factor] <= best + 0.15 * max(start - best, 0.0)]
-        return min(near) if best == ends[near[0]] or min(near) > 1 else next(each for each in near if ends[each] == best)
+        return (
+            min(near) if best == ends[near[0]] or min(near) > 1 else next(each for each in near if ends[each] == best)
+        )

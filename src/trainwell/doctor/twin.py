@@ -112,7 +112,8 @@ def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
 
 
 def one_batch(patient: Patient, batch: Any, steps: int, *, blank: bool = False, enough: float = 0.0) -> Twin:
-    """Adam on at most 32 rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero if blank."""
+    """Adam on at most 32 rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero
+    if blank."""
     twin, began = Twin(), time.perf_counter()
     piece = _few(batch, 32)
     piece = _blanked(piece) if blank else piece

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from trainwell.nn.attention import SelfAttention
 from trainwell.nn.time import Condition
 
-
 ATTENTION = 8  # pixels: pixels of maps of at most this side attend to each other
 
 

@@ -14,6 +14,8 @@ class Cell(nn.Module):
     """What the cells share: weights for the input and for the state, several gates stacked, named as in torch.
 
     The first draw is uniform within one over the root of the width, as torch's.
+
+    x: (batch, inputs), state: one (batch, width) a memory -> (batch, width) and the new state
     """
 
     gates = 1

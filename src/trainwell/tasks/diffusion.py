@@ -42,8 +42,9 @@ class Diffusion(Task):
             name = arguments.pop("name", "flow")
             if name not in PATHS:
                 raise ValueError(f"no path {name!r}; choose one of {', '.join(PATHS)}")
-            path = PATHS[name](**arguments)
-        self.path: Path = path
+            self.path: Path = PATHS[name](**arguments)
+        else:
+            self.path = path
         self.shape, self.prediction, self.drop, self.clip = tuple(shape), prediction, drop, clip
         one = torch.ones(1)
         of_data, of_noise = shares(self.path, prediction, one)

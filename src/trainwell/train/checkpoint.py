@@ -83,6 +83,11 @@ def _restore(state: State, tensors: dict[str, Tensor], plain: dict[str, Any]) ->
             index, _, field = key.partition(".")
             entries.setdefault(int(index), {})[field] = value
         optimizer.load_state_dict({"state": entries, "param_groups": saved["groups"]})
+        for parameter, values in optimizer.state.items():
+            for key, value in values.items():
+                # Fused kernels walk memory as it lies: a channels-last parameter needs its moments to lie likewise.
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[key] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
     vars(state.schedule).update(plain["schedule"])
     vars(state).update(plain["facts"])
 

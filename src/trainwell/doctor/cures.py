@@ -1,0 +1,100 @@
+"""The order in which remedies are tried for each ailment, and from which moment each starts."""
+
+from dataclasses import dataclass
+
+from trainwell.doctor.remedy import (
+    Remedy,
+    adopt_parameters,
+    clip_gradients,
+    either_rate,
+    higher_rate,
+    impute_inputs,
+    initialize_again,
+    leak_rectifiers,
+    less_regularization,
+    lower_rate,
+    mend_head,
+    more_regularization,
+    refuse_step,
+    revive_units,
+    settle_head,
+    standardize_inputs,
+    straighten,
+    third_of_rate,
+    training_mode,
+    turn_sign,
+    usual_updates,
+    zero_gradients,
+)
+
+
+@dataclass
+class Cure:
+    """A remedy with where it starts: the weights as they are, those of the last healthy moment, or the first ones."""
+
+    remedy: Remedy
+    words: str
+    start: str = "now"  # "now", "healthy", "first" or "best"
+
+
+CURES: dict[str, tuple[Cure, ...]] = {
+    "gradient-ascent": (Cure(turn_sign, "turn the sign", "first"),),
+    "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
+    "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
+    "wrong-train-eval-mode": (Cure(training_mode, "switch to training mode"),),
+    "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
+    "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
+    "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
+    "wrong-initial-loss": (Cure(settle_head, "settle the head at the prior", "first"),),
+    "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
+    "learning-slowdown": (
+        Cure(initialize_again, "initialize again", "first"),
+        Cure(mend_head, "take off the squashing head", "first"),
+    ),
+    "learning-rate-too-high": (
+        Cure(lower_rate, "a lower rate", "first"),
+        Cure(clip_gradients, "clip the gradients", "first"),
+    ),
+    "learning-rate-too-low": (Cure(higher_rate, "a higher rate"),),
+    "exploding-gradient": (
+        Cure(clip_gradients, "clip the gradients", "healthy"),
+        Cure(lower_rate, "a lower rate", "first"),
+        Cure(initialize_again, "initialize again", "first"),
+    ),
+    "vanishing-gradient": (
+        Cure(straighten, "ReLU for saturating activations", "first"),
+        Cure(initialize_again, "initialize again", "first"),
+        Cure(higher_rate, "a higher rate"),
+    ),
+    "dying-relu": (
+        Cure(lower_rate, "go back and lower the rate", "healthy"),
+        Cure(revive_units, "initialize the dead units again"),
+        Cure(leak_rectifiers, "LeakyReLU for ReLU"),
+        Cure(initialize_again, "initialize again", "first"),
+    ),
+    "saturated-activations": (
+        Cure(initialize_again, "initialize again", "first"),
+        Cure(standardize_inputs, "standardize the inputs", "first"),
+        Cure(straighten, "ReLU for saturating activations", "first"),
+    ),
+    "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
+    "non-finite-values": (
+        Cure(refuse_step, "refuse the step"),
+        Cure(impute_inputs, "impute the inputs"),
+        Cure(clip_gradients, "clip the gradients", "healthy"),
+        Cure(lower_rate, "a lower rate", "first"),
+    ),
+    "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
+    "loss-spike": (
+        Cure(clip_gradients, "clip the gradients", "healthy"),
+        Cure(third_of_rate, "a third of the rate", "healthy"),
+    ),
+    "plateau": (Cure(either_rate, "the better rate"),),
+    "over-regularized": (Cure(less_regularization, "less regularization"),),
+    "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
+    "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
+    "transformer-instability": (
+        Cure(lower_rate, "a lower rate", "first"),
+        Cure(clip_gradients, "clip the gradients", "first"),
+    ),
+}

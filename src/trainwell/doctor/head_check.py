@@ -1,0 +1,255 @@
+"""A trial on one batch to findings about the loss: what it is given, which way it is followed, how it starts."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.patient import Patient, leaving_no_trace
+from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.trial import Trial
+
+LIMITS = THRESHOLDS
+RANGES = {
+    "sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, math.inf),
+    "hardtanh": (-1.0, 1.0),
+}
+NUMBERS = ("mse", "mae", "huber")
+BELOW_ZERO_IS_WRONG = ("cross_entropy", "mse", "mae", "huber", "bce", "bce_logits")
+
+
+def loss_head_mismatch(trial: Trial) -> Finding | None:
+    """A loss that is given another form of output than it expects, or compares shapes that do not match."""
+    if not trial.made.kind:
+        raise CannotJudge("the loss is none of the known kinds")
+    for rule in (_wrong_form, _broadcast, _out_of_reach):
+        told = rule(trial)
+        if told:
+            evidence, cause, severity = told
+            return Finding(
+                "loss-head-mismatch",
+                "head",
+                severity,
+                evidence,
+                cause,
+                0.95,
+                statistic={"loss": trial.made.kind, "head": trial.made.head or "plain scores"},
+            )
+    return None
+
+
+def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
+    kind, head = trial.made.kind, trial.made.head
+    width = trial.output.shape[-1] if trial.output is not None and trial.output.dim() > 1 else 0
+    if kind == "cross_entropy" and head in ("softmax", "sigmoid"):
+        return (
+            f"The scores pass a {head} before cross-entropy, which applies a softmax of its own.",
+            f"Squeezed into 0 to 1, the scores can never be sure: the loss stays above {_floor(trial, head):.2f}.",
+            "critical",
+        )
+    if kind == "cross_entropy" and head in ("relu", "tanh", "hardtanh"):
+        return f"The scores pass a {head} before cross-entropy.", f"Scores after {head} cannot take all values.", "warn"
+    if kind == "cross_entropy" and trial.classes == 1:
+        return (
+            "Cross-entropy over a single score is always 0.",
+            "Two classes need two scores, or a sigmoid.",
+            "critical",
+        )
+    if kind == "nll" and head not in ("log_softmax", "log", "log_sigmoid"):
+        what = f"the result of a {head}" if head else "plain scores"
+        return f"The negative log-likelihood loss is given {what}.", "It expects log-probabilities.", "critical"
+    if kind == "bce_logits" and head in ("sigmoid", "softmax"):
+        return f"The scores pass a {head} before a loss that applies a sigmoid itself.", "Two squashings.", "critical"
+    if kind == "bce" and head in ("", "relu", "tanh"):
+        return "Binary cross-entropy is given no probabilities.", "It expects the result of a sigmoid.", "critical"
+    if head == "softmax" and width == 1:
+        return "A softmax over one output always gives 1.", "One output needs a sigmoid.", "critical"
+    return None
+
+
+def _floor(trial: Trial, head: str) -> float:
+    """The least cross-entropy that scores between 0 and 1 allow."""
+    others = max(1, trial.classes - 1)
+    return math.log(1 + others * math.exp(-1)) if head in ("softmax", "sigmoid") else 0.0
+
+
+def _broadcast(trial: Trial) -> tuple[str, str, Any] | None:
+    output, target, compared = trial.output, trial.target, trial.made.compared
+    if output is None or target is None or not compared or trial.made.kind not in (*NUMBERS, "bce", "bce_logits"):
+        return None
+    entries = math.prod(compared)
+    if entries <= max(output.numel(), target.numel()):
+        return None
+    return (
+        f"Outputs of shape {tuple(output.shape)} and targets of shape "
+        f"{tuple(target.shape)} are compared as {compared}.",
+        "Broadcasting compares every row with every other row's answer.",
+        "critical",
+    )
+
+
+def _out_of_reach(trial: Trial) -> tuple[str, str, Any] | None:
+    target, head = trial.sample.target, trial.made.head
+    if target is None or head not in RANGES or trial.made.kind not in NUMBERS:
+        return None
+    rows = max(1, trial.sample.rows)
+    if not target.is_floating_point() or trial.output is None or target.numel() // rows != trial.output[0].numel():
+        return None
+    low, high = RANGES[head]
+    width = 0.05 * (high - low) if math.isfinite(high) else 0.05 * float(target.std() if target.numel() > 1 else 1)
+    outside = float(((target < low - width) | (target > high + width)).float().mean())
+    if outside <= 0.05:
+        return None
+    return (
+        f"{outside:.0%} of the targets lie outside what a {head} can answer ({low:g} to {high:g}); they run from "
+        f"{float(target.min()):.3g} to {float(target.max()):.3g}.",
+        "An output for unbounded numbers needs a plain linear layer.",
+        "critical",
+    )
+
+
+def learning_slowdown(trial: Trial) -> Finding | None:
+    """Squared error behind a saturated output: the error is large and its gradient is nearly gone."""
+    made, output, target = trial.made, trial.output, trial.target
+    if made.kind != "mse" or made.head not in ("sigmoid", "softmax", "tanh") or output is None or target is None:
+        return None
+    share = slow_rows(output, target, made.head)
+    if share < LIMITS.slow_rows:
+        return None
+    evidence = (
+        f"{share:.0%} of the rows are badly wrong where the {made.head} is flat, so squared error hardly moves them."
+    )
+    return Finding(
+        "learning-slowdown",
+        "head",
+        "critical" if share > 0.6 else "warn",
+        evidence,
+        f"The gradient of squared error through a {made.head} fades as the output saturates, right or wrong.",
+        0.9,
+        statistic={"value": share, "healthy": [0, LIMITS.slow_rows]},
+    )
+
+
+@torch.no_grad()
+def slow_rows(output: Tensor, target: Tensor, head: str) -> float:
+    """Share of rows with an output that is off by more than half the range where the head's slope is below a
+    fifth of its best."""
+    if output.numel() != target.numel():
+        if target.dim() != 1 or output.dim() != 2:
+            return 0.0
+        target = torch.nn.functional.one_hot(target.long(), output.shape[1])
+    output, target = output.float().reshape(len(output), -1), target.float().reshape(len(output), -1)
+    if head == "tanh":
+        output, target = (output + 1) / 2, (target + 1) / 2
+    flat = output * (1 - output) < 0.05
+    return float((flat & ((output - target).abs() > 0.5)).any(1).float().mean())
+
+
+def gradient_ascent(trial: Trial) -> Finding | None:
+    """A loss below zero that cannot be, or an optimizer told to maximize it."""
+    if trial.made.kind in BELOW_ZERO_IS_WRONG and trial.loss < -1e-6:
+        return Finding(
+            "gradient-ascent",
+            "loss",
+            "critical",
+            f"The {trial.made.kind.replace('_', ' ')} is {trial.loss:.3g}, though it can never be below 0.",
+            "The sign of the loss is turned, so each step makes the model worse.",
+            0.97,
+            statistic={"value": trial.loss},
+        )
+    for player, optimizer in trial.patient.optimizers.items():
+        if trial.made.kind in BELOW_ZERO_IS_WRONG and any(group.get("maximize") for group in optimizer.param_groups):
+            return Finding(
+                "gradient-ascent",
+                f"optimizer of {player}",
+                "critical",
+                "The optimizer has maximize=True.",
+                "It climbs the loss instead of descending it.",
+                0.95,
+            )
+    return None
+
+
+def against_the_slope(before: Patient, now: Patient, batch: Any) -> Finding | None:
+    """From weights before and after one step: whether it went up the slope of the loss on its batch, which is
+    made anew."""
+    with leaving_no_trace(), torch.enable_grad():
+        for each in before.model.parameters():
+            each.grad = None
+        loss = before.loss(before.model, batch)
+        if not loss.requires_grad or not bool(loss.detach().isfinite()):
+            return None
+        loss.backward()
+    moves = []
+    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
+        if old.grad is not None:
+            moves.append((old.grad.flatten().float(), (new.detach() - old.detach()).flatten().float()))
+    if not moves:
+        return None
+    slope, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
+    cosine = float(torch.nn.functional.cosine_similarity(slope, move, 0))
+    if not cosine > 0.3:
+        return None
+    return Finding(
+        "gradient-ascent",
+        "loop",
+        "critical",
+        f"The first step went up the slope of the loss (cosine {cosine:.2f} with its gradient; healthy is below 0).",
+        "The sign is turned: a negated loss, a negative rate, or maximize=True.",
+        0.95,
+        1,
+        statistic={"value": cosine, "healthy": [-1, 0]},
+    )
+
+
+def wrong_initial_loss(trial: Trial) -> Finding | None:
+    """A first loss far above that of guessing."""
+    kind, target, loss = trial.made.kind, trial.sample.target, trial.loss
+    if not kind:
+        raise CannotJudge("the loss is none of the known kinds")
+    if kind == "cross_entropy" and trial.classes > 1:
+        expected = math.log(trial.classes)
+        if loss <= (1 + LIMITS.initial_loss) * expected + 0.2:
+            return None
+        cause = "The untrained model is sure of wrong answers: its last layer's scores are too large."
+        return _initial(loss, expected, cause, f"guessing among {trial.classes} classes gives {expected:.3g}")
+    if kind in NUMBERS and target is not None and target.is_floating_point() and target.numel() > 1:
+        center, deviation = float(target.float().mean()), float(target.float().std())
+        expected = deviation**2 if kind == "mse" else deviation
+        raw = math.hypot(center, deviation) > 30 and deviation > 10
+        if not (raw or loss > 10 * expected + 1e-6):
+            return None
+        cause = (
+            "The targets are in their raw units."
+            if raw or abs(center) > 3 * deviation
+            else "The first outputs are too large."
+        )
+        told = f"the targets have a mean of {center:.3g} and a deviation of {deviation:.3g}"
+        return _initial(loss, min(expected, 1.0) if raw else expected, cause, told)
+    return None
+
+
+def _initial(loss: float, expected: float, cause: str, told: str) -> Finding:
+    return Finding(
+        "wrong-initial-loss",
+        "head",
+        "warn",
+        f"The first loss is {loss:.3g}; {told}.",
+        cause,
+        0.8,
+        statistic={"value": loss, "healthy": [0, (1 + LIMITS.initial_loss) * expected]},
+    )
+
+
+CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
+    "loss-head-mismatch": loss_head_mismatch,
+    "learning-slowdown": learning_slowdown,
+    "gradient-ascent": gradient_ascent,
+    "wrong-initial-loss": wrong_initial_loss,
+}

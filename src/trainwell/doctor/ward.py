@@ -1,0 +1,350 @@
+"""The moments of a training's steps to what is measured, judged and changed at each; knows no loop."""
+
+import math
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainwell.doctor import gauges
+from trainwell.doctor.diagnosis import Diagnosis, Proof, Suspect
+from trainwell.doctor.examine import examine
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.head_check import against_the_slope
+from trainwell.doctor.origin import not_finite
+from trainwell.doctor.patient import Patient, bare, rows_of
+from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
+from trainwell.doctor.rounds import RULES, judge
+from trainwell.doctor.sample import Sample, collect
+from trainwell.doctor.series import Record
+from trainwell.doctor.snapshot import Snapshot
+from trainwell.doctor.treatment import Treatments
+from trainwell.train.state import State
+
+Mode = Literal["watch", "ask", "treat"]
+KEPT = 8  # batches that twins may train on
+
+
+class Ward:
+    """Where a patient is watched step by step; a doctor is a ward with ways in and out.
+
+    budget: share of the training's steps that proofs on copies may cost.
+    """
+
+    def __init__(self, mode: Mode, every: int, budget: float, held_out: Iterable[Any] | None, scaler: Any) -> None:
+        self.mode, self.every, self.held_out, self.scaler = mode, max(2, every), held_out, scaler
+        self.record = Record()
+        self.episodes: list[Record] = []  # what was measured before each treatment
+        self.diagnosis = Diagnosis(Proof(budget), self._suspect)
+        self.treatments = Treatments(self)
+        self.ran: set[str] = set()
+        self.skipped: dict[str, str] = {}
+        self.history: list[dict[str, Any]] = []
+        self.broken = ""  # the error that ended the watching
+        self.seconds = 0.0  # that the doctor itself took
+        self.step = self.began_at = 0
+        self.next_look = self.next_round = self.every
+        self.batches: list[Any] = []
+        self.handles: list[Any] = []
+        self.losses: list[tuple[int, Tensor | float]] = []
+        self.examined, self.closed = False, False
+        self.state: State | None = None
+        self.patient: Patient | None = None
+        self.sample: Sample | None = None
+        self.held: Sample | None = None
+        self.first: Snapshot | None = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What ails, gravest first; a finding's symptoms are in its statistic."""
+        return self.diagnosis.findings
+
+    @property
+    def symptoms(self) -> list[Finding]:
+        """What was found as well, and is explained by a finding."""
+        return self.diagnosis.symptoms
+
+    # What happens at each moment of a step.
+
+    def start(self, patient: Patient) -> None:
+        """Get to know the patient and attach what must see every forward pass."""
+        self.patient = patient
+        self.probe = Probe(patient.model if is_compiled(patient.model) else bare(patient.model), self.record)
+        self.norms: list[tuple[int, Tensor]] = []
+        self.first = Snapshot.of(patient) if patient.loss_of is not None or self.mode == "treat" else None
+        gauges.note_facts(patient, self.record)
+        self.closures = any(isinstance(each, torch.optim.LBFGS) for each in patient.optimizers.values())
+        why = "the optimizer calls the loss itself, several times a step" if self.closures else ""
+        why = "torch.compile has the model, and a hook would make it compile again" if self.probe.compiled else why
+        self.unseen = {name: why for name in ("dying-relu", "saturated-activations", "missing-zero-grad") if why}
+        self.moods = has_batch_norm(patient.bare) or has_dropout(patient.bare)
+        self.waited, self.inputs = 0.0, ()
+        self.began = self.ended = time.perf_counter()
+        if not is_compiled(patient.model):
+            self.handles.append(patient.model.register_forward_pre_hook(marked(self._forward_hook())))
+        self.probe.listen()
+
+    def _forward_hook(self) -> Callable[..., None]:
+        """Notes the mode of every forward pass and how long the loop waited for its batch."""
+
+        def see(module: nn.Module, inputs: Any) -> None:
+            if self.broken or self.patient is None or module is not self.patient.model:
+                return
+            if self.mode == "treat":
+                self.treatments.forward(module)
+            if torch.is_grad_enabled():
+                if self.ended:
+                    self.waited, self.ended = time.perf_counter() - self.ended, 0.0
+                self.inputs = inputs
+                if not module.training and self.moods:
+                    self.record.add(self.step, "mode", "training in eval mode", 1.0)
+            elif module.training and self.moods:
+                self.record.add(self.step, "mode", "evaluation in train mode", 1.0)
+
+        return see
+
+    def _hook_optimizers(self) -> None:
+        """In a loop that emits no events, the optimizers tell when they step."""
+        assert self.patient is not None
+        for player, optimizer in self.patient.optimizers.items():
+
+            def before(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
+                if self._safely(lambda: self.before_step(player), True) is False:
+                    for group in optimizer.param_groups:  # without a gradient an optimizer leaves a parameter alone
+                        for parameter in group["params"]:
+                            parameter.grad = None
+
+            def after(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
+                self._safely(lambda: self.after_update(player))
+
+            self.handles.append(optimizer.register_step_pre_hook(before))
+            self.handles.append(optimizer.register_step_post_hook(after))
+
+    def _looks_at(self, step: int) -> bool:
+        return step <= self.began_at + 2 or step == self.next_look
+
+    def before_step(self, player: str) -> bool:
+        """Look at the gradients; False if the step must not be taken because they are not finite."""
+        assert self.patient is not None
+        if self.closures:
+            return True
+        began = time.perf_counter()
+        parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
+        gradients = [each.grad for each in parameters if each.grad is not None and not each.grad.is_sparse]
+        agreed = True
+        if gradients:
+            total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            self.norms.append((self.step, total))
+            if not math.isfinite(float(total)):
+                agreed = self._not_finite()
+            elif self.mode == "treat":
+                self.treatments.before_step(parameters, total)
+        if self._looks_at(self.step + 1):
+            self.probe.gradients(player, parameters)
+        if self._looks_at(self.step + 2):
+            self.probe.remember(parameters)
+        self.seconds += time.perf_counter() - began
+        return agreed
+
+    def after_update(self, player: str) -> None:
+        """Look at what the player's optimizer has changed."""
+        if self._looks_at(self.step + 1):
+            self.probe.updates(player)
+        if self.mode == "treat":
+            self.treatments.after_update(player)
+
+    def after_step(self, loss: Any, batch: Any, numbers: dict[str, Any]) -> None:
+        """Count the step; at a probe, fetch what was measured, judge it, and act."""
+        assert self.patient is not None
+        began = time.perf_counter()
+        self.step += 1
+        self._note_step(loss, numbers, began)
+        if batch is not None:
+            self.batches.append(batch)
+            del self.batches[: -KEPT if self.examined else -4 * KEPT]
+            self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
+            rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
+            if not self.examined and (len(self.batches) >= 4 * KEPT or (self.step >= 4 and rows >= 512)):
+                self.examine(list(self.batches))
+            if self.step == 1:
+                self._check_direction(batch)
+        if self._looks_at(self.step):
+            self._look()
+        if self.step >= self.next_look:
+            self.next_look = self.step + max(self.every, (self.step - self.began_at) // 50)
+        if self._looks_at(self.step + 1):
+            self.probe.listen()
+        self.began = self.ended = time.perf_counter()
+        self.seconds += self.began - began
+
+    def _note_step(self, loss: Any, numbers: dict[str, Any], now: float) -> None:
+        """The step's numbers, those on the device left there until the next look."""
+        assert self.patient is not None
+        record, step = self.record, self.step
+        record.facts["step"] = step
+        self.losses.append((step, scalar(loss)))
+        if isinstance(loss, dict) and len(loss) > 1:
+            for player, each in loss.items():
+                self.probe.note("player loss", player, torch.as_tensor(scalar(each)))
+        for name, value in numbers.items():
+            self.probe.note("told", name, torch.as_tensor(scalar(value)))
+        groups = [group for each in self.patient.optimizers.values() for group in each.param_groups]
+        rate = max((float(group["lr"]) for group in groups), default=0.0)
+        record.facts["highest rate"] = max(rate, record.facts.get("highest rate", 0.0))
+        record.add(step, "rate", "", rate)
+        record.add(step, "waiting", "", self.waited)
+        record.add(step, "seconds", "", now - self.began)
+
+    def _look(self) -> None:
+        """Numbers from the device; at a round also rules, causes, proofs, remedies."""
+        assert self.patient is not None
+        self._fetch()
+        if self.step < self.next_round:
+            return
+        self.next_round = self.step + max(self.every, (self.step - self.began_at) // 10)
+        gauges.read(self.patient, self.record, self.batches, self.scaler, self.step)
+        findings = self._judge()
+        if self.mode != "watch":
+            self.treatments.round(findings)
+
+    def _judge(self) -> list[Finding]:
+        """All rules on the record so far."""
+        findings, skipped = judge(self.record)
+        self.skipped |= skipped
+        self.ran |= {name for name, _ in RULES} - set(skipped)
+        self.skipped |= self.unseen
+        for finding in findings:
+            self.diagnosis.take(finding, self.step)
+        return findings
+
+    def _fetch(self) -> None:
+        """What was noted since the last look, from the device to the record."""
+        self.probe.quiet()
+        self.probe.fetch(self.step)
+        for quantity, kept in (("loss", self.losses), ("gradient norm", self.norms)):
+            tensors = [value for _, value in kept if isinstance(value, Tensor)]
+            numbers = iter(torch.stack([each.float().reshape(()) for each in tensors]).tolist() if tensors else [])
+            for step, value in kept:
+                self.record.add(step, quantity, "", next(numbers) if isinstance(value, Tensor) else float(value))
+            kept.clear()
+
+    def examine(self, batches: Iterable[Any]) -> None:
+        """The checks before training, on the weights as they were before the first step where those are kept."""
+        assert self.patient is not None
+        self.examined = True
+        sample = self.sample = collect(self.patient, batches)
+        self.held = collect(self.patient, read(self.held_out)) if self.held_out is not None else None
+        self.batches = self.batches or list(sample.batches[:KEPT])
+        patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
+        findings, skipped, ran = examine(patient, sample, self.held, self.record.facts)
+        self.ran |= set(ran)
+        self.skipped |= skipped
+        for finding in findings:
+            self.diagnosis.take(finding, self.step)
+        if self.mode != "watch":
+            self.treatments.round(findings)
+
+    def _check_direction(self, batch: Any) -> None:
+        """Whether the first step went up the slope of the loss that the loop says it lowers."""
+        assert self.patient is not None
+        if self.first is not None and self.patient.loss_of is not None and len(self.patient.players) == 1:
+            finding = against_the_slope(self.first.patient(self.patient), self.patient, batch)
+            if finding is not None:
+                self.diagnosis.take(finding, self.step)
+
+    def _suspect(self) -> Suspect | None:
+        """What a suspicion can be tried on now."""
+        if self.patient is None or self.patient.loss_of is None or not self.batches or len(self.patient.players) > 1:
+            return None
+        start = self.first.into if self.first is not None else (lambda model, optimizers: None)
+        return Suspect(self.patient, self.batches[-KEPT:], start, self.step, int(self.record.facts.get("steps") or 0))
+
+    def _not_finite(self) -> bool:
+        """Report the first gradient that is not finite; in treat mode refuse the step."""
+        assert self.patient is not None
+        self.record.add(self.step + 1, "not finite", "", 1.0)
+        count = len(self.record.get("not finite"))
+        if self.scaler is not None and count <= max(3, self.step // 40):
+            return True  # a scaler in search of its scale
+        if not self.diagnosis.has("non-finite-values"):
+            self._fetch()
+            batch = getattr(self.state, "current", None) if self.state is not None else None
+            finding = not_finite(self.patient, batch, self.inputs, self.batches, self.step + 1)
+            self.diagnosis.take(finding, self.step)
+            if finding.statistic["origin"] != "input" and self.step:
+                text, cause = (
+                    "The training ran into values that are not finite.",
+                    "Steps that are too long for the slope.",
+                )
+                suspicion = Finding("learning-rate-too-high", "optimizer", "critical", text, cause, 0.6, self.step + 1)
+                if self._suspect() is not None:
+                    self.diagnosis.take(suspicion, self.step)
+        if self.mode != "watch":
+            self.treatments.round([])
+        return self.mode != "treat"
+
+    def _after_evaluation(self, metrics: dict[str, float]) -> None:
+        name, value = next(iter(metrics.items()))
+        before = self.record.get("held out", name).values or [math.inf]
+        for each, number in metrics.items():
+            self.record.add(self.step, "held out", each, float(number))
+        if self.patient is not None:
+            if self.mode == "treat":
+                self.treatments.evaluated("loss" in name and value <= min(before))
+            recall = gauges.recall_of_rarest(self.patient, self.held, self.record.facts) if self.held else None
+            if recall is not None:
+                self.record.add(self.step, "recall", "", recall)
+        self.began = self.ended = time.perf_counter()
+
+    def new_episode(self) -> None:
+        """Set aside what was measured, so that rules judge what comes after a treatment by itself."""
+        self.episodes.append(self.record)
+        self.record = Record()
+        self.probe.forget(self.record)
+        self.losses, self.norms, self.began_at = [], [], self.step
+        self.next_look, self.next_round = self.step + self.every, self.step
+        self.diagnosis.proof.forget()
+
+    def detach(self) -> None:
+        """Take off all hooks."""
+        for handle in self.handles:
+            handle.remove()
+        self.handles = []
+        if hasattr(self, "probe"):
+            self.probe.quiet()
+
+    def _safely(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
+        """Do it; an error is reported once and ends the watching, never the training."""
+        if self.broken or self.closed:
+            return otherwise
+        try:
+            return action()
+        except Exception as error:  # whatever it is, the training must go on
+            self.broken = f"{type(error).__name__}: {error}"
+            self.detach()
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            print(
+                f"trainwell's doctor stopped watching: {self.broken} ({where.filename}:{where.lineno})", file=sys.stderr
+            )
+            return otherwise
+
+
+def read(loader: Any) -> Iterable[Any]:
+    """The batches of a loader from its beginning, whichever way it hands them out."""
+    return loader.iterate(0) if hasattr(loader, "iterate") else iter(loader)
+
+
+def scalar(loss: Any) -> Tensor | float:
+    """One number for whatever a loop calls its loss."""
+    if isinstance(loss, dict):
+        return sum(scalar(each) for each in loss.values())
+    if isinstance(loss, tuple | list):
+        return scalar(loss[0]) if loss else math.nan
+    if isinstance(loss, Tensor):
+        return loss.detach() if loss.numel() == 1 else loss.detach().float().mean()
+    return scalar(loss.loss) if hasattr(loss, "loss") else float(loss)
