@@ -22,9 +22,9 @@ import trainwell as tw
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SETS = {
     "california-housing": ("housing.csv", True, "median_house_value", "regress"),
-    "abalone": ("abalone.csv", False, "column_9", "regress"),
-    "german-credit": ("german.csv", False, "column_21", "classify"),
-    "mammography": ("mammography.csv", False, "column_7", "classify"),
+    "abalone": ("abalone.csv", False, "column_8", "regress"),
+    "german-credit": ("german.csv", False, "column_20", "classify"),
+    "mammography": ("mammography.csv", False, "column_6", "classify"),
 }
 
 

@@ -1,5 +1,6 @@
 """tw.fit and tw.load on data as people hold it: arrays, frames, files, their own networks."""
 
+import importlib
 import time
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from torch import nn
 
 import trainwell as tw
 from trainwell.errors import InputError
+from trainwell.prepare import prepare
+from trainwell.runs import RunFolder
 
 QUICK = ["train.epochs=3"]
 
@@ -172,3 +175,60 @@ def test_targets_without_a_value_are_dropped_and_counted(tmp_path: Path, bad: fl
         assert "target" in str(error) or "y" in str(error)
     else:
         assert any("7" in note for note in run.folder.read_json("summary.json")["notes"])
+
+
+def test_ctrl_c_while_it_is_examined_leaves_a_run_that_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    small().write_csv(tmp_path / "small.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("trainwell.fit"), "examine", pressed)
+        with pytest.raises(KeyboardInterrupt, match="run"):
+            tw.fit(tmp_path / "small.csv", "price", out=out, changes=QUICK, quiet=True)
+    assert RunFolder.open(out).facts()["state"] == "interrupted"
+    steps = (out / "metrics.jsonl").read_text(encoding="utf-8")
+    again = tw.fit(resume=out, quiet=True)
+    assert RunFolder.open(out).facts()["state"] == "finished"
+    assert again.metrics and steps in (out / "metrics.jsonl").read_text(encoding="utf-8")
+    reasons = RunFolder.open(out).read_json("plan.json")["reasons"]
+    assert reasons[-1]["why"] == "set by the user" and len(reasons) > 4
+
+
+def test_the_failure_of_a_training_is_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **more: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(importlib.import_module("trainwell.fit"), "train", fails)
+    with pytest.raises(RuntimeError, match="no memory"):
+        tw.fit(small(), "price", out=tmp_path / "run", changes=QUICK, quiet=True)
+    assert RunFolder.open(tmp_path / "run").facts()["state"] == "failed"
+    with pytest.raises(InputError, match=r"not finished \(failed\)"):
+        tw.load(tmp_path / "run")
+
+
+def test_given_parts_and_groups_hold_when_a_recipe_is_fitted_again(tmp_path: Path) -> None:
+    frame = small(90).with_columns(shop=pl.Series([f"s{i % 9}" for i in range(90)]))
+    frame.write_csv(tmp_path / "a.csv")
+    frame.head(30).write_csv(tmp_path / "held.csv")
+    _, schema, plan = prepare(tmp_path / "a.csv", "price", test=tmp_path / "held.csv", group="shop")
+    data, again, _ = prepare(None, recipe=plan.recipe)
+    assert data.parts is not None and (data.parts == "test").sum() == 30
+    assert [(c.name, c.role) for c in again.columns] == [(c.name, c.role) for c in schema.columns]
+
+
+def test_augmented_pictures_are_kept_for_the_page(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pictures, labels = random.integers(0, 256, (48, 12, 12), dtype=np.uint8), np.arange(48) % 2
+    run = tw.fit((pictures, labels), out=tmp_path / "run", changes=["train.epochs=1"], quiet=True)
+    assert len(run.folder.read_json("augmented.json")["pictures"]) == 16
+
+
+def test_pictures_beyond_the_memory_are_told_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.import_module("trainwell.build"), "fits", lambda size, device="cpu": False)
+    pictures = np.zeros((40, 32, 32), np.uint8) + np.arange(40, dtype=np.uint8)[:, None, None]
+    with pytest.raises(InputError, match=r"32 x 32.*transform\.size=16"):
+        tw.fit((pictures, np.arange(40) % 2), quiet=True)

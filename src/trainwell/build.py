@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainwell.data import AUGMENTATIONS, Loader, Schema, Source, Split, Transform
+from trainwell.data import AUGMENTATIONS, TRANSFORMS, Loader, Schema, Source, Split, Transform, fits
 from trainwell.errors import InputError
 from trainwell.models import MODELS
+from trainwell.nn.keras_network import KerasNetwork, is_keras
 from trainwell.nn.normalize import Normalize
 from trainwell.recipe import Recipe, build, check, named
 from trainwell.tasks import TASKS, Batch, Task
@@ -19,27 +20,63 @@ from trainwell.train.average import Average
 from trainwell.train.distributed import rank, world_size
 
 SAMPLE = 10_000  # rows that a data-dependent initialization sees
+ASKED = {"numbers": "columns", "vocabulary": "tokens"}  # what a network's signature asks for -> the layout that has it
 
 
 def layout_of(model: str | nn.Module, schema: Schema) -> str:
-    """How a network wants its inputs: "image", "columns" for numbers and categories apart, or "vector"."""
+    """How a network wants its inputs: a name of TRANSFORMS, by the kind of data and what the network's call takes."""
+    if schema.task in SEQUENCES:
+        return SEQUENCES[schema.task](model)
     if any(column.kind == "image" for column in schema.inputs):
         return "image"
     if isinstance(model, str):
-        return (
-            "columns"
-            if "numbers" in inspect.signature(named({"name": model}, MODELS, "model")).parameters
-            else "vector"
-        )
+        asked = inspect.signature(named({"name": model}, MODELS, "model")).parameters
+        return next((layout for name, layout in ASKED.items() if name in asked), "vector")
     return "vector"
+
+
+def series_layout(model: str | nn.Module) -> str:
+    """Windows of a series, and where in the series each starts for a network that asks for its phase."""
+    kind = type(model) if isinstance(model, nn.Module) else named({"name": model}, MODELS, "model")
+    return "series with phase" if "phase" in inspect.signature(kind.forward).parameters else "series"
+
+
+SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {"forecast": series_layout, "language": lambda model: "stream"}
+
+
+def asked_of(recipe: Recipe, model: nn.Module | None, fit: Callable[..., Any]) -> dict[str, Any]:
+    """What a transform must know of the network and the task, such as the lookback of a forecast.
+
+    Raises InputError for a network without it.
+    """
+    kinds = {"model": None if model is not None else named(recipe.model, MODELS, "model")}
+    kinds["task"] = named(recipe.task, TASKS, "task")
+    known: dict[str, Any] = {}
+    for part, kind in kinds.items():
+        if kind is not None:
+            known |= {key: each.default for key, each in inspect.signature(kind).parameters.items()}
+            known |= check(getattr(recipe, part), kind, part)
+    found = {}
+    for name in list(inspect.signature(fit).parameters)[3:]:
+        parameter = inspect.signature(fit).parameters[name]
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            continue
+        value = known.get(name, getattr(model, name, None))
+        if value is not None:
+            found[name] = value
+        elif parameter.default is inspect.Parameter.empty:
+            raise InputError(f"model: {recipe.model.get('name')} has no {name!r}, which {recipe.task['name']} asks for")
+    return found
 
 
 def fit_transform(
     recipe: Recipe, source: Source, schema: Schema, rows: np.ndarray, model: nn.Module | None
 ) -> Transform:
     """The transform of the recipe, fitted on these rows alone."""
-    arguments = check(recipe.transform, Transform.fit, "transform")
-    return Transform.fit(source, schema, rows, layout=layout_of(model or recipe.model["name"], schema), **arguments)
+    layout = layout_of(model or recipe.model["name"], schema)
+    kind = TRANSFORMS[layout]
+    arguments = check(recipe.transform, kind.fit, "transform")
+    return kind.fit(source, schema, rows, layout=layout, **asked_of(recipe, model, kind.fit), **arguments)
 
 
 def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = None) -> nn.Module:
@@ -47,9 +84,15 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
     torch.manual_seed(recipe.seed)
     # Members that learn from each other's held-out rows would flatter themselves: as many groups as folds.
     supplied = {**transform.supplies, "groups": max(1, recipe.split.get("folds", 0))}
-    network = own if own is not None else build(recipe.model, MODELS, "model", supplied)
+    if own is None:
+        network = build(recipe.model, MODELS, "model", supplied)
+    elif is_keras(own):
+        sides = ("channels", "height", "width") if transform.layout == "image" else ("features",)
+        network = KerasNetwork(own, [supplied[name] for name in sides])
+    else:
+        network = own
     if transform.layout == "image":
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)
         bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
         return nn.Sequential(Normalize(*bytes_of), network)
     return network
@@ -153,10 +196,12 @@ def loaders(
 ) -> tuple[Loader, Loader | None, dict[str, Any]]:
     """Batches to learn from, batches to choose the checkpoint by, and the encoded training rows."""
     settings = settings_of(recipe)
+    if transform.layout == "image":
+        _check_memory(transform, len(split.train) + len(split.val), device)
     training = transform.encode(source, split.train)
     if split.fold is not None:
         training["fold"] = torch.as_tensor(split.fold[training["row"].numpy()])
-    rows = len(split.train)
+    rows = len(training["row"])
     loader = Loader(
         training,
         batch_size=min(settings.batch_size, rows),
@@ -176,6 +221,17 @@ def loaders(
     else:
         return loader, None, training
     return loader, plain_loader(held_out, device), training
+
+
+def _check_memory(transform: Transform, rows: int, device: torch.device) -> None:
+    """Raises InputError where the pictures, decoded, would take more memory than there is to spare."""
+    width, height, channels = (transform.supplies[name] for name in ("width", "height", "channels"))
+    size = rows * width * height * channels
+    if not (fits(size) and fits(size, device)):
+        raise InputError(
+            f"{rows:,} pictures of {width} x {height} take {size / 2**30:.1f} GB in memory, more than is to spare; "
+            f"make them smaller, as with --set transform.size={max(8, max(width, height) // 2)}, or give fewer"
+        )
 
 
 def plain_loader(tensors: dict[str, Any], device: torch.device, batch_size: int = 1024) -> Loader:

@@ -22,7 +22,11 @@ app.add_typer(runs_app, name="runs")
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a named set such as digits.")]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/digits-1.")]
 Target = Annotated[str | None, typer.Option(help="The column to predict; several with commas.")]
-Types = Annotated[list[str] | None, typer.Option(help="What a column is, as in age=category; may be repeated.")]
+Types = Annotated[
+    list[str] | None, typer.Option(help="What a column is, as in age=category; id=ignored leaves it out; repeatable.")
+]
+Group = Annotated[str | None, typer.Option(help="Rows of one value of this column stay on one side.")]
+Order = Annotated[str | None, typer.Option(help="Split by this column's order, the latest rows for the test.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
 ]
@@ -39,10 +43,8 @@ def fit(
     types: Types = None,
     val: Annotated[str | None, typer.Option(help="A source to choose the checkpoint by.")] = None,
     test: Annotated[str | None, typer.Option(help="A source to judge by.")] = None,
-    group: Annotated[str | None, typer.Option(help="Rows of one value of this column stay on one side.")] = None,
-    order: Annotated[
-        str | None, typer.Option(help="Split by this column's order, the latest rows for the test.")
-    ] = None,
+    group: Group = None,
+    order: Order = None,
     time: Annotated[str | None, typer.Option(help="Train for at most this long, as in 90s, 10m or 1h.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     out: Annotated[Path | None, typer.Option(help="The run folder to write.")] = None,
@@ -59,8 +61,9 @@ def fit(
             source, target, task=task, model=model, recipe=recipe, changes=changes, types=_pairs(types), val=val,
             test=test, group=group, order=order, time=time, device=device, out=out, resume=resume, seed=seed,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        _say("Interrupted. What it learned is kept; go on with: trainwell fit --resume RUN (`trainwell runs` names it)")
+    except KeyboardInterrupt as error:
+        kept = f"What it learned is kept; go on with: trainwell fit --resume {error.args[0]}" if error.args else ""
+        _say(f"\nInterrupted. {kept or 'Nothing was learned yet, and no run was left.'}")
         raise typer.Exit(130) from None
     from trainwell.report import result
 
@@ -76,6 +79,8 @@ def plan(
     model: Annotated[str | None, typer.Option(help="Which network.")] = None,
     changes: Changes = None,
     types: Types = None,
+    group: Group = None,
+    order: Order = None,
     time: Annotated[str | None, typer.Option(help="How long the training may take.")] = None,
     yaml: Annotated[bool, typer.Option("--yaml", help="Print the recipe alone, to edit and pass to --recipe.")] = False,
 ) -> None:
@@ -83,8 +88,9 @@ def plan(
     from trainwell.prepare import prepare
 
     data, schema, made = prepare(
-        source, target, task=task, model=model, changes=changes, types=_pairs(types), time=time
-    )
+        source, target, task=task, model=model, changes=changes, types=_pairs(types), group=group, order=order,
+        time=time,
+    )  # fmt: skip
     if yaml:
         print(made.recipe.to_yaml(), end="")
         return
@@ -110,7 +116,7 @@ def evaluate(run: RunPath, source: SourceName) -> None:
 
     found = load(run).evaluate(source)
     rows = [
-        (key, f"{each['value']:.4g}", f"[{each['low']:.4g}, {each['high']:.4g}]")
+        (key, _figure(each["value"]), f"[{_figure(each['low'])}, {_figure(each['high'])}]")
         for key, each in found["metrics"].items()
     ]
     print(f"{found['rows']:,} rows")
@@ -127,14 +133,40 @@ def predict(
 ) -> None:
     """Answer for each row of SOURCE, in its order."""
     from trainwell.load import load
-    from trainwell.predict import prediction_frame, write_frame
+    from trainwell.predict import check_ending, prediction_frame, write_frame
 
+    if out is not None:
+        check_ending(out)
     frame = prediction_frame(load(run), source)
     if out is None:
         sys.stdout.write(frame.write_csv())
     else:
         write_frame(frame, out)
         _say(f"{frame.height:,} rows to {out}")
+
+
+@app.command()
+def sample(
+    run: RunPath,
+    prompt: Annotated[str | None, typer.Option(help="What to go on from; without it, as its texts begin.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens to write.")] = 300,
+    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token, 1 draws as often as learned.")] = 0.8,
+    top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
+    top_p: Annotated[float | None, typer.Option(help="Draw among the likeliest tokens that hold this share.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+) -> None:
+    """Let RUN, a language model, write."""
+    from trainwell.explain.language import continued
+    from trainwell.load import load
+
+    found = load(run)
+    options: dict[str, Any] = {"length": length, "heat": temperature, "most": top_k, "mass": top_p, "seed": seed}
+    written = continued(found.model, found.transform, prompt, **options)
+    first = next(written)  # what is wrong with the prompt is said before it is printed
+    print(prompt or "", first, sep="", end="", flush=True)
+    for piece in written:
+        print(piece, end="", flush=True)
+    print()
 
 
 @app.command()
@@ -169,7 +201,7 @@ def list_(folder: Annotated[Path, typer.Argument(help="Where the runs lie.")] = 
         return
     rows = []
     for each in found:
-        metrics = ", ".join(f"{key} {value:.4g}" for key, value in list((each.get("metrics") or {}).items())[:2])
+        metrics = ", ".join(f"{key} {_figure(value)}" for key, value in list((each.get("metrics") or {}).items())[:2])
         rows.append((each["path"], each["state"], each.get("task") or "", each.get("model") or "", metrics))
     _table(rows, ("run", "state", "task", "model", "result"))
 
@@ -181,7 +213,11 @@ def show(run: RunPath) -> None:
     from trainwell.runs import RunFolder
 
     folder = RunFolder.open(run)
+    state = folder.facts()["state"]
     print(result(folder.path))
+    if state != "finished":
+        print(f"state: {state}; go on with: trainwell fit --resume {folder.path}")
+        return
     print(json.dumps(folder.read_json("summary.json"), indent=1, ensure_ascii=False))
 
 
@@ -191,7 +227,7 @@ def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN...")]) -> No
     from trainwell.runs import compare as differences
 
     rows = [
-        (key, *("" if each is None else f"{each:.4g}" if isinstance(each, float) else str(each) for each in values))
+        (key, *("" if each is None else _figure(each) if isinstance(each, float) else str(each) for each in values))
         for key, values in differences(list(runs)).items()
     ]
     _table(rows, ("", *(run.name for run in runs)))
@@ -232,6 +268,11 @@ def sources() -> None:
     _table(
         [(name, (each.__doc__ or "").strip().splitlines()[0]) for name, each in SOURCES.items()], ("name", "what it is")
     )
+
+
+def _figure(value: float) -> str:
+    """A number in four digits, from a thousand on in full: 0.9831, 48,730."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _signatures(table: dict[str, Any]) -> None:

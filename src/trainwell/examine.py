@@ -14,8 +14,12 @@ from torch import nn
 
 from trainwell.data import Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
+from trainwell.explain.cases import picture
+from trainwell.explain.forecasts import forecast_cases, sentence
+from trainwell.explain.language import language_samples, language_sentence
 from trainwell.load import Run
 from trainwell.runs import RunFolder, now
+from trainwell.tasks import Forecast
 from trainwell.train import State
 
 
@@ -32,6 +36,11 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
     evaluation = measure(answers, target, run.schema, run.task)
     evaluation["part"] = part
+    known = np.concatenate([split.train, split.val]) if part == "test" else split.train
+    if not run.transform.by_row:
+        held = split.test if part == "test" else split.val
+        simple = baselines(source, run.schema, run.task, known, held, run.transform)
+        return _written(run, evaluation | _whole(run, source, rows, answers, evaluation), simple)
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 
     def score(part_source: Source, numbers: np.ndarray) -> float:
@@ -43,9 +52,22 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         return metrics.compute()[goal]
 
     evaluation["columns"] = column_worth(score, source, rows, run.schema, goal)
+    return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
+
+
+def _whole(
+    run: Run, source: Source, rows: np.ndarray, answers: dict[str, np.ndarray], evaluation: dict[str, Any]
+) -> dict[str, Any]:
+    """What a page shows of work on one whole rather than on rows: forecasts drawn, or texts written."""
+    if isinstance(run.task, Forecast):
+        drawn = forecast_cases(source, run.transform, rows, answers["number"])
+        return {"forecasts": drawn, "sentence": sentence(evaluation, run.transform)}
+    samples = language_samples(run.model, run.transform)
+    return {"samples": samples, "sentence": language_sentence(evaluation, run.transform)}
+
+
+def _written(run: Run, evaluation: dict[str, Any], simple: list[dict[str, Any]]) -> dict[str, Any]:
     run.folder.write_json("evaluation.json", evaluation)
-    known = np.concatenate([split.train, split.val]) if part == "test" else split.train
-    simple = baselines(source, run.schema, run.task, known, rows, run.transform)
     run.folder.write_json("baselines.json", simple)
     return evaluation
 
@@ -74,6 +96,16 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
         "image": shape if run.transform.layout == "image" else None,
         "digest": data.digest,
     }
+
+
+def augmented(loader: Any, shown: int = 16) -> list[str]:
+    """The first training pictures of an epoch as their augmentations change them: PNGs in base64.
+
+    The random numbers of the training stay as they were.
+    """
+    with torch.random.fork_rng():
+        pictures = next(iter(loader))["inputs"][0][:shown]
+    return [picture(each.cpu()) for each in pictures]
 
 
 def save_source(folder: RunFolder, model: nn.Module) -> None:

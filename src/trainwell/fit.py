@@ -1,6 +1,9 @@
 """Data to a Run: read, plan, train, examine, report; the whole way in one function."""
 
+import sys
 import time as clock
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,10 +13,11 @@ from torch import nn
 
 from trainwell import build
 from trainwell.data import Schema, Source, Split, Transform, split
-from trainwell.examine import environment, examine, save_source, summarize
+from trainwell.errors import InputError
+from trainwell.examine import augmented, environment, examine, save_source, summarize
 from trainwell.load import Run, save
 from trainwell.plan import Plan
-from trainwell.prepare import prepare
+from trainwell.prepare import announce, prepare
 from trainwell.recipe import Recipe, check
 from trainwell.report import write_report
 from trainwell.runs import RunFolder
@@ -52,8 +56,9 @@ def fit(
         folder = RunFolder.open(resume)
         recipe = Recipe.load(folder.path / "recipe.yaml")
         source = recipe.source if source is None else source
-        wishes = {**recipe.parts, **wishes}
     data, schema, plan = prepare(source, target, model=model, recipe=recipe, changes=changes, time=time, **wishes)
+    if not quiet:
+        _say(announce(data, schema, plan))
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
     state, loader, held_out = _begin(plan, data, schema, parts, transform, own)
@@ -61,25 +66,51 @@ def fit(
         folder = RunFolder.create(data.name, out)
     if rank() == 0:
         save(folder, plan.recipe, schema, transform)
-        folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
+        if resume is None:
+            folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
         folder.write_json("environment.json", environment(state.device, state.dtype))
         save_source(folder, state.model)
-    _learn(state, loader, held_out, folder, build.settings_of(plan.recipe), quiet=quiet, resumed=resume is not None)
-    run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
-    if rank() == 0:
-        if details:
-            examine(run, data, parts)
-        folder.write_json("summary.json", summarize(run, state, data, parts, clock.perf_counter() - began))
-        if details:
-            write_report(folder.path)
-        folder.set_state("finished")
+        if plan.recipe.augment and transform.layout == "image":
+            folder.write_json("augmented.json", {"pictures": augmented(loader)})
+    with _marked(folder):
+        settings = build.settings_of(plan.recipe)
+        _learn(state, loader, held_out, folder, settings, quiet=quiet, resumed=resume is not None)
+        run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
+        if rank() == 0:
+            if details:
+                examine(run, data, parts)
+            folder.write_json("summary.json", summarize(run, state, data, parts, clock.perf_counter() - began))
+            if details:
+                write_report(folder.path)
+            folder.set_state("finished")
+    if not quiet and transform.notes:
+        _say("\n".join(f"note: {note}" for note in transform.notes))
     return run
+
+
+def _say(text: str) -> None:
+    if rank() == 0:
+        print(text, file=sys.stderr)
+
+
+@contextmanager
+def _marked(folder: RunFolder) -> Iterator[None]:
+    """Whatever ends the block early is said by the run's state; Ctrl-C, which carries the run's path on, by its own."""
+    try:
+        yield
+    except BaseException as error:
+        if rank() == 0:
+            with suppress(OSError, InputError):  # a full disk is told by the error itself
+                folder.set_state("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        if isinstance(error, KeyboardInterrupt):
+            error.args = (str(folder.path),)
+        raise
 
 
 def _learn(
     state: State, loader: Any, held_out: Any, folder: RunFolder, settings: Settings, *, quiet: bool, resumed: bool
 ) -> None:
-    """Train with the record, the progress and the checkpoints listening; on Ctrl-C the run folder can be resumed."""
+    """Train with the record, the progress and the checkpoints listening; after Ctrl-C the run can be resumed."""
     events = Events()
     recorder = Recorder(folder if rank() == 0 else None).attach(events)
     if rank() == 0:
@@ -89,12 +120,7 @@ def _learn(
     if resumed:
         load_state(folder, state)
     names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
-    try:
-        train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
-    except KeyboardInterrupt:
-        if rank() == 0:
-            folder.set_state("interrupted")
-        raise
+    train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
 
 
 def _begin(

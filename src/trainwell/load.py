@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from trainwell.build import build_model, build_task, choose_device, plain_loader
-from trainwell.data import Schema, Transform, read
+from trainwell.data import TRANSFORMS, Schema, Transform, read
 from trainwell.errors import InputError
 from trainwell.explain.evaluation import measure
 from trainwell.recipe import Recipe
@@ -66,7 +66,7 @@ class Run:
         data = read(source)
         encoded = self.transform.encode(data, with_target=False)
         found, rows = self.answers_to(encoded), encoded["row"].numpy()
-        if len(rows) == data.rows:
+        if len(rows) == data.rows or not self.transform.by_row:
             return found
         whole = {key: np.full((data.rows, *each.shape[1:]), np.nan) for key, each in found.items()}
         for key, each in found.items():
@@ -85,9 +85,13 @@ class Run:
     def predict(self, source: Any) -> np.ndarray:
         """A label or number for each row, in the row's order; (rows, targets) where there are several targets.
 
+        Of a forecast, the steps after the end of the source: (horizon, channels).
+        Of a language model, the nats a token of each window.
         The label of a row that cannot be read is None.
         """
         answers = self.answers(source)
+        if not self.transform.by_row:
+            return answers["number"][0] if "number" in answers else answers["nats"] / answers["tokens"]
         if "number" in answers:
             return answers["number"][:, 0] if answers["number"].shape[1] == 1 else answers["number"]
         probability = answers["probability"]
@@ -133,6 +137,10 @@ def load(path: str | Path, model: nn.Module | None = None, device: str = "auto")
     """A run from its folder, of your own network with an instance of it; raises InputError if a file is damaged."""
     folder = RunFolder.open(path)
     recipe = Recipe.from_dict(folder.read_yaml("recipe.yaml"), where=str(folder.path / "recipe.yaml"))
+    if not recipe.model.get("name") or not recipe.task.get("name"):
+        raise InputError(
+            f"{folder.path / 'recipe.yaml'}: damaged: names no model or no task; copy it back or fit again"
+        )
     schema = _restored(folder, "schema.json", lambda: Schema.from_dict(folder.read_json("schema.json")))
     transform = _restored(folder, "transform.json", lambda: _transform(folder))
     if model is None and recipe.model.get("name") == "own":
@@ -141,6 +149,11 @@ def load(path: str | Path, model: nn.Module | None = None, device: str = "auto")
             f"Its source lies in {folder.path / 'source'}"
         )
     network = build_model(recipe, transform, model)
+    state = folder.facts()["state"]
+    if state != "finished" and not (folder.path / "checkpoints" / "best.safetensors").exists():
+        raise InputError(
+            f"{folder.path}: this run is not finished ({state}); go on with: trainwell fit --resume {folder.path}"
+        )
     weights = load_weights(folder)
     try:
         network.load_state_dict(weights)
@@ -161,7 +174,8 @@ def _transform(folder: RunFolder) -> Transform:
         arrays = load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path}: damaged: {error}; copy it back or fit again") from None
-    return Transform.restore(folder.read_json("transform.json"), arrays)
+    state = folder.read_json("transform.json")
+    return TRANSFORMS[state["layout"]].restore(state, arrays)
 
 
 def _restored(folder: RunFolder, name: str, make: Any) -> Any:

@@ -1,14 +1,53 @@
 """A source and wishes to what fit would do and why: the source as read, its schema and the plan."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from trainwell.build import choose_device
-from trainwell.data import Schema, Source, drop_unlabelled, infer, read
-from trainwell.plan import Plan, profile, propose
+from trainwell.data import (
+    Schema,
+    Source,
+    as_language,
+    as_series,
+    drop_unlabelled,
+    infer,
+    looks_like_language,
+    looks_like_series,
+    read,
+)
+from trainwell.errors import InputError
+from trainwell.nn.keras_network import is_keras
+from trainwell.plan import Plan, Reason, profile, propose
 from trainwell.recipe import Recipe, seconds
+
+# Kinds of work whose rows are steps or pieces of one whole, by the function from a source to those and their schema.
+SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
+    "forecast": lambda data, target, order, *rest: as_series(data, target, order),
+    "language": lambda data, target, *rest: as_language(data, target),
+}
+
+
+def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) -> str | None:
+    """The kind of sequence that a source is where its user says nothing of columns; None for a table."""
+    if target or types:
+        return None
+    return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None
+
+
+def as_table(
+    data: Source,
+    target: str | None,
+    order: str | None,
+    schema: Schema | None,
+    types: dict[str, Any] | None,
+    group: str | None,
+) -> tuple[Source, Schema]:
+    """The rows that have an answer, and the schema of the columns."""
+    schema = schema or infer(data, target=target, types=types, group=group, time=order)
+    return drop_unlabelled(data, schema), schema
 
 
 def prepare(
@@ -38,28 +77,67 @@ def prepare(
         recipe = Recipe.load(recipe)
     target = target or (recipe.target if recipe else None)
     types = types or (dict(recipe.types) if recipe else None)
+    if recipe is not None:
+        val, test = (
+            each if each is not None else recipe.parts.get(key) for key, each in (("val", val), ("test", test))
+        )
+        group, order = group or recipe.split.get("group"), order or recipe.split.get("time")
     data = read(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
     )
-    if schema is None:
-        schema = infer(data, target=target, types=types, group=group, time=order)
-    data = drop_unlabelled(data, schema)
+    kind = task or (recipe.task.get("name") if recipe else None) or sequence_of(data, target, types)
+    data, schema = SEQUENCES.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
-        plan = Plan(recipe)
+        plan = Plan(
+            recipe, [Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")]
+        )
     else:
         name = "own" if isinstance(model, nn.Module) else model
+        _check_model(name)
         plan = propose(profile(data, schema, choose_device(device), seconds(time)), name, task)
         plan.recipe.seed = seed
         plan.recipe.train["device"] = device
         plan.recipe.split |= {key: each for key, each in (("group", group), ("time", order)) if each is not None}
+    if recipe is not None and device != "auto":
+        plan.recipe.train["device"] = device
     for change in changes or []:
         plan.recipe = plan.recipe.set(change)
+        key, _, value = change.partition("=")
+        plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
     if time is not None:
         plan.recipe.train["seconds"] = seconds(time)
-    plan.recipe.source = (
-        str(Path(source).absolute()) if isinstance(source, str | Path) and Path(source).exists() else str(data.origin)
-    )
-    plan.recipe.parts = {key: str(each) for key, each in (("val", val), ("test", test)) if isinstance(each, str | Path)}
-    plan.recipe.target = ",".join(column.name for column in schema.targets) or None
+    _remember(plan.recipe, source, data, schema, {"val": val, "test": test})
     plan.recipe.types = types or {}
     return data, schema, plan
+
+
+def _remember(recipe: Recipe, source: Any, data: Source, schema: Schema, parts: dict[str, Any]) -> None:
+    """Where the data lies and what its target is, so that the recipe alone can be fitted again."""
+    there = isinstance(source, str | Path) and Path(source).exists()
+    recipe.source = str(Path(source).absolute()) if there else str(data.origin)
+    recipe.parts = {key: str(each) for key, each in parts.items() if isinstance(each, str | Path)}
+    recipe.target = ",".join(column.name for column in schema.targets) or None
+
+
+def _check_model(model: Any) -> None:
+    """Raises InputError for what is neither a name nor a network of torch."""
+    if model is None or isinstance(model, str):
+        return
+    if is_keras(model):
+        raise InputError(
+            "model: this Keras model is not on its torch backend; set the environment variable KERAS_BACKEND=torch "
+            "before keras is imported"
+        )
+    kind = f"the class {model.__name__}, not an instance" if isinstance(model, type) else f"a {type(model).__name__}"
+    raise InputError(f"model: found {kind}; expected a name (`trainwell models` lists them) or an nn.Module")
+
+
+def announce(data: Source, schema: Schema, plan: Plan) -> str:
+    """What is about to be learned, from what and with what, and the notes on the data, a line each."""
+    names = ", ".join(column.name for column in schema.targets)
+    why = schema.targets[0].reason if len(schema.targets) == 1 else ""
+    learns = f"learns {names}" + (f" ({why})" if why else "") if names else f"task {schema.task}"
+    inputs = [column for column in schema.inputs if column not in schema.targets]
+    what = inputs[0].name if len(inputs) == 1 else f"{len(inputs)} columns"
+    first = f"{data.name}: {schema.rows:,} rows; {learns} from {what} with {plan.recipe.model.get('name')}"
+    return "\n".join([first, *(f"note: {note}" for note in data.notes)])

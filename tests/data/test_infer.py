@@ -143,6 +143,14 @@ def test_group_time_and_ignored():
     assert [column.name for column in schema.inputs] == ["a", "b", "when"]
 
 
+def test_a_column_can_be_left_out_by_its_type():
+    source = read(frame(age=RNG.integers(0, 90, ROWS), size=RNG.normal(size=ROWS), y=RNG.normal(size=ROWS)))
+    schema = infer(source, target="y", types={"age": "ignored"})
+    assert (schema["age"].role, schema["age"].reason) == ("ignored", "told by the user")
+    with pytest.raises(InputError, match="'ignored'"):
+        infer(source, target="y", types={"age": "ignore"})
+
+
 def test_pictures_text_alone_and_round_trip():
     schema = infer(read({"image": np.zeros((20, 8, 8), np.uint8) + np.arange(20, dtype=np.uint8)[:, None, None]}))
     assert schema.task == "reconstruct" and schema["image"].facts["shape"] == [8, 8]

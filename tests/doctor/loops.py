@@ -1,8 +1,9 @@
-"""Small trainings with a fault built in or left out, for the doctor's tests: digits, a made-up regression, sequences."""
+"""Small trainings with a fault built in or left out, for the doctor's tests."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU, head: nn.Module | None = None) -> nn.Sequential:
     """Linear layers of these widths with an activation between them."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), activation()]
     layers[-1:] = [head] if head is not None else []
     return nn.Sequential(*layers)
@@ -62,7 +63,9 @@ class Loop:
                 rows = order[start : start + self.batch]
                 yield x[rows], y[rows]
 
-    def run(self, mode: str | None = "watch", seed: int = 0, **options: Any) -> tuple[Doctor | None, nn.Module, list[float]]:
+    def run(
+        self, mode: str | None = "watch", seed: int = 0, **options: Any
+    ) -> tuple[Doctor | None, nn.Module, list[float]]:
         """Train with a doctor in this mode, or with none: (doctor, model, losses)."""
         torch.manual_seed(seed)
         torch.set_num_threads(1)

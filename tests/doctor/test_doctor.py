@@ -46,7 +46,14 @@ CASES = {
     "blank inputs": ("bad-features", replace(healthy, change=lambda s, x, y: (torch.zeros_like(x), y)), healthy),
     "rare class missed": (
         "class-imbalance",
-        replace(healthy, model=lambda: mlp(8, 16, 2), data=faults.rare_class(0.9), evaluations=50, optimizer=sgd(0.01), steps=150),
+        replace(
+            healthy,
+            model=lambda: mlp(8, 16, 2),
+            data=faults.rare_class(0.9),
+            evaluations=50,
+            optimizer=sgd(0.01),
+            steps=150,
+        ),
         replace(healthy, model=lambda: mlp(8, 16, 2), data=faults.rare_class(0.0), evaluations=50),
     ),
     "labels of other rows": (
@@ -58,18 +65,27 @@ CASES = {
     "rows in both parts": ("data-leakage", replace(healthy, data=faults.rows_in_both), healthy),
     "answer among the inputs": ("data-leakage", replace(two, data=faults.answer_among_inputs), two),
     "all targets ignored": (
-        "targets-out-of-range", replace(healthy, change=lambda s, x, y: (x, torch.full_like(y, -100))), healthy,
+        "targets-out-of-range",
+        replace(healthy, change=lambda s, x, y: (x, torch.full_like(y, -100))),
+        healthy,
     ),
     "held-out rows unscaled": ("preprocessing-mismatch", replace(healthy, data=faults.shifted_held_out), healthy),
     "sorted rows": ("data-not-shuffled", replace(healthy, data=faults.sorted_by_label, shuffle=False), healthy),
     "softmax twice": (
-        "loss-head-mismatch", replace(healthy, model=lambda: mlp(64, 64, 10, head=nn.Softmax(-1))), replace(healthy, model=lambda: mlp(64, 64, 10)),
+        "loss-head-mismatch",
+        replace(healthy, model=lambda: mlp(64, 64, 10, head=nn.Softmax(-1))),
+        replace(healthy, model=lambda: mlp(64, 64, 10)),
     ),
     "nll of plain scores": (
-        "loss-head-mismatch", replace(healthy, loss=F.nll_loss),
+        "loss-head-mismatch",
+        replace(healthy, loss=F.nll_loss),
         replace(healthy, loss=F.nll_loss, model=lambda: mlp(64, 64, 10, head=nn.LogSoftmax(-1))),
     ),
-    "relu for any number": ("loss-head-mismatch", replace(numbers, model=lambda: mlp(8, 32, 1, head=nn.ReLU())), numbers),
+    "relu for any number": (
+        "loss-head-mismatch",
+        replace(numbers, model=lambda: mlp(8, 32, 1, head=nn.ReLU())),
+        numbers,
+    ),
     "squared error on a sure sigmoid": (
         "learning-slowdown",
         replace(healthy, model=faults.sure_of_everything, loss=faults.squared_error),
@@ -84,19 +100,29 @@ CASES = {
     "equal weights": ("bad-initialization", replace(healthy, model=faults.constant_weights), healthy),
     "unused layer": ("disconnected-parameters", replace(healthy, model=faults.Unused), healthy),
     "half the optimizer": (
-        "disconnected-parameters", replace(healthy, optimizer=lambda m: SGD(list(m.parameters())[-2:], lr=0.1)), healthy,
+        "disconnected-parameters",
+        replace(healthy, optimizer=lambda m: SGD(list(m.parameters())[-2:], lr=0.1)),
+        healthy,
     ),
     "gradients pile up": ("missing-zero-grad", replace(healthy, zero_grad=False), healthy),
     "gradients pile up under Adam": (
-        "missing-zero-grad", replace(healthy, zero_grad=False, optimizer=adam(1e-3)), replace(healthy, optimizer=adam(1e-3)),
+        "missing-zero-grad",
+        replace(healthy, zero_grad=False, optimizer=adam(1e-3)),
+        replace(healthy, optimizer=adam(1e-3)),
     ),
     "trained in eval mode": ("wrong-train-eval-mode", replace(normed, eval_mode=True), normed),
     "validated in train mode": ("wrong-train-eval-mode", replace(normed, validate_in_train_mode=True), normed),
     "rows mixed": ("cross-sample-leak", replace(healthy, model=faults.MixesRows), normed),
     "input ignored": ("cannot-fit-one-batch", replace(healthy, model=faults.IgnoresInput), healthy),
-    "twelve sigmoids": ("vanishing-gradient", deep, replace(deep, model=lambda: mlp(64, 32, 32, 10, activation=nn.Sigmoid))),
+    "twelve sigmoids": (
+        "vanishing-gradient",
+        deep,
+        replace(deep, model=lambda: mlp(64, 32, 32, 10, activation=nn.Sigmoid)),
+    ),
     "twelve sigmoids under Adam": (
-        "vanishing-gradient", replace(deep, optimizer=adam(1e-3)), replace(healthy, optimizer=adam(1e-3)),
+        "vanishing-gradient",
+        replace(deep, optimizer=adam(1e-3)),
+        replace(healthy, optimizer=adam(1e-3)),
     ),
     "dead from the start": ("dying-relu", replace(healthy, model=faults.shifted_bias(-30.0)), healthy),
     "saturated": (
@@ -106,16 +132,24 @@ CASES = {
     ),
     "one poisoned row": ("non-finite-values", replace(healthy, change=poisoned), healthy),
     "rate of 1 with momentum": ("learning-rate-too-high", replace(healthy, optimizer=sgd(1.0, momentum=0.9)), healthy),
-    "Adam at 0.3": ("learning-rate-too-high", replace(healthy, optimizer=adam(0.3)), replace(healthy, optimizer=adam(3e-3))),
+    "Adam at 0.3": (
+        "learning-rate-too-high",
+        replace(healthy, optimizer=adam(0.3)),
+        replace(healthy, optimizer=adam(3e-3)),
+    ),
     "rate of 1e-5": ("learning-rate-too-low", replace(healthy, optimizer=sgd(1e-5, momentum=0.9)), healthy),
-    "Adam at 1e-6": ("learning-rate-too-low", replace(healthy, optimizer=adam(1e-6)), replace(healthy, optimizer=adam(1e-3))),
+    "Adam at 1e-6": (
+        "learning-rate-too-low",
+        replace(healthy, optimizer=adam(1e-6)),
+        replace(healthy, optimizer=adam(1e-3)),
+    ),
     "rate of 0": ("learning-rate-too-low", replace(healthy, optimizer=sgd(0.0)), healthy),
     "few noisy rows": (
         "overfitting",
         replace(healthy, data=faults.few_and_noisy, steps=600, evaluations=30, batch=50, optimizer=adam(3e-3)),
         replace(healthy, evaluations=20, optimizer=adam(1e-3)),
     ),
-}  # fmt: skip
+}
 
 
 def named(doctor: Doctor) -> list[str]:
@@ -144,22 +178,37 @@ def test_every_finding_named_here_is_in_the_table():
 
 
 CURABLE = {
-    "raw units": 0.9, "softmax twice": 0.9, "squared error on a sure sigmoid": 0.75, "negated backward": 0.85,
-    "weights too large": 0.9, "weights too small": 0.9, "equal weights": 0.9, "half the optimizer": 0.9,
-    "gradients pile up": 0.9, "twelve sigmoids under Adam": 0.75, "dead from the start": 0.9, "saturated": 0.9,
-    "one poisoned row": 0.9, "rate of 1 with momentum": 0.9, "Adam at 0.3": 0.9, "rate of 1e-5": 0.8, "Adam at 1e-6": 0.85,
-}  # fmt: skip
+    "raw units": 0.9,
+    "softmax twice": 0.9,
+    "squared error on a sure sigmoid": 0.75,
+    "negated backward": 0.85,
+    "weights too large": 0.9,
+    "weights too small": 0.9,
+    "equal weights": 0.9,
+    "half the optimizer": 0.9,
+    "gradients pile up": 0.9,
+    "twelve sigmoids under Adam": 0.75,
+    "dead from the start": 0.9,
+    "saturated": 0.9,
+    "one poisoned row": 0.9,
+    "rate of 1 with momentum": 0.9,
+    "Adam at 0.3": 0.9,
+    "rate of 1e-5": 0.8,
+    "Adam at 1e-6": 0.85,
+}
 
 
 @pytest.mark.parametrize("case", CURABLE)
 def test_treated(case):
-    name, broken, _ = CASES[case]
+    _, broken, _ = CASES[case]
     doctor, model, _ = broken.run("treat")
     assert doctor.history and not doctor.broken
     assert accuracy(model, broken) >= CURABLE[case], f"{doctor}\n{doctor.history}"
 
 
-@pytest.mark.parametrize("case", ["rate of 1 with momentum", "rows mixed", "one poisoned row", "validated in train mode"])
+@pytest.mark.parametrize(
+    "case", ["rate of 1 with momentum", "rows mixed", "one poisoned row", "validated in train mode"]
+)
 def test_watching_changes_nothing_bit_for_bit(case):
     loop = CASES[case][1]
     _, plain, losses = loop.run(None)
@@ -200,5 +249,5 @@ def test_error_inside_the_doctor_leaves_the_training_going(capsys, monkeypatch):
 def test_says_what_could_not_run():
     doctor, _, _ = healthy.run()
     checks = doctor.checks()
-    assert "overfitting" in checks["skipped"] and "evaluations" in checks["skipped"]["overfitting"] or checks["skipped"]["overfitting"]
+    assert "validation" in checks["skipped"]["overfitting"]
     assert set(checks["run"]) | set(checks["skipped"]) == set(AILMENTS)

@@ -29,8 +29,8 @@ def ring(rows: int, generator: torch.Generator) -> torch.Tensor:
     return torch.stack([angle.cos(), angle.sin()], 1) + 0.02 * torch.randn(rows, 2, generator=generator)
 
 
-def adversaries(rates: tuple[float, float], steps: int = 400, blind: bool = False, drop: bool = False) -> Doctor:
-    """A small GAN on the ring; blind: the generator hears nothing of its noise; drop: labels given away by a huge rate."""
+def adversaries(rates: tuple[float, float], steps: int = 400, blind: bool = False) -> Doctor:
+    """A small GAN on the ring; blind: the generator hears nothing of its noise."""
     torch.manual_seed(0)
     generator, discriminator = mlp(8, 64, 64, 2), mlp(2, 64, 64, 1)
     optimizers = {
@@ -75,7 +75,7 @@ def test_healthy_adversaries():
 def autoencoder(weight: float) -> Doctor:
     """A variational autoencoder on digits; weight: of the divergence."""
     torch.manual_seed(0)
-    x, y, _, _ = digits()
+    x, _, _, _ = digits()
     encoder, decoder = mlp(64, 64, 16), mlp(8, 64, 64)
     model = nn.ModuleDict({"encoder": encoder, "decoder": decoder})
     optimizer = Adam(model.parameters(), 3e-3)
@@ -233,7 +233,7 @@ def test_oscillating_loss():
         x, y, held_x, held_y = faults.regression()()
         return x * torch.tensor([4.0, 1, 1, 1, 1, 1, 1, 1]), y, held_x, held_y
 
-    loop = Loop(Valley, lambda m: SGD(m.parameters(), 0.0605), F.mse_loss, steep, steps=150)
+    loop = Loop(Valley, lambda m: SGD(m.parameters(), 0.05), F.mse_loss, steep, steps=150)
     assert {"oscillating-loss", "learning-rate-too-high"} & set(named(loop.run()[0]))
     assert named(replace(loop, optimizer=lambda m: SGD(m.parameters(), 0.01)).run()[0]) == []
 
@@ -265,7 +265,9 @@ def test_exploding_gradient():
             return self.head(x)
 
     doctor, _, _ = replace(healthy, model=Growing, optimizer=lambda m: SGD(m.parameters(), 1e-3)).run()
-    assert {"exploding-gradient", "wrong-initial-loss", "learning-rate-too-high", "bad-initialization"} & set(named(doctor)[:2])
+    assert {"exploding-gradient", "wrong-initial-loss", "learning-rate-too-high", "bad-initialization"} & set(
+        named(doctor)[:2]
+    )
 
 
 def test_training_state_lost():
@@ -299,15 +301,14 @@ def test_dataloader_starvation():
 
 
 def test_memory_leak():
-    kept = []
-    x = torch.randn(4096, 64)
+    kept: list[torch.Tensor] = []
 
     def leak(step, inputs, target):
         kept.append(torch.zeros(64 * 1024))  # 256 KiB a step
         return inputs, target
 
     assert "memory-leak" in named(replace(healthy, steps=300, change=leak).run()[0])
-    del kept, x
+    assert len(kept) == 300
 
 
 def test_step_time_cliff():
@@ -329,7 +330,9 @@ def test_mixed_precision_underflow():
         steps=60,
     )
     assert "mixed-precision-underflow" in named(halves.run(held_out=None)[0])
-    tiny = replace(halves, loss=lambda o, t: F.cross_entropy(o.float(), t), optimizer=lambda m: Adam(m.parameters(), 1e-3))
+    tiny = replace(
+        halves, loss=lambda o, t: F.cross_entropy(o.float(), t), optimizer=lambda m: Adam(m.parameters(), 1e-3)
+    )
     assert "mixed-precision-underflow" in named(tiny.run(held_out=None)[0])
     fine = replace(healthy, model=lambda: mlp(64, 64, 10).bfloat16(), change=lambda s, x, y: (x.bfloat16(), y))
     assert named(replace(fine, loss=lambda o, t: F.cross_entropy(o.float(), t)).run(held_out=None)[0]) == []

@@ -27,13 +27,13 @@ def test_contract(name):
     assert model(x, time, labels).abs().max() == 0  # starts by predicting nothing
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     touched = set()
-    for _ in range(60):
+    for _ in range(40):
         loss = (model(x, time, labels) - target).square().mean()
         optimizer.zero_grad()
         loss.backward()
         touched |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
         optimizer.step()
-    assert loss < 0.3
+    assert loss < 0.5
     assert touched == {
         n for n, _ in model.named_parameters()
     }  # layers that start at zero wake up within the first steps

@@ -39,8 +39,10 @@ def test_a_network_that_beats_all(facts):
 
 
 def test_a_simple_answer_within_the_interval_is_a_tie(facts):
+    behind = verdict_of(facts(with_accuracy(0.965, 0.95, 0.985)))
+    assert behind.outcome == "ties" and "No better than a simple answer" in behind.heading
     verdict = verdict_of(facts(with_accuracy(0.975, 0.96, 0.985)))
-    assert verdict.outcome == "ties" and "No better than a simple answer" in verdict.heading
+    assert verdict.outcome == "ties" and "Ahead of every simple answer, but by less" in verdict.heading
     assert "boosted trees give 97.0 %: 0.5 points worse" in plain(verdict.advice)
 
 

@@ -2,7 +2,18 @@
 
 import pytest
 
-from trainwell.report.wording import aligned, brief, cut, decimals_for, duration, grouped, listed, share, significant
+from trainwell.report.wording import (
+    aligned,
+    brief,
+    cut,
+    decimals_for,
+    duration,
+    grouped,
+    listed,
+    share,
+    significant,
+    spaced,
+)
 
 
 def plain(text: str) -> str:
@@ -52,3 +63,7 @@ def test_lists_and_cuts():
 
 def test_brief_drops_zeros_at_the_end():
     assert plain(brief(0.005)) == "0.005" and plain(brief(1.7e-5)) == "1.7e-5" and brief(0.24) == "0.24"
+
+
+def test_percent_signs_stand_apart():
+    assert plain(spaced("9.7% of 1e-3, 12 % and 100%.")) == "9.7 % of 1e-3, 12 % and 100 %."

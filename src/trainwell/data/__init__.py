@@ -4,18 +4,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from trainwell.data.infer import drop_unlabelled, infer
+from trainwell.data.language import as_language, looks_like_language
 from trainwell.data.schema import Column, Schema
+from trainwell.data.series import as_series, looks_like_series, stamps_after
 from trainwell.data.source import SOURCES, Source, read
 from trainwell.data.split import Split, split
 
 if TYPE_CHECKING:
     from trainwell.data.augment import AUGMENTATIONS
+    from trainwell.data.layouts import TRANSFORMS
     from trainwell.data.loader import Loader, StreamingLoader, fits
     from trainwell.data.transform import Transform
 
 __all__ = [
     "AUGMENTATIONS",
     "SOURCES",
+    "TRANSFORMS",
     "Column",
     "Loader",
     "Schema",
@@ -23,11 +27,16 @@ __all__ = [
     "Split",
     "StreamingLoader",
     "Transform",
+    "as_language",
+    "as_series",
     "drop_unlabelled",
     "fits",
     "infer",
+    "looks_like_language",
+    "looks_like_series",
     "read",
     "split",
+    "stamps_after",
 ]
 
 # These need torch, which takes seconds to import: reading data and its schema goes without it.
@@ -36,6 +45,7 @@ _LATE = {
     "Loader": "trainwell.data.loader",
     "StreamingLoader": "trainwell.data.loader",
     "fits": "trainwell.data.loader",
+    "TRANSFORMS": "trainwell.data.layouts",
     "Transform": "trainwell.data.transform",
 }
 

@@ -199,11 +199,11 @@ def _fit_files(source: Source, column: str, rows: np.ndarray, size: int | None, 
             colour = bool((np.abs(pixels - pixels[..., :1]) > 2).any())
     if not sizes:
         raise InputError(f"{source.origin}: none of {len(rows)} pictures could be read ({reason})")
-    width, height = _common_size(sizes, size, notes)
+    width, height = common_size(sizes, size, notes)
     return PictureEncoder(column, height, width, 3 if colour else 1)
 
 
-def _common_size(sizes: Counter[tuple[int, int]], size: int | None, notes: list[str]) -> tuple[int, int]:
+def common_size(sizes: Counter[tuple[int, int]], size: int | None, notes: list[str]) -> tuple[int, int]:
     """(width, height) that all pictures are brought to."""
     common, count = sizes.most_common(1)[0]
     if count >= 0.95 * sizes.total():

@@ -19,19 +19,21 @@ def infer(
     source: Source,
     *,
     target: str | list[str] | None = None,
-    types: dict[str, Kind] | None = None,
+    types: dict[str, Any] | None = None,
     group: str | None = None,
     time: str | None = None,
     ignore: tuple[str, ...] | list[str] = (),
 ) -> Schema:
     """The schema of a source.
 
-    `target` names the answer (several, separated by commas, for several answers); `types` overrules kinds by column;
-    `group` and `time` name the columns to split by; `ignore` names columns to leave out. Rows without an answer are
-    counted in the target's `missing` and not in `rows`: pass the source through `drop_unlabelled` before splitting.
+    `target` names the answer (several, separated by commas, for several answers); `types` overrules kinds by column,
+    of which "ignored" leaves it out; `group` and `time` name the columns to split by; `ignore` names columns to leave
+    out. Rows without an answer are counted in the target's `missing` and not in `rows`: pass the source through
+    `drop_unlabelled` before splitting.
     Raises InputError for unknown names, too few or equal rows, and answers that cannot be learnt.
     """
-    types = dict(types or {})
+    ignore = [*ignore, *(name for name, kind in (types or {}).items() if kind == "ignored")]
+    types = {name: kind for name, kind in (types or {}).items() if kind != "ignored"}
     _check_names(source, types, group, time, ignore)
     if source.rows < FEWEST:
         raise InputError(
@@ -89,7 +91,8 @@ def _check_names(source: Source, types: dict[str, Any], group: str | None, time:
                 )
     for name, kind in types.items():
         if kind not in get_args(Kind):
-            raise InputError(f"types: {name}={kind} is no kind of column; {suggest(kind, get_args(Kind))}")
+            known = (*get_args(Kind), "ignored")
+            raise InputError(f"types: {name}={kind} is no kind of column; {suggest(kind, known)}")
 
 
 def _column(source: Source, name: str, kind: Kind | None, told: bool) -> Column:

@@ -37,12 +37,14 @@ def split(
     folds: int = 0,
     group: str | None = None,
     time: str | None = None,
+    parts: list[int] | None = None,
     seed: int = 0,
 ) -> Split:
     """Rows for training, validation and testing; `test` and `val` are shares of all rows.
 
     Parts that the source itself gives win. Rows whose inputs are equal, and rows of one group, stay on one side; the
-    classes (or fifths of a number to predict) keep their shares. By time, the latest rows are the test. Raises
+    classes (or fifths of a number to predict) keep their shares. By time, the latest rows are the test;
+    `parts` then says instead how many rows each side has, as in [8640, 2880, 2880], what follows them left out. Raises
     InputError for shares that leave no training rows, an unknown method, or fewer groups than folds.
     """
     _check(source, method, test, val, folds)
@@ -54,6 +56,8 @@ def split(
     for name in (group, time):
         if name and name not in source.frame.columns:
             raise InputError(f"{source.origin}: no column {name!r} to split by; {suggest(name, source.columns)}")
+    if parts is not None:
+        return _in_parts(source, method, time, parts)
     unit = units(source, schema, group)
     given = source.parts
     side = np.full(source.rows, "train", dtype="<U5") if given is None else given.astype("<U5")
@@ -74,9 +78,26 @@ def split(
     if folds:
         fold = np.full(source.rows, -1)
         fold[train] = _folds(unit[train], strata[train], folds, rng)
-    parts = Split(train, np.flatnonzero(side == "val"), np.flatnonzero(side == "test"), fold, "")
-    parts.how = _sentence(source, schema, parts, method, group, time, unit, folds)
-    return parts
+    made = Split(train, np.flatnonzero(side == "val"), np.flatnonzero(side == "test"), fold, "")
+    made.how = _sentence(source, schema, made, method, group, time, unit, folds)
+    return made
+
+
+def _in_parts(source: Source, method: str, time: str | None, parts: list[int]) -> Split:
+    """The rows in the order of time, so many to each side, one side after the other."""
+    if method != "time" or not time:
+        raise InputError(
+            "split.parts: rows are counted in the order of time; give split.method=time and split.time too"
+        )
+    if len(parts) != 3 or min(parts) < 0 or not parts[0] or sum(parts) > source.rows:
+        raise InputError(
+            f"split.parts={parts}: expected how many rows to learn from, to validate and to test by, "
+            f"{source.rows:,} at most in all"
+        )
+    order = np.argsort(as_moments_or_numbers(source.frame[time]), kind="stable")
+    train, val, test, _ = np.split(order, np.cumsum(parts))
+    how = f"{parts[0]:,} rows to train, {parts[1]:,} to validate, {parts[2]:,} to test: by {time}, in these parts"
+    return Split(np.sort(train), np.sort(val), np.sort(test), None, how)
 
 
 def _check(source: Source, method: str, test: float, val: float, folds: int) -> None:

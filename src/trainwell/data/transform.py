@@ -27,6 +27,8 @@ class Transform:
     the names of the numbers, and for pictures the mean and std by channel in shares of 255.
     """
 
+    by_row = True  # one answer for each row of a source
+
     def __init__(
         self,
         layout: str,

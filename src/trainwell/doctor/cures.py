@@ -45,7 +45,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
     "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
     "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
-    "wrong-initial-loss": (Cure(settle_head, "settle the head at the prior", "first"),),
+    "wrong-initial-loss": (
+        Cure(settle_head, "settle the head at the prior", "first"),
+        Cure(initialize_again, "initialize again", "first"),
+    ),
     "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
     "learning-slowdown": (
         Cure(initialize_again, "initialize again", "first"),

@@ -68,6 +68,17 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     matrices = sample.numbers()
     if not matrices:
         raise CannotJudge("the inputs are no numbers but codes")
+    for place, each in enumerate(sample.inputs):
+        if len(each) >= 16 and each[0].numel() > 1 and each.is_floating_point() and bool((each == each[:1]).all()):
+            return Finding(
+                "bad-features",
+                f"input {place}",
+                "critical",
+                f"All {len(each):,} rows have the same values.",
+                "The inputs carry nothing: a transform blanks them, or the same row is read again and again.",
+                0.95,
+                statistic={"value": 0.0},
+            )
     for place, matrix in matrices:
         wrong = ~np.isfinite(matrix)
         if wrong.any():
@@ -83,16 +94,6 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 "Missing values were passed on instead of imputed.",
                 1.0,
                 statistic={"value": int(wrong.sum())},
-            )
-        if len(matrix) >= 16 and matrix.shape[1] > 1 and not (matrix != matrix[0]).any():
-            return Finding(
-                "bad-features",
-                f"input {place}",
-                "critical",
-                f"All {len(matrix):,} rows have the same values.",
-                "The inputs carry nothing: a transform blanks them, or the same row is read again and again.",
-                0.95,
-                statistic={"value": 0.0},
             )
         middle = np.median(matrix, 0)
         spread = 1.4826 * np.median(np.abs(matrix - middle), 0)

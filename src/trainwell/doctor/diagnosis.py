@@ -9,7 +9,7 @@ from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
-OWN = "as it is"
+OWN, TENTH, HUNDREDTH = "as it is", "a tenth of the rate", "a hundredth of the rate"
 FROM_THE_START = {
     "learning-rate-too-high",
     "update-ratio-off",
@@ -19,29 +19,40 @@ FROM_THE_START = {
     "dying-relu",
     "saturated-activations",
 }
-STUCK = {"plateau", "cannot-fit-one-batch", "underfitting", "update-ratio-off", "learning-rate-too-low"}
+SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
+STUCK = {
+    "plateau",
+    "cannot-fit-one-batch",
+    "underfitting",
+    "update-ratio-off",
+    "learning-rate-too-low",
+    "no-long-range-signal",
+}
 ROUGH = {"oscillating-loss", "loss-spike", "exploding-gradient", "update-ratio-off", "learning-rate-too-high"}
-DEAD = {"dying-relu", "saturated-activations", "vanishing-gradient", "disconnected-parameters"}
-# A cause, and what else may be seen because of it. A cause stands above all that it explains.
+DEAD = {
+    "dying-relu",
+    "saturated-activations",
+    "vanishing-gradient",
+    "disconnected-parameters",
+    "representation-collapse",
+    "non-finite-values",
+}
+ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
+START = {"wrong-initial-loss", "bad-initialization"}
+# A cause, and what else may be seen because of it. Of two that explain each other, the upper one is the cause.
 EXPLAINS: dict[str, set[str]] = {
-    "gradient-ascent": STUCK | ROUGH | DEAD | {"non-finite-values", "wrong-initial-loss"},
-    "bad-features": STUCK | ROUGH | DEAD | {"input-not-normalized", "wrong-initial-loss"},
-    "targets-out-of-range": STUCK | ROUGH | DEAD | {"wrong-initial-loss"},
-    "loss-head-mismatch": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "learning-slowdown", "overfitting"},
-    "input-not-normalized": STUCK
-    | ROUGH
-    | DEAD
-    | {"wrong-initial-loss", "non-finite-values", "preprocessing-mismatch", "bad-initialization"},
-    "missing-zero-grad": STUCK | ROUGH | DEAD,
-    "bad-initialization": STUCK | ROUGH | DEAD | {"wrong-initial-loss", "representation-collapse", "learning-slowdown"},
-    "wrong-initial-loss": STUCK
-    | {"exploding-gradient", "update-ratio-off", "learning-rate-too-high", "oscillating-loss"},
-    "data-not-shuffled": STUCK | ROUGH | DEAD | {"targets-out-of-range", "label-noise"},
-    "learning-slowdown": STUCK | {"saturated-activations", "vanishing-gradient"},
-    "over-regularized": STUCK | DEAD | {"representation-collapse"},
-    "learning-rate-too-high": ROUGH
-    | DEAD
-    | {"plateau", "learning-rate-too-low", "non-finite-values", "update-ratio-off", "representation-collapse"},
+    "gradient-ascent": ILL | START,
+    "bad-features": ILL | START | {"input-not-normalized", "label-noise"},
+    "targets-out-of-range": ILL | START | {"label-noise", "class-imbalance"},
+    "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting"},
+    "input-not-normalized": ILL | START | {"preprocessing-mismatch"},
+    "missing-zero-grad": ILL,
+    "bad-initialization": ILL | {"wrong-initial-loss", "learning-slowdown"},
+    "wrong-initial-loss": ILL,
+    "data-not-shuffled": ILL | {"targets-out-of-range", "label-noise"},
+    "learning-slowdown": STUCK | DEAD,
+    "over-regularized": STUCK | DEAD,
+    "learning-rate-too-high": ROUGH | DEAD | {"plateau", "learning-rate-too-low"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
     "underfitting": {"cannot-fit-one-batch", "plateau"},
@@ -51,12 +62,12 @@ EXPLAINS: dict[str, set[str]] = {
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": {"plateau", "overfitting", "underfitting"},
+    "batch-too-small": STUCK | ROUGH,
     "class-imbalance": {"plateau"},
-    "non-finite-values": ROUGH | DEAD | STUCK,
+    "non-finite-values": ILL,
     "preprocessing-mismatch": {"overfitting"},
     "wrong-train-eval-mode": {"overfitting", "preprocessing-mismatch"},
 }
-CERTAIN = {"non-finite-values"}  # stays in sight even where its cause is known
 
 
 def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
@@ -83,10 +94,10 @@ class Proof:
         self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start" or "now" -> (step, twins)
 
     def may_spend(self, steps: int, done: int, planned: int) -> bool:
-        return self.spent + steps <= max(400, self.share * max(done, planned))
+        return self.spent + steps <= max(210, self.share * max(done, planned))
 
     def compare(
-        self, patient: Patient, batches: Sequence[Any], changes: dict[str, Change | None], steps: int = 50
+        self, patient: Patient, batches: Sequence[Any], changes: dict[str, Change | None], steps: int
     ) -> dict[str, Twin]:
         """One twin a change, all from the same weights, batches and random numbers."""
         twins = {}
@@ -122,7 +133,8 @@ class Diagnosis:
         if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
             return
         cause = explained_by(finding.name, self.findings)
-        if cause is not None and finding.name not in CERTAIN:
+        of_data = finding.statistic.get("origin") == "input"
+        if cause is not None and (not of_data or cause.name == "bad-features"):
             cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
             self.symptoms.append(finding)
             return
@@ -133,7 +145,7 @@ class Diagnosis:
         if proven.name in known:
             return
         self.findings.append(proven)
-        for other in [each for each in self.findings if each is not proven and each.name not in CERTAIN]:
+        for other in [each for each in self.findings if each is not proven]:
             near = (
                 "twin" in proven.statistic or other.step <= 1 or proven.step - other.step <= 60
             )  # a cause comes first
@@ -142,15 +154,17 @@ class Diagnosis:
             if near and explained_by(other.name, [proven]) is not None and other.cured is None:
                 self.findings.remove(other)
                 self.symptoms.append(other)
-        self.findings.sort(key=lambda each: (each.severity == "note", each.name in CERTAIN))
+        self.findings.sort(key=lambda each: each.severity == "note")
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.findings)
 
     def _proven(self, finding: Finding) -> Finding | None:
         """The finding after its twins, or as it is where none can be run."""
-        suspect = self.suspect() if finding.name in FROM_THE_START | STUCK | {"over-regularized"} else None
-        if suspect is None or "cannot-fit" in finding.name:
+        suspect = (
+            self.suspect() if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"} else None
+        )
+        if suspect is None:
             return finding
         try:
             return confirm(finding, suspect, self.proof)
@@ -169,64 +183,98 @@ class Suspect:
     start: Change
     step: int
     planned: int
+    gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
+
+    @property
+    def length(self) -> int:
+        """Steps of a twin: a seventh of a short training's, at least 30, at most 50."""
+        return min(50, max(30, self.planned // 7)) if self.planned else 50
 
 
 def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
-    if finding.name in FROM_THE_START:
+    crawls = finding.name == "update-ratio-off" and finding.statistic.get("value", 1.0) < 1e-4
+    if finding.name in FROM_THE_START and not crawls:
         twins = _from_the_start(suspect, proof)
         if twins is not None:
-            told = _lower_is_better(finding, twins)
-            if told is None or told.name == "learning-rate-too-high":
-                return told
+            told = _lower_is_better(finding, twins, suspect.gone)
+            if told is None or told.name == "learning-rate-too-high" or finding.name == "update-ratio-off":
+                return told if told is None or told.name == "learning-rate-too-high" else None
     if finding.name == "over-regularized":
         return _freer_is_better(finding, suspect, proof)
-    if finding.name in (STUCK - {"underfitting"}) | {"oscillating-loss"}:
-        twins = _from_now(suspect, proof)
+    if finding.name in SLOW | {"oscillating-loss"}:
+        factors = (0.1,) if finding.name == "oscillating-loss" else (10.0, 100.0, 1000.0)
+        twins = _from_now(suspect, proof, factors)
         if twins is not None:
             return _either_is_better(finding, twins)
+        if finding.name in ("update-ratio-off", "oscillating-loss"):
+            return None  # too weak to be told without a proof, and the budget for proofs is spent
     return finding
 
 
 def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
-    """As it is and at a tenth of the rate, from the first weights."""
+    """As it is and at a tenth of the rate, from the first weights; at a hundredth where a tenth does not learn."""
     if "start" not in proof.kept:
-        if not proof.may_spend(100, suspect.step, suspect.planned):
+        if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
             return None
-
-        def slower(model: Any, optimizers: Any) -> None:
-            suspect.start(model, optimizers)
-            scaled_rate(0.1)(model, optimizers)
-
-        changes: dict[str, Change | None] = {OWN: suspect.start, "a tenth of the rate": slower}
-        proof.kept["start"] = suspect.step, proof.compare(suspect.patient, suspect.batches, changes)
+        changes: dict[str, Change | None] = {OWN: suspect.start, TENTH: _slower(suspect, 0.1)}
+        twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
+        proof.kept["start"] = suspect.step, twins
+        first = twins[OWN].losses[0]
+        if not twins[TENTH].end < first and twins[OWN].end > 0.8 * first:
+            try_hundredth(suspect, proof)
     return proof.kept["start"][1]
 
 
-def _from_now(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
-    """As it is, slower and faster, from the present weights; tried anew when twice as many steps are done."""
-    step, twins = proof.kept.get("now", (0, None))
-    if twins is None or suspect.step > 2 * step + 20:
-        if not proof.may_spend(200, suspect.step, suspect.planned):
-            return None
-        changes: dict[str, Change | None] = {OWN: None}
-        changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in (0.1, 10.0, 100.0, 1000.0)}
-        twins = proof.compare(suspect.patient, suspect.batches, changes, 40)
-        proof.kept["now"] = suspect.step, twins
+def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
+    """A hundredth of the rate from the first weights as well: the better factor of the two, None where none was tried."""
+    if "start" not in proof.kept:
+        return None
+    twins = proof.kept["start"][1]
+    if HUNDREDTH not in twins and proof.may_spend(suspect.length, suspect.step, suspect.planned):
+        changes: dict[str, Change | None] = {HUNDREDTH: _slower(suspect, 0.01)}
+        twins |= proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
+    return 0.01 if HUNDREDTH in twins and twins[HUNDREDTH].end < twins[TENTH].end else 0.1
+
+
+def _slower(suspect: Suspect, factor: float) -> Change:
+    def change(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        scaled_rate(factor)(model, optimizers)
+
+    return change
+
+
+def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[str, Twin] | None:
+    """As it is and with the rate times each factor, from the present weights; a factor that does well ends the search.
+
+    What was tried is kept until twice as many steps are done.
+    """
+    step, twins = proof.kept.get("now", (0, {}))
+    if not twins or suspect.step > 2 * step + 20:
+        step, twins = suspect.step, {}
+    changes: dict[str, Change | None] = {OWN: None}
+    changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in factors}
+    for name, change in changes.items():
+        if name not in twins:
+            if not proof.may_spend(suspect.length, suspect.step, suspect.planned):
+                return None
+            twins |= proof.compare(suspect.patient, suspect.batches, {name: change}, suspect.length)
+        if twins[name].end < 0.7 * twins[OWN].losses[0]:
+            break
+    proof.kept["now"] = step, twins
     return twins
 
 
-def _lower_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None:
-    own, low = twins[OWN], twins["a tenth of the rate"]
+def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> Finding | None:
+    own, words = twins[OWN], min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
+    low = twins[words]
     first = own.losses[0]
-    own_fails = own.end > 0.5 * first or not math.isfinite(own.end)
+    own_fails = own.end > 0.5 * first or not math.isfinite(own.end) or gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
     if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
         _keep_curves(finding, twins)
-        text = (
-            f" On a copy, {len(low.losses)} steps at a tenth of the rate end at "
-            f"{low.end:.3g}, as it is at {own.end:.3g}."
-        )
+        text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
         return _renamed(
             finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
         )
@@ -234,6 +282,13 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None
         if not finding.statistic.get("diverging"):
             return None
         _keep_curves(finding, twins)
+        if own.end < 0.5 * first:  # the same rate does well from the start: something threw the weights off
+            text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
+            told = _renamed(
+                finding, "loss-spike", text, "One batch, or one step that was too long, threw the weights off."
+            )
+            told.confidence = 0.7
+            return told
         finding.confidence = min(finding.confidence, 0.5)
     return finding
 
@@ -242,12 +297,14 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
     own, others = twins[OWN], {name: twin for name, twin in twins.items() if name != OWN}
     first = own.losses[0]
     if finding.name == "oscillating-loss":
-        slower = others["0.1 times the rate"]
-        if not slower.end < 0.8 * own.end:
+        slower = others.get("0.1 times the rate")
+        if slower is None or not slower.end < 0.8 * own.end:
             return None
         _keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9
         return finding
+    if not others:
+        return None  # the copy that goes on as it is learns well
     name = min(others, key=lambda each: others[each].end)
     best, gained = others[name], first - own.end
     if math.isfinite(best.end) and first - best.end > max(0.05 * abs(first), 3 * gained):
@@ -264,7 +321,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
 
 def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """From the first weights: as it is, and without decay and dropout."""
-    if not proof.may_spend(100, suspect.step, suspect.planned):
+    if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
         return finding
 
     def freed(model: Any, optimizers: Any) -> None:
@@ -273,12 +330,14 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
         without_decay(model, optimizers)
 
     changes: dict[str, Change | None] = {OWN: suspect.start, "without decay and dropout": freed}
-    twins = proof.compare(suspect.patient, suspect.batches, changes)
+    twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
     own, free = twins.values()
     if not free.end < 0.5 * own.end:
         return None
     _keep_curves(finding, twins)
-    finding.evidence += f" On a copy, 50 steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
+    finding.evidence += (
+        f" On a copy, {len(free.losses)} steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
+    )
     finding.confidence = 0.9
     return finding
 

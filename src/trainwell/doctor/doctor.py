@@ -11,6 +11,8 @@ In a loop of one's own it takes two lines:
 In this package's loop it is `Doctor(mode="treat").attach(events, state, loader=loader, held_out=held_out)`.
 """
 
+import copy
+import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -18,11 +20,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
-from trainwell.doctor.augment_check import label_breaking_augmentation
+from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
-from trainwell.doctor.patient import Patient, from_loop, from_state
+from trainwell.doctor.patient import Patient, from_loop, from_state, leaving_no_trace
 from trainwell.doctor.ward import Mode, Ward, read
 from trainwell.runs import RunFolder
+from trainwell.train.distributed import world_size
 from trainwell.train.events import Events
 from trainwell.train.state import State
 
@@ -74,28 +77,32 @@ class Doctor(Ward):
 
     def watch_batch(self, loss: Any, batch: Any = None, **numbers: Any) -> None:
         """The same with the batch whole, in the form that the patient's own functions take it."""
-        self._safely(lambda: self.after_step(loss, batch, numbers))
+        self.guarded(lambda: self.after_step(loss, batch, numbers))
 
-    def meet(self, patient: Patient) -> None:
-        """Begin to watch a patient whose loop tells its steps by `watch`; its optimizers are hooked."""
+    def meet(self, patient: Patient, *, hooked: bool = True) -> None:
+        """Begin to watch a patient whose loop tells its steps by `watch`.
+
+        hooked: its optimizers tell when they step; without it the loop calls `before_step` and `after_update` itself.
+        """
 
         def begin() -> None:
             self.start(patient)
-            self._hook_optimizers()
+            if hooked:
+                self._hook_optimizers()
 
-        self._safely(begin)
+        self.guarded(begin)
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
-        self._safely(lambda: self._after_evaluation(metrics))
+        self.guarded(lambda: self._after_evaluation(metrics))
 
     def generated(self, fake: Tensor, real: Tensor) -> None:
         """Show samples of a generator beside as many real rows, each (rows, ...)."""
-        self._safely(lambda: self.record.add(self.step, "sample spread", "", gauges.sample_spread(fake, real)))
+        self.guarded(lambda: self.record.add(self.step, "sample spread", "", gauges.sample_spread(fake, real)))
 
     def check(self, batches: Iterable[Any]) -> list[Finding]:
         """The checks before training on these batches, each (inputs, target) or as the loop's task has them."""
-        self._safely(lambda: self.examine(batches))
+        self.guarded(lambda: self.examine(batches))
         return self.findings
 
     def check_augmentation(self, plain: list[Any], augmented: list[Any]) -> list[Finding]:
@@ -108,7 +115,7 @@ class Doctor(Ward):
             if finding is not None:
                 self.diagnosis.take(finding, self.step)
 
-        self._safely(check)
+        self.guarded(check)
         return self.findings
 
     def attach(
@@ -119,12 +126,15 @@ class Doctor(Ward):
         self.state, self.held_out, self.folder = state, held_out, folder or self.folder
 
         def start(state: State) -> None:
+            if world_size() > 1 and self.mode == "treat":
+                self.mode = "ask"  # ranks must take the same steps, and each doctor sees its own rank's rows alone
             self.step = self.began_at = state.step
             self.next_look = self.next_round = state.step + self.every
             self.record.facts |= {"steps": state.steps, "resumed": state.step}
             self.start(from_state(state))
             if loader is not None:
                 self.examine(read(loader))
+                self._check_own_augmentation(loader)
 
         def step(state: State, losses: dict[str, Any]) -> None:
             for player in losses:
@@ -133,12 +143,28 @@ class Doctor(Ward):
             logs = {name: value for each in losses.values() for name, value in each.logs.items()}
             self.after_step(means, getattr(state, "current", None), logs)
 
-        events.on("start", lambda state: self._safely(lambda: start(state)))
-        events.on("gradient", lambda state, player, loss: self._safely(lambda: self.before_step(player), True))
-        events.on("step", lambda state, losses: self._safely(lambda: step(state, losses)))
+        events.on("start", lambda state: self.guarded(lambda: start(state)))
+        events.on("gradient", lambda state, player, loss: self.guarded(lambda: self.before_step(player), True))
+        events.on("step", lambda state, losses: self.guarded(lambda: step(state, losses)))
         events.on("evaluate", lambda state, metrics: self.evaluated(**metrics))
         events.on("end", lambda state: self.close())
         return self
+
+    def _check_own_augmentation(self, loader: Any) -> None:
+        """The loader's own augmentation, where the training is long enough to pay for the proof."""
+        assert self.patient is not None
+        proof, planned = self.diagnosis.proof, int(self.record.facts.get("steps") or 0)
+        if getattr(loader, "transform", None) is None or len(self.patient.players) > 1:
+            return
+        if proof.share * planned < 2 * STEPS:
+            self.skipped["label-breaking-augmentation"] = "the training is too short to pay for the proof"
+            return
+        plain = copy.copy(loader)
+        plain.transform = None
+        with leaving_no_trace():
+            pairs = list(itertools.islice(zip(plain.iterate(0), loader.iterate(0), strict=False), 12))
+        proof.spent += 2 * STEPS
+        self.check_augmentation([one for one, _ in pairs], [other for _, other in pairs])
 
     # The end, and what is left behind.
 
@@ -155,7 +181,7 @@ class Doctor(Ward):
             self._judge()
 
         if self.patient is not None and not self.closed:
-            self._safely(finish)
+            self.guarded(finish)
             self.detach()
             if self.folder is not None:
                 self.write(self.folder)

@@ -41,11 +41,11 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     if len(losses) < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     running = smooth(losses, 9)
-    first, end = float(np.median(losses[:3])), float(running[-1])
+    first, end = float(min(losses[0], np.median(losses[:3]))), float(running[-1])
     start = first
     lowest = float(running[4:].min()) if len(running) > 8 else end
     noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
-    above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + 2 * noise
+    above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + noise
     risen = (
         end > LIMITS.risen * lowest and end - lowest > 3 * noise and end > 0.2 * start and end - lowest > 0.1 * start
     )

@@ -4,11 +4,8 @@ from typing import Any
 
 try:
     from lightning.pytorch.callbacks import Callback
-except ImportError:  # the older name of the same package, or none
-    try:
-        from pytorch_lightning.callbacks import Callback
-    except ImportError:
-        Callback = object
+except ImportError:
+    Callback = object  # type: ignore[assignment,misc]
 
 from trainwell.doctor.doctor import Doctor
 from trainwell.doctor.patient import Patient, as_tuple, first_tensor
@@ -26,7 +23,7 @@ class DoctorCallback(Callback):
         if Callback is object:
             raise ImportError("this callback needs Lightning: pip install lightning")
         super().__init__()
-        self.loss = loss
+        self.loss, self.stepped = loss, ""
         self.doctor = Doctor(mode=mode, every=every, budget=budget)
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -37,14 +34,30 @@ class DoctorCallback(Callback):
             patient.loss_of = lambda model, batch, player: self.loss(model(*as_tuple(batch[0])), batch[1])
         steps = getattr(trainer, "estimated_stepping_batches", 0)
         self.doctor.record.facts["steps"] = int(steps) if steps not in (None, float("inf")) else 0
-        self.doctor.meet(patient)
+        self.doctor.meet(patient, hooked=False)
+
+    def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+        """The gradients are there: Lightning's optimizers make them inside their own step, so no hook of theirs can."""
+        player = self._player(optimizer)
+        if player and self.doctor.guarded(lambda: self.doctor.before_step(player), True) is False:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+        self.stepped = player
+
+    def _player(self, optimizer: Any) -> str:
+        optimizer = getattr(optimizer, "optimizer", optimizer)
+        found = self.doctor.patient.optimizers if self.doctor.patient is not None else {}
+        return next((name for name, each in found.items() if each is optimizer), "")
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """A step is done."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         pair = batch if isinstance(batch, tuple | list) and len(batch) == 2 else (None, None)
-        if first_tensor(loss) is not None:
+        if self.stepped and first_tensor(loss) is not None:
+            self.doctor.guarded(lambda: self.doctor.after_update(self.stepped))
             self.doctor.watch(loss, *pair)
+        self.stepped = ""
 
     def on_validation_epoch_end(self, trainer: Any, module: Any) -> None:
         """Whatever was logged for the validation rows."""

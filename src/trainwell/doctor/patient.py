@@ -90,6 +90,7 @@ def from_loop(model: nn.Module, optimizer: Any, loss: Callable[..., Any] | None)
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
+    """The value, as a tuple of one where it is none."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 

@@ -304,8 +304,10 @@ def is_compiled(model: nn.Module) -> bool:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
+    """Whether any layer takes statistics from the batch."""
     return any(isinstance(each, _BatchNorm) for each in model.modules())
 
 
 def has_dropout(model: nn.Module) -> bool:
+    """Whether any dropout is at work."""
     return any(isinstance(each, nn.modules.dropout._DropoutNd) and each.p > 0 for each in model.modules())

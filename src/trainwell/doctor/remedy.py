@@ -34,7 +34,7 @@ class Chart:
     train_mode: bool = False  # switch to training mode in front of each training pass
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     usual_norm: float = 1.0  # median gradient norm in health
-    best_factor: Callable[[list[float]], float | None] = lambda factors: None  # by twins
+    best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
     feeds: dict[str, str] | None = None
     dead: dict[str, Tensor] | None = None  # rectifier -> which of its units are dead
 
@@ -43,25 +43,26 @@ Remedy = Callable[[Chart, Finding], str | None]
 
 
 def lower_rate(chart: Chart, finding: Finding) -> str | None:
-    """A third to a hundredth of the rate, whichever does best on a copy."""
+    """A tenth or a hundredth of the rate, whichever does best on a copy."""
     if "from the start" in finding.cause:
         return None
-    lower = chart.best_factor([1 / 3, 1 / 10, 1 / 30, 1 / 100]) or 0.1
+    lower = chart.best_factor([1 / 10, 1 / 100]) or 0.1
     return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
 
 
 def third_of_rate(chart: Chart, finding: Finding) -> str | None:
+    """A third of the rate in every group."""
     return f"learning rate divided by 3, to {_scale_rates(chart.patient, 1 / 3):.3g}"
 
 
 def higher_rate(chart: Chart, finding: Finding) -> str | None:
-    """3 to 100 times the rate, whichever does best on a copy; nothing where none does better."""
+    """10 to 1000 times the rate, the least that does nearly best on a copy; nothing where none does better."""
     rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
     if not any(rates):
         _set_rates(chart.patient, float(chart.facts.get("highest rate") or 1e-3))
-        more = chart.best_factor([10.0, 100.0, 1000.0]) or 1.0
+        more = chart.best_factor([10.0, 100.0, 1000.0], True) or 1.0
         return f"learning rate set to {_scale_rates(chart.patient, more):.3g}, as the schedule had ended at 0"
-    factor = chart.best_factor([3.0, 10.0, 30.0, 100.0, 1000.0])
+    factor = chart.best_factor([10.0, 100.0, 1000.0])
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
 
 
@@ -79,6 +80,7 @@ def usual_updates(chart: Chart, finding: Finding) -> str | None:
 
 
 def clip_gradients(chart: Chart, finding: Finding) -> str | None:
+    """From now on no gradient norm above the usual one; nothing where that is so already."""
     if chart.clip is not None and chart.clip <= chart.usual_norm:
         return None
     chart.clip = chart.usual_norm
@@ -91,6 +93,7 @@ def refuse_step(chart: Chart, finding: Finding) -> str | None:
 
 
 def zero_gradients(chart: Chart, finding: Finding) -> str | None:
+    """Gradients forgotten now and after every step."""
     chart.zero_after = True
     for optimizer in chart.patient.optimizers.values():
         optimizer.zero_grad()
@@ -98,6 +101,7 @@ def zero_gradients(chart: Chart, finding: Finding) -> str | None:
 
 
 def turn_sign(chart: Chart, finding: Finding) -> str | None:
+    """Maximizing off, a negative rate positive, or else the gradients negated."""
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:
             if group.get("maximize"):
@@ -111,6 +115,7 @@ def turn_sign(chart: Chart, finding: Finding) -> str | None:
 
 
 def training_mode(chart: Chart, finding: Finding) -> str | None:
+    """The right mode in front of every pass, whichever was wrong."""
     if "without gradient" in finding.evidence:
         chart.eval_mode = True
         return "model.eval() before every pass without gradient"
@@ -141,8 +146,9 @@ def initialize_again(chart: Chart, finding: Finding) -> str | None:
     squashing = any(isinstance(each, SQUASHING) for each in chart.patient.bare.modules())
     count = 0
     for module in chart.patient.bare.modules():
-        if hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
             if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not squashing:
                 initialize_for(module, "relu")
             count += 1
@@ -287,6 +293,7 @@ def settle_head(chart: Chart, finding: Finding) -> str | None:
 
 
 def less_regularization(chart: Chart, finding: Finding) -> str | None:
+    """A tenth of the weight decay and half of any dropout above 0.3."""
     changed = []
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:

@@ -1,5 +1,6 @@
 """Training rows and held-out rows to findings about the split: rows in both, answers in the inputs, unlike scales."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -78,14 +79,21 @@ def _orders(feature: np.ndarray, answer: np.ndarray) -> float:
         return 0.5
     kinds = np.unique(answer)
     if len(kinds) == 2:
-        ranks = _ranks(feature)
-        high = answer == kinds[1]
-        count = int(high.sum())
-        area = (ranks[high].sum() - count * (count - 1) / 2) / max(1, count * (len(answer) - count))
-        return float(max(area, 1 - area))
+        return _tells(feature[answer == kinds[0]], feature[answer == kinds[1]])
+    if len(kinds) <= 20:  # classes: how well the feature tells each from the next one up
+        groups = sorted((feature[answer == kind] for kind in kinds), key=lambda group: float(np.mean(group)))
+        return min(_tells(low, high) for low, high in itertools.pairwise(groups))
     ranks, order = _ranks(feature), _ranks(answer.astype(float))
     correlation = abs(float(np.corrcoef(ranks, order)[0, 1]))
     return 0.5 + correlation / 2
+
+
+def _tells(low: np.ndarray, high: np.ndarray) -> float:
+    """The AUROC of a feature between two groups, the better of both directions."""
+    ranks = _ranks(np.concatenate([low, high]))
+    count = len(high)
+    area = (ranks[len(low) :].sum() - count * (count - 1) / 2) / max(1, count * len(low))
+    return float(max(area, 1 - area))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

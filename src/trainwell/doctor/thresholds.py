@@ -30,7 +30,8 @@ class Thresholds:
     # Wiring.
     initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
     slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
-    activation_ratio: float = 100.0  # 15: last over first activation deviation, or its inverse
+    fading: float = 1e-2  # 15: last over first hidden layer's deviation; plain layers of default weights reach 0.03
+    growing: float = 30.0  # 15
     same_rows: float = 0.999  # 15: cosine of a layer's rows
     one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
     one_batch_steps: int = 200

@@ -1,7 +1,8 @@
 """Findings to treatments: one at a time, from the right moment, watched until it is known whether they cured."""
 
+import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.cures import CURES, Cure
+from trainwell.doctor.diagnosis import try_hundredth
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
@@ -178,18 +180,20 @@ class Treatments:
             tried = self.done[finding.name] = self.done.get(finding.name, 0) + 1
             cure = cures[tried - 1]
             if self.doctor.mode == "ask":
-                finding.remedy = cure.words
-                self.done[finding.name] = len(cures)
+                proposed = self._on_a_copy(cure, chart, finding)
+                if proposed is None:
+                    continue
+                finding.remedy, self.done[finding.name] = proposed, len(cures)
                 return
             now = Snapshot.of(self._patient, self.doctor.step)
-            rates = self._rates()
+            rates, was = self._rates(), self._decided()
             self._go_back(cure)
             change = cure.remedy(chart, finding)
             self._note_rates(rates)
             if change is None:
                 now.into(self._patient.bare, self._patient.optimizers)
                 continue
-            self._applied(finding, cure, change, tried)
+            self._applied(finding, cure, change, tried, was)
             return
         if (
             self.current is None
@@ -198,7 +202,13 @@ class Treatments:
         ):
             finding.remedy = f"{finding.remedy} (to be made in the data or the code: nothing in place cures it)"
 
-    def _applied(self, finding: Finding, cure: Cure, change: str, tried: int) -> None:
+    def _on_a_copy(self, cure: Cure, chart: Chart, finding: Finding) -> str | None:
+        """The exact change that a remedy would make, found out on a copy."""
+        model, optimizers = self._patient.copy()
+        patient = replace(self._patient, model=model, optimizers=optimizers)
+        return cure.remedy(replace(chart, patient=patient, task=copy.copy(chart.task)), finding)
+
+    def _applied(self, finding: Finding, cure: Cure, change: str, tried: int, was: dict[str, Any]) -> None:
         doctor = self.doctor
         origin = {
             "first": "from the first weights",
@@ -208,12 +218,23 @@ class Treatments:
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
         losses = finite(doctor.record.get("loss").array)
         before = float(np.median(losses[-20:])) if len(losses) else math.inf
-        doctor.history.append(
-            {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
-        )
+        decided = {key: value for key, value in self._decided().items() if value != was[key]}
+        entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
+        doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
         self.current = Treatment(finding, doctor.step, before, tried)
         doctor.new_episode()
+
+    def _decided(self) -> dict[str, Any]:
+        """What a recipe would say of the training as it is now, by dotted key."""
+        groups = [group for each in self._patient.optimizers.values() for group in each.param_groups]
+        chart = self.chart
+        return {
+            "optimizer.lr": max(float(group.get("initial_lr", group["lr"])) for group in groups),
+            "optimizer.weight_decay": max(float(group.get("weight_decay") or 0.0) for group in groups),
+            "train.clip": chart.clip if chart is not None else None,
+            "task.scores": getattr(chart.task, "scores", None) if chart is not None else None,
+        }
 
     def _rates(self) -> dict[int, float]:
         return {
@@ -253,21 +274,29 @@ class Treatments:
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
         return self.chart
 
-    def _best_factor(self, factors: list[float]) -> float | None:
-        """The factor on the rate whose twin ends lowest, if it ends clearly below the one that goes on as it is."""
+    def _best_factor(self, factors: list[float], anew: bool = False) -> float | None:
+        """The factor on the rate whose twin ends lowest, if that is clearly below the one that goes on as it is.
+
+        Proofs that were made for the diagnosis are used before new twins are run, unless all is to be tried anew.
+        """
         doctor = self.doctor
-        if not doctor.batches or self._patient.loss_of is None or len(self._patient.players) > 1:
+        suspect = doctor.suspect()
+        if suspect is None:
             return None
-        changes: dict[str, Any] = {"1": None, **{str(factor): scaled_rate(factor) for factor in factors}}
-        twins = doctor.diagnosis.proof.compare(self._patient, doctor.batches[-8:], changes, 40)
-        ends = {factor: twins[str(factor)].end for factor in factors}
-        best, own = min(ends.values()), twins["1"].end
-        if not best < 0.97 * own:
+        proof = doctor.diagnosis.proof
+        if max(factors) < 1 and "start" in proof.kept:
+            return try_hundredth(suspect, proof)
+        twins = dict(proof.kept.get("now", (0, {}))[1]) if min(factors) > 1 and not anew else {}
+        known = {factor: twins[name] for factor in factors if (name := f"{factor:g} times the rate") in twins}
+        if not known:
+            changes: dict[str, Any] = {"as it is": None}
+            changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in factors}
+            twins = proof.compare(suspect.patient, suspect.batches, changes, min(30, suspect.length))
+            known = {factor: twins[f"{factor:g} times the rate"] for factor in factors}
+        own = twins["as it is"]
+        best = min(twin.end for twin in known.values())
+        if not best < 0.97 * own.end:
             return None
-        start = twins["1"].losses[0]
-        # Of those that go nearly as far, the one that changes the rate least when raising it, and most when
-        # lowering it.
-        near = [factor for factor in factors if ends[factor] <= best + 0.15 * max(start - best, 0.0)]
-        return (
-            min(near) if best == ends[near[0]] or min(near) > 1 else next(each for each in near if ends[each] == best)
-        )
+        # Of those that go nearly as far as the best, the least rate when raising it, the best itself when lowering it.
+        near = [factor for factor, twin in known.items() if twin.end <= best + 0.15 * max(own.losses[0] - best, 0.0)]
+        return min(near) if min(near) > 1 else min(near, key=lambda factor: known[factor].end)

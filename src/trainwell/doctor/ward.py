@@ -22,6 +22,7 @@ from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compil
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect
 from trainwell.doctor.series import Record
+from trainwell.doctor.signal import learned
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.treatment import Treatments
 from trainwell.train.state import State
@@ -40,7 +41,7 @@ class Ward:
         self.mode, self.every, self.held_out, self.scaler = mode, max(2, every), held_out, scaler
         self.record = Record()
         self.episodes: list[Record] = []  # what was measured before each treatment
-        self.diagnosis = Diagnosis(Proof(budget), self._suspect)
+        self.diagnosis = Diagnosis(Proof(budget), self.suspect)
         self.treatments = Treatments(self)
         self.ran: set[str] = set()
         self.skipped: dict[str, str] = {}
@@ -114,13 +115,13 @@ class Ward:
         for player, optimizer in self.patient.optimizers.items():
 
             def before(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
-                if self._safely(lambda: self.before_step(player), True) is False:
+                if self.guarded(lambda: self.before_step(player), True) is False:
                     for group in optimizer.param_groups:  # without a gradient an optimizer leaves a parameter alone
                         for parameter in group["params"]:
                             parameter.grad = None
 
             def after(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
-                self._safely(lambda: self.after_update(player))
+                self.guarded(lambda: self.after_update(player))
 
             self.handles.append(optimizer.register_step_pre_hook(before))
             self.handles.append(optimizer.register_step_post_hook(after))
@@ -240,6 +241,7 @@ class Ward:
         sample = self.sample = collect(self.patient, batches)
         self.held = collect(self.patient, read(self.held_out)) if self.held_out is not None else None
         self.batches = self.batches or list(sample.batches[:KEPT])
+        self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
         findings, skipped, ran = examine(patient, sample, self.held, self.record.facts)
         self.ran |= set(ran)
@@ -257,12 +259,13 @@ class Ward:
             if finding is not None:
                 self.diagnosis.take(finding, self.step)
 
-    def _suspect(self) -> Suspect | None:
+    def suspect(self) -> Suspect | None:
         """What a suspicion can be tried on now."""
         if self.patient is None or self.patient.loss_of is None or not self.batches or len(self.patient.players) > 1:
             return None
+        planned = int(self.record.facts.get("steps") or 0)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        return Suspect(self.patient, self.batches[-KEPT:], start, self.step, int(self.record.facts.get("steps") or 0))
+        return Suspect(self.patient, self.batches[-KEPT:], start, self.step, planned, learned(self.record))
 
     def _not_finite(self) -> bool:
         """Report the first gradient that is not finite; in treat mode refuse the step."""
@@ -282,7 +285,7 @@ class Ward:
                     "Steps that are too long for the slope.",
                 )
                 suspicion = Finding("learning-rate-too-high", "optimizer", "critical", text, cause, 0.6, self.step + 1)
-                if self._suspect() is not None:
+                if self.suspect() is not None:
                     self.diagnosis.take(suspicion, self.step)
         if self.mode != "watch":
             self.treatments.round([])
@@ -318,7 +321,7 @@ class Ward:
         if hasattr(self, "probe"):
             self.probe.quiet()
 
-    def _safely(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
+    def guarded(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
         """Do it; an error is reported once and ends the watching, never the training."""
         if self.broken or self.closed:
             return otherwise

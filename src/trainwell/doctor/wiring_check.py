@@ -42,14 +42,16 @@ def bad_initialization(trial: Trial) -> Finding | None:
     scales = [
         (name, float(each.weight.detach().float().std()) * math.sqrt(each.weight[0].numel()))
         for name, each in layers[:-1]
-        if each.weight.numel() > 1 and each.weight.requires_grad
+        if each.weight.numel() > 1 and each.weight.requires_grad and bool(each.weight.any())
     ]
     if any("Norm" in type(each).__name__ for each in trial.model.modules()) or len(scales) < 1:
         return None
     off = [(name, scale) for name, scale in scales if not 0.05 < scale < 5]
-    hidden = [size for _, size in trial.sizes[:-1]]
+    hidden = [
+        size for _, size in trial.sizes[:-1] if size > 0
+    ]  # what starts at zero, as a residual branch may, is left out
     ratio = hidden[-1] / max(hidden[0], 1e-30) if len(hidden) > 1 else 1.0
-    runaway = not 1 / LIMITS.activation_ratio < ratio < LIMITS.activation_ratio
+    runaway = not LIMITS.fading < ratio < LIMITS.growing
     if len(off) * 2 < len(scales) and not runaway:
         return None
     name, scale = off[0] if off else scales[0]
@@ -167,9 +169,11 @@ def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | N
     middle = tokens.shape[1] // 2
     changed[0][:, middle:] = changed[0][:, middle:].roll(1, 0)
     before, after = _answers(model, rows), _answers(model, changed)
-    if before is None or after is None or before.dim() < 3:
+    if before is None or after is None or before.dim() != 3 or tokens.shape[1] not in before.shape[1:]:
         return None
-    moved = (before[:, :middle] - after[:, :middle]).abs().max() / (before.abs().max() + 1e-9)
+    time = 2 if before.shape[2] == tokens.shape[1] and before.shape[1] != tokens.shape[1] else 1
+    earlier = (before - after).narrow(time, 0, middle)
+    moved = earlier.abs().max() / (before.abs().max() + 1e-9)
     if moved <= 1e-3:
         return None
     return Finding(

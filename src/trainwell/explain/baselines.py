@@ -9,7 +9,10 @@ import torch
 
 from trainwell.data import Schema, Source, Transform
 from trainwell.explain.evaluation import measure
-from trainwell.tasks import Task
+from trainwell.explain.forecasts import naive_forecasts
+from trainwell.explain.language import n_grams
+from trainwell.explain.words import word_weights
+from trainwell.tasks import Forecast, Language, Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
 
@@ -21,6 +24,10 @@ def baselines(
 
     transform: the run's own, of which the target's encoding is used and, for pictures, their pixels.
     """
+    if isinstance(task, Language):
+        return n_grams(source, transform, train, transform.encode(source, test))
+    if isinstance(task, Forecast):
+        return naive_forecasts(source, transform, train, transform.encode(source, test), task.scale.numpy())
     if not len(test) or len(schema.targets) > 1:
         return []
     judged, learned = transform.encode(source, test), transform.encode(source, train)
@@ -40,7 +47,7 @@ def baselines(
             0.0,
         )
     )
-    table = transform.layout != "image"
+    table = transform.layout in ("columns", "vector")
     features = _features(source, schema, train, transform)
     if features is None:
         return rows
@@ -67,6 +74,8 @@ def _features(source: Source, schema: Schema, train: np.ndarray, transform: Tran
         return lambda rows: (
             transform.encode(source, rows, with_target=False)["inputs"][0].flatten(1)[:, :FEATURES].numpy() / 255.0
         )
+    if transform.layout == "tokens":
+        return word_weights(source, train, transform.columns)
     plain = Transform.fit(source, schema, train, layout="vector")
     if not plain.supplies["features"]:
         return None
@@ -98,7 +107,7 @@ def _answer(model: Any, schema: Schema) -> Any:
         return lambda x: {"scaled": model.predict(x)[:, None]}
 
     def probability(x: np.ndarray) -> dict[str, np.ndarray]:
-        full = np.zeros((len(x), len(schema.classes)))
+        full = np.zeros((x.shape[0], len(schema.classes)))
         full[:, model.classes_.astype(int)] = model.predict_proba(x)
         return {"probability": full}
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from trainwell.data.schema import Schema
-from trainwell.tasks import Regress, Task
+from trainwell.explain.forecasts import measure_forecasts
+from trainwell.explain.language import measure_language
+from trainwell.tasks import Forecast, Language, Regress, Task
 from trainwell.tasks.classify import label_accuracy, label_log_loss, log_loss
 from trainwell.tasks.regress import mae, r2, rmse
 
@@ -20,8 +22,13 @@ Measure = Callable[[np.ndarray, np.ndarray], float]
 def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, task: Task) -> dict[str, Any]:
     """What a page and a terminal say of answers on rows with known truth.
 
-    answers: "probability" (rows, classes) or "number" (rows, targets); target: as the transform encodes it.
+    answers: "probability" (rows, classes), "number" (rows, targets) or, of a forecast, "scaled" windows; target: as the
+    transform encodes it.
     """
+    if isinstance(task, Language):
+        return measure_language(answers)
+    if isinstance(task, Forecast):
+        return measure_forecasts(answers["scaled"], target, task.scale.numpy())
     if isinstance(task, Regress):
         truth = task.unscale(torch.as_tensor(target).view(len(target), -1)).numpy()
         return _numbers(answers["number"].astype(np.float64), truth, schema)
@@ -53,13 +60,13 @@ def wilson(right: int, rows: int) -> dict[str, float]:
 
 
 def _classes(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
-    from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     answer, labels = probability.argmax(1), list(range(len(schema.classes)))
     metrics = {"accuracy": wilson(int((answer == target).sum()), len(target))}
     metrics["balanced_accuracy"] = interval(_balanced, answer, target)
     metrics["log_loss"] = interval(lambda p, t: log_loss({"probability": p}, t), probability, target)
-    metrics["f1"] = interval(lambda p, t: f1_score(t, p, average="macro", zero_division=0), answer, target)
+    metrics["f1"] = interval(_macro_f1, answer, target)
     if len(schema.classes) <= 50 and len(np.unique(target)) > 1:
         metrics["auroc"] = interval(_auroc, probability, target)
     precision, recall, f1, rows = precision_recall_fscore_support(target, answer, labels=labels, zero_division=0)
@@ -81,8 +88,6 @@ def _classes(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dic
 
 
 def _labels(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
-    from sklearn.metrics import f1_score
-
     answer, truth = probability > 0.5, target > 0.5
     return {
         "part": "test",
@@ -91,7 +96,7 @@ def _labels(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict
         "metrics": {
             "accuracy": interval(lambda p, t: label_accuracy({"probability": p}, t), probability, target),
             "every_label_right": wilson(int((answer == truth).all(1).sum()), len(target)),
-            "f1": interval(lambda p, t: f1_score(t, p > 0.5, average="macro", zero_division=0), probability, truth),
+            "f1": interval(_label_f1, answer, truth),
             "log_loss": interval(lambda p, t: label_log_loss({"probability": p}, t), probability, target),
         },
         "calibration": calibration(np.maximum(probability, 1 - probability).ravel(), (answer == truth).ravel()),
@@ -135,34 +140,57 @@ def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> di
     }
 
 
+# These three are drawn hundreds of times for an interval: scikit-learn's, which agree, check their inputs each time and
+# take a hundred times as long on few rows.
 def _balanced(answer: np.ndarray, target: np.ndarray) -> float:
     """The mean over classes that occur of the share of each that is found."""
-    return float(np.mean([(answer[target == each] == each).mean() for each in np.unique(target)]))
+    rows, found = np.bincount(target), np.bincount(target[answer == target], minlength=int(target.max()) + 1)
+    return float((found[rows > 0] / rows[rows > 0]).mean())
+
+
+def _macro_f1(answer: np.ndarray, target: np.ndarray) -> float:
+    """The mean over classes that occur or are answered of the harmonic mean of precision and recall."""
+    classes = int(max(answer.max(), target.max())) + 1
+    either = np.bincount(target, minlength=classes) + np.bincount(answer, minlength=classes)
+    found = np.bincount(target[answer == target], minlength=classes)
+    return float((2 * found[either > 0] / either[either > 0]).mean())
+
+
+def _label_f1(answer: np.ndarray, truth: np.ndarray) -> float:
+    """The mean over labels of the harmonic mean of precision and recall; 0 for a label never given nor true."""
+    found, either = (answer & truth).sum(0), answer.sum(0) + truth.sum(0)
+    return float((2 * found / np.maximum(either, 1)).mean())
 
 
 def _auroc(probability: np.ndarray, target: np.ndarray) -> float:
     """One against the rest, averaged over the classes that both occur and do not."""
-    from sklearn.metrics import roc_auc_score
-
     if probability.shape[1] == 2:
-        return float(roc_auc_score(target, probability[:, 1])) if len(np.unique(target)) == 2 else math.nan
-    values = [
-        roc_auc_score(target == each, probability[:, each])
-        for each in range(probability.shape[1])
-        if 0 < (target == each).sum() < len(target)
-    ]
+        return _rank_share(probability[:, 1], target == 1)
+    values = [_rank_share(probability[:, each], target == each) for each in range(probability.shape[1])]
+    values = [each for each in values if math.isfinite(each)]
     return float(np.mean(values)) if values else math.nan
 
 
+def _rank_share(score: np.ndarray, positive: np.ndarray) -> float:
+    """The area under the ROC curve: how often a positive row outranks another, ties by half. Mann & Whitney 1947."""
+    ups = int(positive.sum())
+    downs = len(positive) - ups
+    if not ups or not downs:
+        return math.nan
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = np.cumsum(counts) - (counts - 1) / 2
+    return float((rank[place[positive]].sum() - ups * (ups + 1) / 2) / (ups * downs))
+
+
 def _roc(score: np.ndarray, target: np.ndarray) -> dict[str, Any]:
-    from sklearn.metrics import roc_auc_score, roc_curve
+    from sklearn.metrics import roc_curve
 
     false_positive, true_positive, _ = roc_curve(target, score)
     chosen = np.unique(np.linspace(0, len(false_positive) - 1, 200).round().astype(int))
     return {
         "false_positive": false_positive[chosen].tolist(),
         "true_positive": true_positive[chosen].tolist(),
-        "auc": float(roc_auc_score(target, score)),
+        "auc": _rank_share(score, target == 1),
     }
 
 

@@ -3,14 +3,24 @@
 from torch import nn
 
 from trainwell.models.alexnet import AlexNet
+from trainwell.models.bert import BertClassifier
+from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
+from trainwell.models.dlinear import DLinear
 from trainwell.models.efficientnet import EfficientNet
+from trainwell.models.fasttext import FastText
+from trainwell.models.gpt import GPT
+from trainwell.models.gpt2 import GPT2
+from trainwell.models.itransformer import ITransformer
 from trainwell.models.lenet import LeNet
 from trainwell.models.mlp import MLP
 from trainwell.models.neuron import SigmoidNeuron
+from trainwell.models.nlinear import NLinear
+from trainwell.models.patchtst import PatchTST
 from trainwell.models.perceptron import Perceptron
 from trainwell.models.realmlp import RealMLP
 from trainwell.models.resnet import ResNet
+from trainwell.models.rnn import RecurrentClassifier, RecurrentForecaster, RecurrentLanguageModel
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.tabm import TabM
 from trainwell.models.vgg import VGG
@@ -30,6 +40,18 @@ MODELS: dict[str, type[nn.Module]] = {
     "efficientnet": EfficientNet,
     "vit": VisionTransformer,
     "speednet": SpeedNet,
+    "gpt": GPT,
+    "gpt2": GPT2,
+    "recurrent_language_model": RecurrentLanguageModel,
+    "fasttext": FastText,
+    "recurrent_classifier": RecurrentClassifier,
+    "bert": BertClassifier,
+    "nlinear": NLinear,
+    "dlinear": DLinear,
+    "cyclenet": CycleNet,
+    "patchtst": PatchTST,
+    "itransformer": ITransformer,
+    "recurrent_forecaster": RecurrentForecaster,
 }
 
 __all__ = ["MODELS"]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from trainwell.nn.init import initialize_for
 from trainwell.nn.pyramid import Grow, Shrink, dense
 from trainwell.nn.waves import Waves
 
@@ -96,7 +97,7 @@ class GAN(nn.Module):
         self.latent, self.classes = latent, classes
         _normalize(self.discriminator, norm)
 
-    def _assemble(self, generator: nn.Module, discriminator: nn.Module) -> None:
+    def _assemble(self, generator: Generator, discriminator: Discriminator) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.register_buffer("turns", torch.zeros((), dtype=torch.long))
 
@@ -105,7 +106,9 @@ class GAN(nn.Module):
 
 
 class DCGAN(GAN):
-    """Pictures from noise: doubling convolutions against halving ones, weights drawn from N(0, 0.02).
+    """Pictures from noise: doubling convolutions against halving ones.
+
+    Weights are drawn from N(0, 0.02) as published, but for a discriminator without batch norm as He et al. 2015 do.
 
     noise: (batch, latent), classes: (batch,) long or None -> (batch, channels, height, width) in [-1, 1]
     norm: of the discriminator, "batch" as published, "spectral", "instance" or "none"; with a penalty, no batch norm.
@@ -135,6 +138,8 @@ class DCGAN(GAN):
         self._assemble(Generator(grow, latent, classes, nn.Tanh()), Discriminator(shrink, shrink.features, classes))
         self.latent, self.classes = latent, classes
         self.apply(_draw_small)
+        if norm != "batch":  # weights so small fade a signal that no norm lifts again
+            initialize_for(self.discriminator.body, "leaky_relu")
         _normalize(self.discriminator, norm)
 
 

@@ -30,7 +30,7 @@ class Condition(nn.Module):
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
         self.label = nn.Embedding(classes + 1, width) if classes else None
         if self.label is not None:
-            nn.init.normal_(self.label.weight, std=0.02)
+            nn.init.normal_(self.label.weight, std=0.5)  # as large as the time, so that classes are learned early
 
     def forward(self, time: Tensor, classes: Tensor | None = None) -> Tensor:
         hidden = self.second(F.silu(self.first(time_features(time, self.width))))

@@ -1,13 +1,17 @@
 """A schema to the few figures that the choices of a plan rest on."""
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
 from trainwell.data import Schema, Source
+from trainwell.data.image import common_size
 from trainwell.train.precision import has_fast_bfloat16
 
+LOOKS = 200  # pictures whose headers are read
 HEAVY_TAIL = 12.0  # kurtosis: twice that of an exponential distribution's excess
 SKEWED = 2.0
 LONGITUDE, LATITUDE = r"(?<![a-z])(longitude|long|lng|lon)(?![a-z])", r"(?<![a-z])(latitude|lat)(?![a-z])"
@@ -36,6 +40,8 @@ class Profile:
     bfloat16: bool
     device: str
     seconds: float | None
+    series: dict[str, Any] = field(default_factory=dict)  # of a forecast: steps, step, period, time, channels
+    language: dict[str, Any] = field(default_factory=dict)  # of text alone: characters, pieces, listed
 
 
 def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:
@@ -72,7 +78,14 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         bfloat16=has_fast_bfloat16(device),
         device=device.type,
         seconds=seconds,
+        series=_series(source),
+        language=source.hints.get("language", {}),
     )
+
+
+def _series(source: Source) -> dict[str, Any]:
+    found = source.hints.get("series")
+    return {**found, "channels": len(found["channels"])} if found else {}
 
 
 def _locations(names: list[str]) -> list[list[str]]:
@@ -83,18 +96,23 @@ def _locations(names: list[str]) -> list[list[str]]:
 
 
 def _shape(source: Source, name: str) -> tuple[int, ...]:
-    """Height, width and channels of the first picture that opens; of an array, of all."""
+    """Height, width and channels that pictures are brought to, by the headers of some; of an array, its own."""
     if name in source.arrays:
         return tuple(source.arrays[name].shape[1:])
     import io
 
     from PIL import Image, UnidentifiedImageError
 
-    for cell in source.frame[name].head(50):
+    sizes: Counter[tuple[int, int]] = Counter()
+    grey = True
+    for cell in source.frame[name].sample(min(LOOKS, source.rows), seed=0):
         try:
             with Image.open(io.BytesIO(cell) if isinstance(cell, bytes) else cell) as picture:
-                grey = picture.mode in ("1", "L", "I", "I;16", "F")
-                return (picture.height, picture.width) if grey else (picture.height, picture.width, 3)
-        except (OSError, UnidentifiedImageError):
+                sizes[picture.size] += 1
+                grey &= picture.mode in ("1", "L", "I", "I;16", "F")
+        except (OSError, UnidentifiedImageError, AttributeError):
             continue
-    return ()
+    if not sizes:
+        return ()
+    width, height = common_size(sizes, None, [])
+    return (height, width) if grey else (height, width, 3)

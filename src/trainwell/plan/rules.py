@@ -3,14 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from trainwell.data.image import LARGEST, USUAL
+from trainwell.data.rows import counted
 from trainwell.errors import InputError
 from trainwell.plan.profile import Profile
+from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.recipe import Recipe
 
-STEPS, FEWEST_STEPS = 5_000, 400  # of a network that no rule knows; of any table
+STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
 FEW_PICTURES, MANY_PICTURES = 5_000, 20_000
-TINY_SIDE = 16  # pixels
-LEAST_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 2_000, 15_000, 50_000  # of a table
+TINY_SIDE, SMALL_SIDE = 16, 64  # pixels
+STEMS = ("resnet", "densenet", "efficientnet", "alexnet")  # made for pictures of 224 pixels, which they shrink at once
+LEAST_ROWS, TINY_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 500, 2_000, 15_000, 50_000  # of a table
+RARE = 0.05  # share of the rows
 
 
 @dataclass
@@ -35,23 +40,32 @@ class Plan:
         self.reasons.append(Reason(key, choice, why))
 
 
+SEQUENCES = {"forecast": from_series, "language": from_language}  # kinds of work with rules of their own
+
+
 def propose(profile: Profile, model: str | None = None, task: str | None = None) -> Plan:
     """The recipe for this profile; a model or task that its user names is kept, and the rest planned around it.
 
     Raises InputError for data that no rule covers.
     """
-    if profile.task not in ("classify", "regress") and task is None:
+    if profile.task not in ("classify", "regress", *SEQUENCES) and task is None:
         raise InputError(
             f"this data asks for the task {profile.task!r}, which has no plan yet; name a target column with --target, "
             "or a task and a model with --task and --model"
         )
     plan = Plan(Recipe())
-    if profile.images:
+    if profile.task in SEQUENCES:
+        SEQUENCES[profile.task](profile, plan)
+    elif profile.images:
         from_pictures(profile, plan)
+    elif profile.texts and (reads_text(model) or not (profile.numbers or profile.categories)):
+        from_text(profile, plan)
+        answer_of(profile, plan)
     else:
         from_table(profile, plan, folds=folds_of(profile, model))
     if model is not None and model != plan.recipe.model.get("name"):
-        plan.choose("model", {"name": model}, model, "named by the user")
+        part, why = named_network(model, profile.shape)
+        plan.choose("model", part, model, why)
         plain(profile, plan)
     if task is not None and task != profile.task:
         plan.choose("task", {"name": task}, task, "named by the user")
@@ -62,11 +76,30 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
     return plan
 
 
+def named_network(name: str, shape: tuple[int, ...]) -> tuple[dict[str, Any], str]:
+    """The network that its user names, with what the size of pictures asks of it, and why.
+
+    shape: of a picture, height and width first; empty for tables.
+    """
+    part: dict[str, Any] = {"name": name}
+    if not shape:
+        return part, "named by the user"
+    side, size = max(shape[:2]), " x ".join(map(str, shape[1::-1]))  # width first, as a person says it
+    if name in STEMS and side < SMALL_SIDE:
+        part["stem_stride"] = 1
+        return part, f"named by the user; its first layers keep pictures of {size} whole (stem_stride=1)"
+    if name == "vit":
+        part["side"] = side if side <= LARGEST else USUAL
+        part["patch"] = 4 if side <= SMALL_SIDE else 8 if part["side"] <= USUAL else 16
+        return part, f"named by the user; patches of {part['patch']} pixels for pictures of {size}"
+    return part, "named by the user"
+
+
 def folds_of(profile: Profile, model: str | None) -> int:
     """How many folds the rows of a table go into: 0 where there are many, or a network without members was named."""
     if model not in (None, "tabm") or profile.rows >= MANY_ROWS:
         return 0
-    return 8 if LEAST_ROWS <= profile.rows < FEW_ROWS else 4
+    return 8 if LEAST_ROWS <= profile.rows < SOME_ROWS else 4
 
 
 def from_table(profile: Profile, plan: Plan, folds: int) -> None:
@@ -81,40 +114,50 @@ def from_table(profile: Profile, plan: Plan, folds: int) -> None:
         )
     else:
         folds = 0
-        why = (
-            f"{rows:,} rows are enough to hold some out" if rows >= MANY_ROWS else "one network has one validation part"
-        )
+        why = f"{rows:,} rows are enough for it" if rows >= MANY_ROWS else "one network has one validation part"
         plan.choose("split", {"test": 0.2, "val": 0.15}, "20 % test, 15 % validation", why)
-    transform: dict[str, Any] = {"numbers": "quantile"}
+    rare = 0 < profile.smallest_class < RARE * rows
+    transform: dict[str, Any] = {"numbers": "robust" if rare else "quantile"}
     why = f"{numbers} number columns, {profile.heavy_tails} with heavy tails: quantiles bring each to a normal shape"
+    if rare:
+        why = f"the rarest class has {profile.smallest_class:,} rows: quantiles would hide how far out they lie"
     if profile.locations:
         transform["locations"] = profile.locations
         pairs = "; ".join(" and ".join(pair) for pair in profile.locations)
         why += f"; {pairs} are a place, seen along four more directions"
-    plan.choose("transform", transform, "quantile", why)
+    plan.choose("transform", transform, transform["numbers"], why)
     if profile.gaps:
-        plan.reasons.append(Reason("transform", "median and a flag", f"{profile.gaps} columns have missing cells"))
+        plan.reasons.append(
+            Reason("transform", "median and a flag", f"missing cells in {counted(profile.gaps, 'column')}")
+        )
     few, some = rows < FEW_ROWS, rows < SOME_ROWS
     model: dict[str, Any] = {
         "name": "tabm",
-        "members": 16 if few else 8,
+        "members": 16 if rows < TINY_ROWS or (some and not few) else 32 if few else 8,
         "width": 256,
         "depth": 2,
+        "dropout": 0.3 if few else 0.1,
+        "bins": 48 if some else 96,
     }
-    model |= {"dropout": 0.3 if few else 0.1 if some else 0.0, "bins": 48 if some else 96}
     kinds = f"{numbers} number and {profile.categories} category columns, {rows:,} rows"
     why = f"{kinds}: numbers embedded piecewise, an ensemble in one network, dropout {model['dropout']}"
     plan.choose("model", model, f"tabm, {model['members']} members", why)
-    rate = 2e-3 if some else 4e-3
+    rate = 1e-3 if few else 2e-3 if some else 4e-3
     optimizer = {"name": "adamw", "lr": rate, "weight_decay": 0.3, "betas": [0.9, 0.99]}
     plan.choose("optimizer", optimizer, f"AdamW at {rate}, decay 0.3", "members share their matrices, which bear decay")
     plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
-    batch = 32 if rows < 500 else 64 if few else 128 if rows < 5_000 else 256 if rows < MANY_ROWS else 1024
-    epochs = max(32, round(FEWEST_STEPS * batch / rows)) if few else 24 if some else 30
-    settings = {"epochs": epochs, "batch_size": batch, "evaluations": 32, "precision": "float32"}
-    plan.choose(
-        "train", settings, f"{epochs} epochs, batch {batch}", "the checkpoint with the best held-out answers stays"
-    )
+    batch = 32 if rows < TINY_ROWS else 64 if few else 128 if rows < 5_000 else 256 if rows < MANY_ROWS else 1024
+    epochs = max(24, round(FEWEST_STEPS * batch / rows)) if rows < TINY_ROWS else 16 if few else 20 if some else 24
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "evaluations": epochs if few else 10,
+        "precision": "float32",
+    }
+    if few:
+        settings["patience"] = 8
+    kept = "the checkpoint with the best held-out answers"
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"{kept} stays")
     plan.reasons.append(Reason("precision", "float32", "small matrices gain no time from bfloat16"))
     answer_of(profile, plan)
 
@@ -128,9 +171,7 @@ def answer_of(profile: Profile, plan: Plan) -> None:
         )
         share = profile.smallest_class / max(1, profile.rows)
         if 0 < share * profile.classes < 0.5:
-            why = (
-                f"the rarest class has {profile.smallest_class:,} rows ({share:.1%}): weights would bend probabilities"
-            )
+            why = f"the rarest class has {profile.smallest_class:,} rows ({100 * share:.1f} %); weights bend answers"
             plan.reasons.append(Reason("loss", "cross-entropy without weights", why))
     else:
         plan.choose(
@@ -144,7 +185,7 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     """Pictures with a label or a number each: a network that learns in few passes over the data."""
     rows, side = profile.rows, min(profile.shape[:2] or (32, 32))
     colour = len(profile.shape) == 3 and profile.shape[2] == 3
-    kind, size = "colour" if colour else "grey", " x ".join(map(str, profile.shape[:2]))
+    kind, size = "colour" if colour else "grey", " x ".join(map(str, profile.shape[1::-1]))
     plan.choose(
         "split",
         {"test": 0.2, "val": 0.1 if rows < MANY_PICTURES else 0.05},

@@ -25,6 +25,7 @@ from trainwell.report.wording import (
     more_is_better,
     share,
     significant,
+    spaced,
 )
 
 TOP = 20  # rows of a long table that are shown at once
@@ -101,9 +102,9 @@ def _finding(found: dict[str, Any]) -> dict[str, Any]:
         "severity": severity if severity in SEVERITIES else "note",
         "where": str(found.get("where") or ""),
         "step": grouped(step) if is_number(step) else "",
-        "evidence": str(found.get("evidence") or ""),
-        "cause": str(found.get("cause") or ""),
-        "remedy": str(found.get("remedy") or ""),
+        "evidence": spaced(found.get("evidence") or ""),
+        "cause": spaced(found.get("cause") or ""),
+        "remedy": spaced(found.get("remedy") or ""),
         "confidence": share(sure, 0) if is_number(sure) else "",
         "cured": {True: "cured", False: "not cured"}.get(bool(found["cured"]), "") if "cured" in known else "",
     }

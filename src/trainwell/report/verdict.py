@@ -156,7 +156,11 @@ def _compare(
     reach = best.gives(written(best.value, percent, decimals))
     same = written(best.value, percent, decimals) == written(value, percent, decimals)
     if inside or best.value == value:
-        verdict.outcome, verdict.heading = "ties", "No better than a simple answer, as far as these rows can tell"
+        ahead = sign * (value - best.value) > 0 and not same
+        verdict.outcome = "ties"
+        verdict.heading = "Ahead of every simple answer, but by less than these rows can tell"
+        if not ahead:
+            verdict.heading = "No better than a simple answer, as far as these rows can tell"
         where = "the same" if same else f"{apart} {'better' if sign * (best.value - value) > 0 else 'worse'}"
         verdict.advice = f"On the same rows {reach}: {where}" + (", inside this network's interval." if inside else ".")
     elif sign * best.value > sign * value:
@@ -170,7 +174,8 @@ def _compare(
         verdict.footnotes.append(f"Better than every simple answer on the same rows, {certainty}.")
         return
     if best.kind == "constant":
-        verdict.advice += " It has not learned anything from the inputs that helps; see Health and The data first."
+        learned = "Nothing shows yet that it has" if inside else "It has not"
+        verdict.advice += f" {learned} learned anything from the inputs that helps; see Health and The data first."
     else:
         took = f", trained in {duration(best.seconds)}" if best.seconds is not None else ""
         verdict.advice += (

@@ -1,6 +1,7 @@
 """Numbers and names to the way a person reads them: separators, rounding by the interval, units, short lists."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeGuard
 
@@ -34,6 +35,7 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "rmse": ("root-mean-square error", False, False),
     "root_mean_squared_error": ("root-mean-square error", False, False),
     "mse": ("mean square error", False, False),
+    "nats": ("nats a token", False, False),
     "mae": ("mean absolute error", False, False),
     "mean_absolute_error": ("mean absolute error", False, False),
     "median_absolute_error": ("median absolute error", False, False),
@@ -145,6 +147,11 @@ def duration(seconds: Any) -> str:
         return f"{whole // 60}{SPACE}min" + (f" {whole % 60}{SPACE}s" if whole % 60 else "")
     minutes = round(whole / 60)
     return f"{minutes // 60:,}{SPACE}h" + (f" {minutes % 60}{SPACE}min" if minutes % 60 else "")
+
+
+def spaced(text: Any) -> str:
+    """The text with a space between each number and its percent sign, as all of the page has it."""
+    return re.sub(r"(?<=\d) ?%", f"{SPACE}%", str(text))
 
 
 def cut(text: Any, length: int = 28) -> str:

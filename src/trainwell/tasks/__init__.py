@@ -1,6 +1,8 @@
 """What a batch means: the loss to lower, the numbers to report, the answer to give; one kind of work a file."""
 
 from trainwell.tasks.classify import Classify
+from trainwell.tasks.forecast import Forecast
+from trainwell.tasks.language import Language
 from trainwell.tasks.loss import LOSSES
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.task import Batch, Loss, Metrics, Task
@@ -8,6 +10,8 @@ from trainwell.tasks.task import Batch, Loss, Metrics, Task
 TASKS: dict[str, type[Task]] = {
     "classify": Classify,
     "regress": Regress,
+    "forecast": Forecast,
+    "language": Language,
 }
 
-__all__ = ["LOSSES", "TASKS", "Batch", "Classify", "Loss", "Metrics", "Regress", "Task"]
+__all__ = ["LOSSES", "TASKS", "Batch", "Classify", "Forecast", "Language", "Loss", "Metrics", "Regress", "Task"]

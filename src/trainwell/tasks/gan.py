@@ -127,8 +127,9 @@ class Adversarial(Task):
         if self.penalty is not None:
             with torch.autocast(real.device.type, enabled=False):  # a slope of a slope loses too much in bfloat16
                 each = each + self.weight * self.penalty(judge, real, fake)
-        right = (real_score > 0).float().mean() + (fake_score < 0).float().mean()
-        logs = {"real_score": real_score.mean(), "fake_score": fake_score.mean(), "discriminator_accuracy": right / 2}
+        # Of pairs, as a Wasserstein or relativistic score has no zero: 0.5 is guessing, 1 is a discriminator that wins.
+        right = (real_score > fake_score).float().mean()
+        logs = {"real_score": real_score.mean(), "fake_score": fake_score.mean(), "discriminator_accuracy": right}
         return Loss(each.sum(), len(real), {name: value.detach() for name, value in logs.items()})
 
     def generator_loss(self, model: Any, batch: Batch) -> Loss:

@@ -1,0 +1,1 @@
+"""Planted faults and healthy controls to one table: what the doctor names, cures, and leaves alone."""

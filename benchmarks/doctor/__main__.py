@@ -1,0 +1,168 @@
+"""All cases to the table: python -m benchmarks.doctor [--part open] [--seeds 0 1 2] [--small].
+
+Each fault is planted in each of its families and watched, treated, and left to the simple remedies; each healthy run
+is watched and treated. Results go to a JSON-lines file as they come (--out), and a later call goes on from there.
+"""
+
+import argparse
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.doctor.controls import AWKWARD, Control, generated
+from benchmarks.doctor.faults import FAULTS, KEPT, OPEN, Fault
+from benchmarks.doctor.run import Outcome, run
+from benchmarks.doctor.setups import FAMILIES, Setup
+from benchmarks.doctor.table import tables
+from benchmarks.doctor.watchers import Doctored, at_random, autotrainer, sagemaker, tenth_and_clip
+
+PARTS = {"open": OPEN, "kept": KEPT, "all": FAULTS}
+
+
+def main() -> None:
+    arguments = _arguments()
+    warnings.filterwarnings("ignore")
+    out = Path(arguments.out)
+    done = {_key(row) for row in _rows(out)}
+    seeds = arguments.seeds[:1] if arguments.small else arguments.seeds
+    with open(out, "a", encoding="utf-8") as file:
+        for row in _cases(arguments, seeds, done):
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            print(_line(row), flush=True)
+    report = tables(_rows(out))
+    print(report)
+    if arguments.write:
+        _write(Path(arguments.write), report)
+
+
+def _cases(
+    arguments: argparse.Namespace, seeds: list[int], done: set[tuple[str, str, int]]
+) -> Iterator[dict[str, Any]]:
+    healthy: dict[tuple[str, int], float] = {}
+    for fault in PARTS[arguments.part]:
+        if arguments.only and not any(word in fault.name or word in fault.ailment for word in arguments.only):
+            continue
+        for family in fault.families[: 1 if arguments.small else None]:
+            for seed in seeds:
+                if (fault.name, family, seed) in done:
+                    continue
+                if (family, seed) not in healthy:
+                    healthy[family, seed] = run(FAMILIES[family], seed).score
+                yield _planted(fault, family, seed, healthy[family, seed], arguments.no_treat)
+    if arguments.only:
+        return
+    controls = [*AWKWARD, *(generated(number) for number in range(20 if arguments.small else arguments.generated))]
+    for number, control in enumerate(controls):
+        if (control.name, "healthy", number) not in done:
+            yield _control(control, number, arguments.no_treat)
+
+
+def _planted(fault: Fault, family: str, seed: int, healthy: float, no_treat: bool) -> dict[str, Any]:
+    """One fault in one family: what is named, and what each remedy reaches."""
+    setup = fault.plant(FAMILIES[family])
+    watched = Doctored("watch")
+    plain = run(setup, seed, watched)
+    row = {
+        "kind": "fault", "name": fault.name, "family": family, "seed": seed, "ailment": fault.ailment,
+        "accept": [fault.ailment, *fault.also], "healthy": healthy, "nothing": plain.score, "steps": setup.steps,
+        "kept": fault in KEPT, "curable": fault.curable, **_told(watched),
+    }  # fmt: skip
+    if not no_treat and fault.curable:
+        row["tenth"] = run(tenth_and_clip(setup), seed).score
+        row["random"] = run(at_random(setup, seed), seed).score
+        row |= _treated(setup, seed)
+    return row
+
+
+def _treated(setup: Setup, seed: int) -> dict[str, Any]:
+    treated = Doctored("treat")
+    outcome = run(setup, seed, treated)
+    doctor = treated.doctor
+    spent = doctor.diagnosis.proof.spent
+    return {
+        "treated": outcome.score,
+        "cost": (setup.steps + spent) / setup.steps,
+        "history": [each["change"] for each in doctor.history],
+        "broken_treat": doctor.broken,
+    }
+
+
+def _control(control: Control, number: int, no_treat: bool) -> dict[str, Any]:
+    """One healthy run: false alarms, and whether treatment did harm."""
+    alone: Outcome = run(control.setup, 0)
+    watched = Doctored("watch")
+    outcome = run(control.setup, 0, watched)
+    row = {
+        "kind": "healthy", "name": control.name, "family": "healthy", "seed": number, "steps": control.setup.steps,
+        "nothing": alone.score, "same": outcome.losses == alone.losses, **_told(watched),
+    }  # fmt: skip
+    if not no_treat:
+        row |= _treated(control.setup, 0)
+    return row
+
+
+def _told(watched: Doctored) -> dict[str, Any]:
+    doctor = watched.doctor
+    told = [each for each in doctor.findings if each.severity != "note"]
+    return {
+        "found": [each.name for each in told],
+        "severities": [each.severity for each in told],
+        "at": [each.step for each in told],
+        "broken": doctor.broken,
+        "autotrainer": autotrainer(doctor.record),
+        "sagemaker": sagemaker(doctor.record),
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    if row["kind"] == "healthy":
+        verdict = "silent" if not row["found"] else f"ALARM {row['found']}"
+    else:
+        first = row["found"][:1]
+        verdict = (
+            "named"
+            if first and first[0] in row["accept"]
+            else ("later" if set(row["found"]) & set(row["accept"]) else "MISSED")
+        )
+        verdict += f" {row['found']}"
+    scores = " ".join(
+        f"{key} {row[key]:.3f}" for key in ("healthy", "nothing", "treated", "tenth", "random") if key in row
+    )
+    broken = row.get("broken") or row.get("broken_treat") or ""
+    return f"{row['name']} ({row['family']}, {row['seed']}): {verdict}; {scores} {broken}"
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, int]:
+    return row["name"], row["family"], row["seed"]
+
+
+def _write(path: Path, report: str) -> None:
+    """The tables into the page, between its two marks."""
+    start, end = "<!-- tables -->", "<!-- end of tables -->"
+    page = path.read_text(encoding="utf-8")
+    before, _, rest = page.partition(start)
+    path.write_text(f"{before}{start}\n{report}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=PARTS, default="all")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--generated", type=int, default=100, help="healthy runs drawn by chance")
+    parser.add_argument("--small", action="store_true", help="one seed, one family a fault, twenty generated runs")
+    parser.add_argument("--only", nargs="*", default=[], help="faults whose name or ailment holds one of these words")
+    parser.add_argument("--no-treat", action="store_true", help="detection alone")
+    parser.add_argument("--out", default="doctor-results.jsonl")
+    parser.add_argument("--write", help="the page whose tables are to be replaced, such as benchmarks/doctor/README.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

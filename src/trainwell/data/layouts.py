@@ -1,0 +1,18 @@
+"""The name of a layout to the transform that gives it."""
+
+from typing import Any
+
+from trainwell.data.stream import StreamTransform
+from trainwell.data.tokens import TextTransform
+from trainwell.data.transform import Transform
+from trainwell.data.windows import SeriesTransform
+
+TRANSFORMS: dict[str, Any] = {
+    "columns": Transform,
+    "vector": Transform,
+    "image": Transform,
+    "tokens": TextTransform,
+    "stream": StreamTransform,
+    "series": SeriesTransform,
+    "series with phase": SeriesTransform,
+}

@@ -1,0 +1,146 @@
+"""Texts to numbers of tokens and back: characters, bytes, or words and pieces of words by the tokenizers library."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from trainwell.errors import InputError, suggest
+
+PADDING, UNKNOWN = 0, 1  # the first two tokens of every vocabulary
+SPECIAL = ["<padding>", "<unknown>"]
+SAMPLE = 20_000  # texts that a vocabulary is learned from at most
+
+
+class Tokenizer(Protocol):
+    """What turns texts into tokens: token 0 pads, token 1 stands for what the vocabulary lacks."""
+
+    vocabulary: int
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]: ...
+
+    def decode(self, tokens: Iterable[int]) -> str: ...
+
+    def save(self) -> dict[str, Any]: ...
+
+
+class Characters:
+    """Each character a token; those that the training texts lack are unknown."""
+
+    def __init__(self, characters: list[str]) -> None:
+        self.characters = characters
+        self.vocabulary = len(characters) + len(SPECIAL)
+        self.place = {each: place for place, each in enumerate(characters, start=len(SPECIAL))}
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [np.fromiter((self.place.get(each, UNKNOWN) for each in text), np.int32, len(text)) for text in texts]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return "".join(
+            self.characters[each - len(SPECIAL)] if each >= len(SPECIAL) else "\ufffd" for each in tokens if each
+        )
+
+    def save(self) -> dict[str, Any]:
+        return {"name": "characters", "characters": "".join(self.characters)}
+
+
+class Bytes:
+    """Each byte of the text in UTF-8 a token: nothing is ever unknown."""
+
+    vocabulary = 256 + len(SPECIAL)
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        return [np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(SPECIAL) for text in texts]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return bytes(each - len(SPECIAL) for each in tokens if each >= len(SPECIAL)).decode("utf-8", errors="replace")
+
+    def save(self) -> dict[str, Any]:
+        return {"name": "bytes"}
+
+
+class Learned:
+    """Words, or pieces of words, as the tokenizers library learned them."""
+
+    def __init__(self, name: str, content: str) -> None:
+        self.name, self.content = name, content
+        self.tokenizer = _library().Tokenizer.from_str(content)
+        self.vocabulary = self.tokenizer.get_vocab_size()
+
+    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(each.ids, dtype=np.int32) for each in encodings]
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        return self.tokenizer.decode([each for each in tokens if each != PADDING])
+
+    def save(self) -> dict[str, Any]:
+        return {"name": self.name, "content": self.content}
+
+
+NAMES = ("characters", "bytes", "words", "bpe", "wordpiece", "unigram")
+
+
+def tokenizer_of(name: str, texts: Sequence[str], size: int) -> Tokenizer:
+    """A tokenizer of this name, its vocabulary of at most so many tokens learned from these texts.
+
+    Raises InputError for an unknown name, texts without content, or where the tokenizers library is needed and missing.
+    """
+    if name not in NAMES:
+        raise InputError(f"transform.tokenizer={name!r}: no such tokenizer; {suggest(name, NAMES)}")
+    if not any(text.strip() for text in texts):
+        raise InputError("the texts to learn from are all empty; there is nothing to learn a vocabulary from")
+    if name == "bytes":
+        return Bytes()
+    if name == "characters":
+        counts = Counter(character for text in texts for character in text)
+        return Characters(sorted(character for character, _ in counts.most_common(size)))
+    return Learned(name, _learn(name, texts, size))
+
+
+def restored_tokenizer(saved: dict[str, Any]) -> Tokenizer:
+    """The tokenizer that was saved."""
+    if saved["name"] == "characters":
+        return Characters(list(saved["characters"]))
+    return Bytes() if saved["name"] == "bytes" else Learned(saved["name"], saved["content"])
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise InputError(
+            "words and pieces of words need the tokenizers library: pip install -c constraints.txt -e .[text]; "
+            "transform.tokenizer=characters or bytes needs no library"
+        ) from None
+    return tokenizers
+
+
+def _learn(name: str, texts: Sequence[str], size: int) -> str:
+    """A tokenizer of the library, trained, as its JSON."""
+    library = _library()
+    models, trainers, parts = library.models, library.trainers, library.pre_tokenizers
+    if len(texts) > SAMPLE:
+        texts = [texts[place] for place in np.linspace(0, len(texts) - 1, SAMPLE).round().astype(int)]
+    options: dict[str, Any] = {"vocab_size": size, "special_tokens": SPECIAL, "show_progress": False}
+    if name == "bpe":  # of bytes, so that nothing is unknown
+        made = library.Tokenizer(models.BPE())
+        made.pre_tokenizer, made.decoder = parts.ByteLevel(add_prefix_space=False), library.decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(initial_alphabet=parts.ByteLevel.alphabet(), **options)
+    elif name == "unigram":
+        made = library.Tokenizer(models.Unigram())
+        made.pre_tokenizer, made.decoder = parts.Metaspace(), library.decoders.Metaspace()
+        trainer = trainers.UnigramTrainer(unk_token=SPECIAL[UNKNOWN], **options)
+    else:
+        kind = {"words": models.WordLevel, "wordpiece": models.WordPiece}[name]
+        made = library.Tokenizer(kind(unk_token=SPECIAL[UNKNOWN]))
+        made.normalizer = library.normalizers.BertNormalizer()  # lower case, without accents
+        made.pre_tokenizer = parts.BertPreTokenizer()
+        if name == "words":
+            trainer = trainers.WordLevelTrainer(min_frequency=2, **options)
+        else:
+            made.decoder = library.decoders.WordPiece()
+            trainer = trainers.WordPieceTrainer(**options)
+    made.train_from_iterator(texts, trainer)
+    return made.to_str()

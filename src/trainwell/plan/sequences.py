@@ -1,0 +1,128 @@
+"""The profile of a series or a text to a recipe: the rules, each with the reason that it gives."""
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from trainwell.models import MODELS
+from trainwell.plan.profile import Profile
+
+if TYPE_CHECKING:
+    from trainwell.plan.rules import Plan
+
+FEW_TEXTS, STEPS = 20_000, 1_000  # texts; steps that a text classifier learns in
+MUCH_TEXT = 5_000_000  # characters from which on pieces of words repay their larger vocabulary
+GPT_STEPS, GPT_BATCH = 2_000, 16
+SHORT_SERIES = 1_000  # steps below which a linear map with few weights is all that can be learned
+CYCLES = 30  # periods in the training part that a learned cycle needs
+LONGEST = 60  # steps of a period that is forecast whole
+
+
+def from_series(profile: Profile, plan: "Plan") -> None:
+    """A series to forecast: a linear map of normalized windows, with a learned cycle where the series has a period."""
+    series = profile.series
+    steps, period, channels = series["steps"], series["period"], series["channels"]
+    training = profile.rows if profile.given else round(0.7 * steps)
+    plan.choose(
+        "split",
+        {"method": "time", "time": series["time"], "test": 0.2, "val": 0.1},
+        "by time: 70 % to learn, 10 % to validate, 20 % to test",
+        "a forecast is judged on what came later; split.parts=[8640,2880,2880] gives parts in steps instead",
+    )
+    horizon = max(1, min(period if 1 < period <= LONGEST else 24, training // 6))
+    why = "one period" if horizon == period else "a short way"
+    choice = f"forecast {horizon} steps of one {series['step']}"
+    plan.choose("task", {"name": "forecast", "horizon": horizon}, choice, f"{why}; task.horizon sets another")
+    cyclic = period > 0 and steps >= SHORT_SERIES and training >= CYCLES * period
+    lookback = lookback_of(training, period, horizon, cyclic)
+    if cyclic:
+        model: dict[str, Any] = {"name": "cyclenet", "lookback": lookback, "period": period}
+        why = (
+            f"{steps:,} steps of {channels} series that repeat every {period}: what the learned cycle leaves is mapped"
+        )
+    else:
+        model = {"name": "nlinear", "lookback": lookback}
+        why = f"{steps:,} steps, " + (f"period {period}" if period else "no period") + ": one linear map"
+    plan.choose("model", model, f"{model['name']}, lookback {lookback}", f"{why}; each window is normalized by itself")
+    plan.choose("transform", {}, "standardized", "by the mean and spread of the training steps alone")
+    rate = 5e-3 if cyclic else 1e-3
+    plan.choose("optimizer", {"name": "adam", "lr": rate}, f"Adam at {rate}", "few weights, all in one or two matrices")
+    plan.choose("schedule", {"name": "trapezoid", "decay": 0.9, "warmup": 0.0}, "flat, then down", "noise averages out")
+    batch = 256 if training > 20 * 256 else 32
+    epochs = max(30, min(200, round(1_000 * batch / max(1, training))))
+    settings = {"epochs": epochs, "batch_size": batch, "patience": 8, "precision": "float32"}
+    plan.choose(
+        "train", settings, f"{epochs} epochs, batch {batch}", "the checkpoint of the least held-out error stays"
+    )
+
+
+def lookback_of(training: int, period: int, horizon: int, cyclic: bool) -> int:
+    """How many steps back a window reaches: 14 periods if the series is long, two at least where it has many cycles."""
+    wanted = min(14 * period, training // 10) if period else min(96, training // 10)
+    wanted = max(2 * period, wanted) if cyclic else wanted
+    return max(1, min(wanted, training - horizon - training // 5))
+
+
+def reads_text(model: str | None) -> bool:
+    """Whether a network of this name reads tokens."""
+    return model in MODELS and "vocabulary" in inspect.signature(MODELS[model]).parameters
+
+
+def from_text(profile: Profile, plan: "Plan") -> None:
+    """Texts with a label or a number each: the mean of what words say, and pairs where texts are many."""
+    rows = profile.rows
+    plan.choose("split", {"test": 0.2, "val": 0.1}, "20 % test, 10 % validation", f"{rows:,} texts, divided at random")
+    vocabulary = 10_000 if rows < FEW_TEXTS else 30_000
+    transform = {"tokenizer": "words", "vocabulary": vocabulary, "length": 1024}
+    why = "whole words say most about what a text is; those seen once are unknown"
+    plan.choose("transform", transform, f"words, {vocabulary:,} at most", why)
+    pairs = 0 if rows < FEW_TEXTS else 500_000
+    model = {"name": "fasttext", "width": 32, "pairs": pairs, "drop": 0.5 if rows < FEW_TEXTS else 0.2}
+    why = f"{rows:,} texts: networks that read in order need far more of them, or weights learned elsewhere"
+    plan.choose("model", model, "fasttext", why)
+    optimizer = {"name": "adamw", "lr": 5e-3, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "AdamW at 0.005", "each word is rarely seen, so its vector needs long steps")
+    plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
+    batch = 32 if rows < FEW_TEXTS else 128
+    epochs = max(3, min(30, round(STEPS * batch / max(1, rows))))
+    settings = {"epochs": epochs, "batch_size": batch, "precision": "float32"}
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"some {STEPS:,} steps, 30 passes at most")
+
+
+def from_language(profile: Profile, plan: "Plan") -> None:
+    """Text without labels: a small modern GPT on characters, or on pieces of words where there is much text."""
+    text = profile.language
+    characters, pieces = text["characters"], text["pieces"]
+    held = max(1, round(0.05 * pieces))
+    if profile.given:
+        plan.choose(
+            "split", {"test": 0.05, "val": 0.05}, "as the source gives it", "parts that the data gives are kept"
+        )
+    elif text["listed"]:
+        shares = {"test": 0.1, "val": 0.1}
+        plan.choose("split", shares, "10 % test, 10 % validation", f"{pieces:,} examples, divided at random")
+    else:
+        parts = [pieces - 2 * held, held, held]
+        split = {"method": "time", "time": "place", "parts": parts}
+        why = f"one text in {pieces:,} equal stretches: the last ones are held out; split.parts divides otherwise"
+        plan.choose("split", split, "by place: 5 % to validate, the last 5 % to test", why)
+    plan.choose("task", {"name": "language"}, "language", "text without labels: what comes next is learned")
+    much = characters >= MUCH_TEXT
+    kind, vocabulary = ("bpe", 4_096) if much else ("characters", 1_000)
+    if text["different"] > 1_000 and not much:
+        kind = "bytes"
+    why = f"{characters:,} characters, {text['different']} different: " + (
+        "pieces of words make it shorter" if much else "few enough to be read one by one"
+    )
+    plan.choose("transform", {"tokenizer": kind, "vocabulary": vocabulary}, kind, why)
+    context = 64 if characters < 50 * MUCH_TEXT else 256
+    model = {"name": "gpt", "width": 128, "depth": 4, "heads": 2, "context": context}
+    passes = GPT_STEPS * GPT_BATCH * context / max(1, 0.9 * characters)
+    model["dropout"] = 0.2 if passes > 20 else 0.1 if passes > 8 else 0.0
+    plan.choose("model", model, f"gpt, context {context}", f"{passes:.1f} passes over the text decide its dropout")
+    optimizer = {"name": "muon", "lr": 6e-3, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "Muon at 0.006", "fewer steps to the same loss than AdamW on such networks")
+    plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
+    settings = {"epochs": round(max(0.01, passes), 2), "batch_size": GPT_BATCH, "evaluations": 10}
+    settings |= {"precision": "float32"}
+    choice = f"{settings['epochs']:g} passes, batch {GPT_BATCH}"
+    plan.choose("train", settings, choice, f"some {GPT_STEPS:,} steps; --time gives it more or less")
