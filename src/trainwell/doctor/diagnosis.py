@@ -227,8 +227,7 @@ def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
 
 
 def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
-    own = twins[OWN]
-    words = min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
+    """A hundredth of the rate from the first weights as well: the better factor of the two, None if none was tried."""
     if "start" not in proof.kept:
         return None
     twins = proof.kept["start"][1]
