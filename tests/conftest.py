@@ -1,12 +1,16 @@
-"""What all tests share: real data where it lies beside the project, and one thread a test."""
+"""What all tests share: real data where it lies beside the project, one thread a test, and patience."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+# A slow or busy machine is no fault of what is tested.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

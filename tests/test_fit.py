@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from PIL import Image
 from sklearn.datasets import load_diabetes, load_iris
 from torch import nn
 
@@ -227,8 +228,24 @@ def test_augmented_pictures_are_kept_for_the_page(tmp_path: Path) -> None:
     assert len(run.folder.read_json("augmented.json")["pictures"]) == 16
 
 
-def test_pictures_beyond_the_memory_are_told_before_they_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_beyond_the_memory_are_read_ahead_and_learned_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    for number in range(60):
+        folder = tmp_path / "data" / ("dark" if number % 2 else "light")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 200, (12, 12), dtype=np.uint8) // (1 + 3 * (number % 2))
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    changes = ["train.epochs=2", "train.workers=1", "train.batch_size=16"]
+    held = tw.fit(tmp_path / "data", out=tmp_path / "held", changes=changes, quiet=True)
     monkeypatch.setattr(importlib.import_module("trainwell.build"), "fits", lambda size, device="cpu": False)
-    pictures = np.zeros((40, 32, 32), np.uint8) + np.arange(40, dtype=np.uint8)[:, None, None]
-    with pytest.raises(InputError, match=r"32 x 32.*transform\.size=16"):
-        tw.fit((pictures, np.arange(40) % 2), quiet=True)
+    monkeypatch.setattr(importlib.import_module("trainwell.load"), "BLOCK", 1_000)
+    ahead = tw.fit(tmp_path / "data", out=tmp_path / "ahead", changes=changes, quiet=True)
+    assert ahead.metrics == held.metrics
+    np.testing.assert_array_equal(held.predict_proba(tmp_path / "data"), ahead.predict_proba(tmp_path / "data"))
+    (tmp_path / "data" / "dark" / "0.png").write_bytes(b"not a picture")
+    torn = tw.fit(tmp_path / "data", out=tmp_path / "torn", changes=changes, quiet=True, details=False)
+    notes = " ".join(torn.folder.read_json("summary.json")["notes"])
+    assert "more than memory holds" in notes and "0.png" in notes
+    assert np.isnan(torn.predict_proba(tmp_path / "data")).any(1).sum() == 1

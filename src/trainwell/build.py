@@ -1,6 +1,8 @@
 """A recipe and data to objects: the only place where names become objects."""
 
 import inspect
+import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainwell.data import AUGMENTATIONS, TRANSFORMS, Loader, Schema, Source, Split, Transform, fits
+from trainwell.data import (
+    AUGMENTATIONS,
+    TRANSFORMS,
+    Loader,
+    PictureRows,
+    Schema,
+    Source,
+    Split,
+    StreamingLoader,
+    Transform,
+    fits,
+)
 from trainwell.errors import InputError
 from trainwell.models import MODELS
 from trainwell.nn.keras_network import KerasNetwork, is_keras
@@ -20,6 +33,7 @@ from trainwell.train.average import Average
 from trainwell.train.distributed import rank, world_size
 
 SAMPLE = 10_000  # rows that a data-dependent initialization sees
+STREAMED_SAMPLE = 500  # of pictures that memory does not hold
 ASKED = {"numbers": "columns", "vocabulary": "tokens"}  # what a network's signature asks for -> the layout that has it
 
 
@@ -193,45 +207,68 @@ def choose_device(name: str) -> torch.device:
 
 def loaders(
     recipe: Recipe, transform: Transform, source: Source, split: Split, device: torch.device
-) -> tuple[Loader, Loader | None, dict[str, Any]]:
-    """Batches to learn from, batches to choose the checkpoint by, and the encoded training rows."""
-    settings = settings_of(recipe)
-    if transform.layout == "image":
-        _check_memory(transform, len(split.train) + len(split.val), device)
+) -> tuple[Any, Any, tuple[torch.Tensor, ...]]:
+    """Batches to learn from, batches to choose the checkpoint by, and a sample of the encoded training inputs."""
+    if transform.layout == "image" and not _held(transform, len(split.train) + len(split.val), device):
+        return _streams(recipe, transform, source, split, device)
     training = transform.encode(source, split.train)
     if split.fold is not None:
         training["fold"] = torch.as_tensor(split.fold[training["row"].numpy()])
-    rows = len(training["row"])
-    loader = Loader(
-        training,
-        batch_size=min(settings.batch_size, rows),
-        # A last batch of a few rows would count as much as a full one in batch statistics.
-        drop_last=rows > 4 * settings.batch_size,
-        seed=recipe.seed,
-        device=device,
-        rank=rank(),
-        world=world_size(),
-        transform=augmentation(recipe, transform),
-    )
+    loader = Loader(training, **_training_options(recipe, transform, len(training["row"]), device))
     if split.fold is not None:
         held_out = {**training, "held_out_fold": training["fold"]}
         del held_out["fold"]
     elif len(split.val):
         held_out = transform.encode(source, split.val)
     else:
-        return loader, None, training
-    return loader, plain_loader(held_out, device), training
+        return loader, None, training["inputs"]
+    return loader, plain_loader(held_out, device), training["inputs"]
 
 
-def _check_memory(transform: Transform, rows: int, device: torch.device) -> None:
-    """Raises InputError where the pictures, decoded, would take more memory than there is to spare."""
-    width, height, channels = (transform.supplies[name] for name in ("width", "height", "channels"))
-    size = rows * width * height * channels
-    if not (fits(size) and fits(size, device)):
-        raise InputError(
-            f"{rows:,} pictures of {width} x {height} take {size / 2**30:.1f} GB in memory, more than is to spare; "
-            f"make them smaller, as with --set transform.size={max(8, max(width, height) // 2)}, or give fewer"
-        )
+def _training_options(recipe: Recipe, transform: Transform, rows: int, device: torch.device) -> dict[str, Any]:
+    """How a loader serves rows to learn from, whether they lie in memory or not."""
+    batch_size = settings_of(recipe).batch_size
+    return {
+        "batch_size": min(batch_size, rows),
+        # A last batch of a few rows would count as much as a full one in batch statistics.
+        "drop_last": rows > 4 * batch_size,
+        "seed": recipe.seed,
+        "device": device,
+        "rank": rank(),
+        "world": world_size(),
+        "transform": augmentation(recipe, transform),
+    }
+
+
+def _held(transform: Transform, rows: int, device: torch.device) -> bool:
+    """Whether so many pictures, decoded, find room in the memory to spare, of the machine and of the device."""
+    size = rows * math.prod(transform.supplies[name] for name in ("width", "height", "channels"))
+    return fits(size) and fits(size, device)
+
+
+def _streams(
+    recipe: Recipe, transform: Transform, source: Source, split: Split, device: torch.device
+) -> tuple[Any, Any, tuple[torch.Tensor, ...]]:
+    """Loaders whose worker processes decode ahead, for pictures that memory does not hold."""
+    settings = settings_of(recipe)
+    workers = min(8, os.cpu_count() or 1) if settings.workers is None else settings.workers
+    transform.notes.append(
+        f"{len(split.train) + len(split.val):,} pictures are more than memory holds once decoded: "
+        f"{workers} worker processes read them ahead at each epoch (train.workers)"
+    )
+    rows = PictureRows(transform, source, split.train, split.fold)
+    options = _training_options(recipe, transform, len(rows), device)
+    loader = StreamingLoader(rows, workers=workers, **options)
+    loader.notes = transform.notes
+    sample = transform.encode(source, split.train[:: max(1, len(rows) // STREAMED_SAMPLE)])["inputs"]
+    if not len(split.val):
+        return loader, None, sample
+    held_out = StreamingLoader(
+        PictureRows(transform, source, split.val),
+        batch_size=settings.batch_size, shuffle=False, workers=workers, device=device,
+    )  # fmt: skip
+    held_out.notes = transform.notes
+    return loader, held_out, sample
 
 
 def plain_loader(tensors: dict[str, Any], device: torch.device, batch_size: int = 1024) -> Loader:

@@ -207,18 +207,35 @@ def list_(folder: Annotated[Path, typer.Argument(help="Where the runs lie.")] = 
 
 
 @runs_app.command("show")
-def show(run: RunPath) -> None:
+def show(
+    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="All that is known, as JSON.")] = False
+) -> None:
     """What RUN is and gave."""
     from trainwell.report import result
     from trainwell.runs import RunFolder
 
     folder = RunFolder.open(run)
     state = folder.facts()["state"]
+    if as_json:
+        print(json.dumps({**folder.facts(), **folder.read_json("summary.json")}, indent=1, ensure_ascii=False))
+        return
     print(result(folder.path))
     if state != "finished":
         print(f"state: {state}; go on with: trainwell fit --resume {folder.path}")
         return
-    print(json.dumps(folder.read_json("summary.json"), indent=1, ensure_ascii=False))
+    known = folder.read_json("summary.json")
+    rows = ", ".join(f"{part} {count:,}" for part, count in known["rows"].items() if count)
+    _table(
+        [
+            ("source", known["origin"]),
+            ("task", known["task"] + (f" of {', '.join(known['target'])}" if known["target"] else "")),
+            ("rows", f"{rows} ({known['split']})"),
+            ("model", f"{known['model']}, {known['parameters']:,} weights"),
+            ("training", f"{known['seconds_training']:,.0f} s, {known['steps']:,} steps; {known['stopped']}"),
+            ("report", folder.path / "report.html"),
+        ],
+        ("", ""),
+    )
 
 
 @runs_app.command("compare")

@@ -32,8 +32,11 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     if not len(rows):
         return {}
     goal = "accuracy" if run.schema.task == "classify" else "rmse"
-    encoded = run.transform.encode(source, rows)
-    rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
+    if run.transform.by_row:
+        rows, answers, target = run.judged(source, rows)
+    else:
+        encoded = run.transform.encode(source, rows)
+        rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
     evaluation = measure(answers, target, run.schema, run.task)
     evaluation["part"] = part
     known = np.concatenate([split.train, split.val]) if part == "test" else split.train

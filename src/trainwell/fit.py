@@ -133,12 +133,12 @@ def _begin(
     torch.manual_seed(recipe.seed)
     task = build.build_task(recipe, schema, transform)
     model = build.build_model(recipe, transform, own)
-    loader, held_out, training = build.loaders(recipe, transform, data, parts, device)
+    loader, held_out, sample = build.loaders(recipe, transform, data, parts, device)
     if own is not None:
-        plan.recipe = recipe = build.adapt(recipe, model, training["inputs"], task)
+        plan.recipe = recipe = build.adapt(recipe, model, sample, task)
         task = build.build_task(recipe, schema, transform)
     else:
-        build.initialize(model, training["inputs"], recipe.seed)
+        build.initialize(model, sample, recipe.seed)
     state = build.build_state(recipe, model, task, device)
     state.model = wrap(state.model, task)
     return state, loader, held_out

@@ -1,5 +1,6 @@
 """A run folder to a Run: the trained network with all it needs to answer."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,15 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from trainwell.build import build_model, build_task, choose_device, plain_loader
-from trainwell.data import TRANSFORMS, Schema, Transform, read
+from trainwell.data import TRANSFORMS, Schema, Source, Transform, read
 from trainwell.errors import InputError
 from trainwell.explain.evaluation import measure
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
 from trainwell.tasks import Task
 from trainwell.train.checkpoint import load_weights
+
+BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
 
 
 class Run:
@@ -64,14 +67,41 @@ class Run:
         A row that cannot be read, such as a torn picture, is NaN throughout.
         """
         data = read(source)
-        encoded = self.transform.encode(data, with_target=False)
-        found, rows = self.answers_to(encoded), encoded["row"].numpy()
-        if len(rows) == data.rows or not self.transform.by_row:
+        if not self.transform.by_row:
+            return self.answers_to(self.transform.encode(data, with_target=False))
+        rows, found, _ = self.judged(data, np.arange(data.rows), with_target=False)
+        if len(rows) == data.rows:
             return found
         whole = {key: np.full((data.rows, *each.shape[1:]), np.nan) for key, each in found.items()}
         for key, each in found.items():
             whole[key][rows] = each
         return whole
+
+    def judged(
+        self, source: Source, rows: np.ndarray, with_target: bool = True
+    ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+        """Of these rows those that could be read, the answers to them by name, and their encoded targets if asked for.
+
+        Pictures are decoded a block at a time, so that memory need not hold them all.
+        """
+        parts = []
+        for block in self._blocks(rows):
+            encoded = self.transform.encode(source, block, with_target=with_target)
+            if len(encoded["row"]):
+                truth = encoded["target"].numpy() if with_target else encoded["row"].numpy()
+                parts.append((encoded["row"].numpy(), self.answers_to(encoded), truth))
+        if not parts:
+            raise InputError(f"{source.origin}: none of its {len(rows):,} pictures could be read")
+        answers = {key: np.concatenate([part[1][key] for part in parts]) for key in parts[0][1]}
+        rows, target = (np.concatenate([part[place] for part in parts]) for place in (0, 2))
+        return rows, answers, target
+
+    def _blocks(self, rows: np.ndarray) -> list[np.ndarray]:
+        if self.transform.layout != "image":
+            return [rows]
+        sides = (self.transform.supplies[name] for name in ("channels", "height", "width"))
+        length = max(1, BLOCK // math.prod(sides))
+        return [rows[start : start + length] for start in range(0, max(1, len(rows)), length)]
 
     def answers_to(self, encoded: dict[str, Any]) -> dict[str, np.ndarray]:
         """What the task predicts for rows that the transform has encoded, by name."""
@@ -115,8 +145,13 @@ class Run:
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics with 95 % intervals on rows that have the target, and what they are made of."""
         names = ",".join(column.name for column in self.schema.targets)
-        encoded = self.transform.encode(read(source, target=names))
-        return measure(self.answers_to(encoded), encoded["target"].numpy(), self.schema, self.task)
+        data = read(source, target=names)
+        if self.transform.by_row:
+            _, answers, target = self.judged(data, np.arange(data.rows))
+        else:
+            encoded = self.transform.encode(data)
+            answers, target = self.answers_to(encoded), encoded["target"].numpy()
+        return measure(answers, target, self.schema, self.task)
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{key} {value:.4g}" for key, value in self.metrics.items())

@@ -191,6 +191,9 @@ def list_runs(root: str | Path = "runs") -> list[dict[str, Any]]:
         folder = RunFolder(path.parent)
         try:
             row = {"path": str(path.parent), **folder.facts()}
+            if (folder.path / "recipe.yaml").exists():  # what an unfinished run was about
+                recipe = folder.read_yaml("recipe.yaml") or {}
+                row |= {key: (recipe.get(key) or {}).get("name") for key in ("task", "model")}
             if (folder.path / "summary.json").exists():
                 summary = folder.read_table("summary.json")
                 row |= {key: summary.get(key) for key in ("source", "task", "model", "seconds_training")}

@@ -11,6 +11,7 @@ from trainwell.data.source import SOURCES, Source, read
 from trainwell.data.split import Split, split
 
 if TYPE_CHECKING:
+    from trainwell.data.ahead import PictureRows
     from trainwell.data.augment import AUGMENTATIONS
     from trainwell.data.layouts import TRANSFORMS
     from trainwell.data.loader import Loader, StreamingLoader, fits
@@ -22,6 +23,7 @@ __all__ = [
     "TRANSFORMS",
     "Column",
     "Loader",
+    "PictureRows",
     "Schema",
     "Source",
     "Split",
@@ -43,6 +45,7 @@ __all__ = [
 _LATE = {
     "AUGMENTATIONS": "trainwell.data.augment",
     "Loader": "trainwell.data.loader",
+    "PictureRows": "trainwell.data.ahead",
     "StreamingLoader": "trainwell.data.loader",
     "fits": "trainwell.data.loader",
     "TRANSFORMS": "trainwell.data.layouts",

@@ -60,10 +60,13 @@ class PictureEncoder:
         Pictures that cannot be read are black, counted and named in `notes`.
         """
         if self.column in source.arrays:
-            return self._encode_array(source.arrays[self.column][rows], notes)
+            return self.scale(source.arrays[self.column][rows], notes)
         if self.column not in source.frame.columns:
             raise InputError(f"{source.origin}: no column {self.column!r} with the pictures")
-        cells = source.frame[self.column][rows].to_list()
+        return self.decode(source.frame[self.column][rows].to_list(), rows, notes)
+
+    def decode(self, cells: list[Any], rows: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Encoded bytes or paths of these rows -> what `encode` gives."""
         pixels = np.zeros((len(cells), self.height, self.width, self.channels), dtype=np.uint8)
         bad: dict[int, str] = {}
 
@@ -94,7 +97,8 @@ class PictureEncoder:
         array = np.asarray(picture)
         return array[..., None] if array.ndim == 2 else array
 
-    def _encode_array(self, array: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    def scale(self, array: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures as an array -> what `encode` gives."""
         if array.ndim == 3:
             array = array[..., None]
         if array.shape[1:] != (self.height, self.width, self.channels):
@@ -164,7 +168,8 @@ def _what(cell: Any) -> str:
             start = file.read(16)
     else:
         start = bytes(cell[:16])
-    return f"no picture (begins with {start[:8]!r})" if start else "empty"
+    shown = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in start[:8])
+    return f"no picture (begins with {shown})" if start else "empty"
 
 
 def _flat_mode(picture: Any, mode: str | None) -> Any:

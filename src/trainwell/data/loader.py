@@ -99,7 +99,8 @@ class StreamingLoader:
     """Batches from a torch data set that memory does not hold, read ahead by worker processes.
 
     The same face as Loader. Items are (input, target), or a dict that already has a batch's names; the batch gets "row"
-    either way. The order depends on seed and epoch alone.
+    either way. Data with `batch(places)` gives whole batches and what it noticed, which `notes` gathers; a batch of
+    which no row could be read is passed over. The order depends on seed and epoch alone.
     """
 
     def __init__(
@@ -114,13 +115,14 @@ class StreamingLoader:
         workers: int = 2,
         rank: int = 0,
         world: int = 1,
+        transform: Change | None = None,
     ) -> None:
         if batch_size < world:
             raise ValueError(f"batch_size={batch_size} is less than one row for each of {world} ranks")
         self.data, self.batch_size, self.shuffle, self.drop_last = data, batch_size, shuffle, drop_last
         self.seed, self.device, self.workers = seed, torch.device(device), workers
-        self.rank, self.world = rank, world
-        self.transform: Change | None = None
+        self.rank, self.world, self.transform = rank, world, transform
+        self.notes: list[str] = []
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -144,18 +146,45 @@ class StreamingLoader:
         else:
             order = torch.arange(rows)
         batches = [part[self.rank :: self.world].tolist() for part in order.split(self.batch_size)]
+        whole = hasattr(self.data, "batch")
         loader: torch.utils.data.DataLoader[Any] = torch.utils.data.DataLoader(
-            _Numbered(self.data),
+            _Whole(self.data) if whole else _Numbered(self.data),
             batch_sampler=list(islice(batches, start, len(self))),
             num_workers=self.workers,
             prefetch_factor=4 if self.workers else None,
             pin_memory=self.device.type == "cuda",
+            collate_fn=_as_it_is if whole else None,
+            generator=torch.Generator(),  # else each epoch would take a number from the training's own
         )
-        for place, item in loader:
-            batch = item if isinstance(item, dict) else {"inputs": tuple(item[:-1]), "target": item[-1]}
-            batch["row"] = place
-            moved = {name: _apply(value, lambda part: part.to(self.device)) for name, value in batch.items()}
-            yield moved if self.transform is None else self.transform(moved)
+        for item in loader:
+            batch = self._noted(*item) if whole else _named(*item)
+            if len(batch["row"]):
+                moved = {name: _apply(value, lambda part: part.to(self.device)) for name, value in batch.items()}
+                yield moved if self.transform is None else self.transform(moved)
+
+    def _noted(self, batch: dict[str, Any], notes: list[str]) -> dict[str, Any]:
+        self.notes += [note for note in notes if note not in self.notes]
+        return batch
+
+
+def _named(place: Tensor, item: Any) -> dict[str, Any]:
+    """An item of a torch data set under a batch's names."""
+    batch = item if isinstance(item, dict) else {"inputs": tuple(item[:-1]), "target": item[-1]}
+    return {**batch, "row": place}
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+class _Whole(torch.utils.data.Dataset):
+    """A data set that is asked for whole batches."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __getitems__(self, places: list[int]) -> Any:
+        return self.data.batch(places)
 
 
 class _Numbered(torch.utils.data.Dataset):

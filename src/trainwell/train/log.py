@@ -1,5 +1,6 @@
 """Moments of the loop to lines: metrics.jsonl, a bar or a log on the terminal, and checkpoints on the disk."""
 
+import math
 import sys
 import time
 from typing import Any, TextIO
@@ -14,6 +15,11 @@ from trainwell.train.checkpoint import save_state, save_weights
 from trainwell.train.distributed import plain_weights
 from trainwell.train.events import Events
 from trainwell.train.state import State
+
+
+def figure(value: float) -> str:
+    """A number in four digits, from a thousand on in full: 0.9831, 48,730."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 class Recorder:
@@ -106,13 +112,16 @@ class Bar:
             self.spoken = now
             share = self.share(state)
             left = (now - self.began) * (1 - share) / max(share, 1e-9)
-            self.console.print(f"{share:4.0%}  {self.words(state)}  at most {left:.0f} s left")
+            rest = f"  at most {math.ceil(left)} s left" if share < 1 else ""
+            self.console.print(f"{share:4.0%}  {self.words(state)}{rest}")
 
     def words(self, state: State) -> str:
-        loss = next((f"loss {value:.4g}" for key, value in self.recorder.last.items() if key.startswith("loss")), "")
+        loss = next(
+            (f"loss {figure(value)}" for key, value in self.recorder.last.items() if key.startswith("loss")), ""
+        )
         value = state.metrics.get(state.task.goal[0])
-        best = "" if value is None or state.best is None else f"{self.goal} {value:.4g} (best {state.best:.4g})"
-        return "  ".join(part for part in (f"epoch {state.epoch}", loss, best) if part)
+        best = "" if value is None or state.best is None else f"{self.goal} {figure(value)} (best {figure(state.best)})"
+        return "  ".join(part for part in (f"epoch {state.epoch + 1}", loss, best) if part)
 
     def end(self, state: State) -> None:
         if self.bar is not None:

@@ -10,7 +10,8 @@ class Settings:
     """How long, how large and how exactly; the loop's own arguments are described at `train`.
 
     batch_size: rows a step; ema: decay of averaged weights, None for none; precision: "auto" is bfloat16 where the
-    hardware has it; device: "auto" is the GPU where there is one.
+    hardware has it; device: "auto" is the GPU where there is one; workers: processes that read ahead what memory does
+    not hold, None for one a core up to eight.
     """
 
     epochs: float = 10
@@ -23,6 +24,7 @@ class Settings:
     seconds: float | None = None
     precision: Name = "auto"
     device: str = "auto"
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "evaluations", "accumulate"):
