@@ -43,16 +43,23 @@ def layout_of(model: str | nn.Module, schema: Schema) -> str:
         return SEQUENCES[schema.task](model)
     if any(column.kind == "image" for column in schema.inputs):
         return "image"
+    if any(column.kind == "audio" for column in schema.inputs):
+        return "sound with length" if asks_for("lengths", model) else "sound"
     if isinstance(model, str):
         asked = inspect.signature(named({"name": model}, MODELS, "model")).parameters
         return next((layout for name, layout in ASKED.items() if name in asked), "vector")
     return "vector"
 
 
+def asks_for(name: str, model: str | nn.Module) -> bool:
+    """Whether a network's call has a parameter of this name."""
+    kind = type(model) if isinstance(model, nn.Module) else named({"name": model}, MODELS, "model")
+    return name in inspect.signature(kind.forward).parameters
+
+
 def series_layout(model: str | nn.Module) -> str:
     """Windows of a series, and where in the series each starts for a network that asks for its phase."""
-    kind = type(model) if isinstance(model, nn.Module) else named({"name": model}, MODELS, "model")
-    return "series with phase" if "phase" in inspect.signature(kind.forward).parameters else "series"
+    return "series with phase" if asks_for("phase", model) else "series"
 
 
 SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {"forecast": series_layout, "language": lambda model: "stream"}

@@ -97,6 +97,7 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
         "stopped": state.stopped,
         "classes": run.schema.classes,
         "image": shape if run.transform.layout == "image" else None,
+        "sound": {"rate": run.transform.supplies["rate"]} if run.transform.layout.startswith("sound") else None,
         "digest": data.digest,
     }
 

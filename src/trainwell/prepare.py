@@ -1,6 +1,7 @@
 """A source and wishes to what fit would do and why: the source as read, its schema and the plan."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ def as_table(
 ) -> tuple[Source, Schema]:
     """The rows that have an answer, and the schema of the columns."""
     schema = schema or infer(data, target=target, types=types, group=group, time=order)
+    if group and data.hints.get("parts by name"):  # the user's way to split goes before what file names suggest
+        data = replace(data, parts=None)
     return drop_unlabelled(data, schema), schema
 
 

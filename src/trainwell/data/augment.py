@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainwell.data.augment_sound import Hiss, Pace, Trim
+
 Batch = dict[str, Any]
 IGNORED = -100  # the mark of mask pixels that came from outside the picture; torch's losses skip it
 
@@ -261,4 +263,7 @@ AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch], Batch]]] = {
     "noise": Noise,
     "mixup": Mixup,
     "cutmix": CutMix,
+    "pace": Pace,
+    "trim": Trim,
+    "hiss": Hiss,
 }

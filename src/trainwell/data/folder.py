@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from trainwell.data.dialect import guess_code
+from trainwell.data.file_names import label_by_names
 from trainwell.data.memory import read_memory
 from trainwell.data.rows import Source, counted
 from trainwell.data.table import Table, is_table, read_table
@@ -220,7 +221,6 @@ def _examples(folder: Path, pieces: list[tuple[str, list[Path], list[str | None]
             f"{folder}: folders of images and masks, not of classes: expected one folder for each class of picture"
         )
     if len(names) == 1:
-        notes.append(f"all files lie in one folder, {min(map(str, names))!r}: they have no classes")
         labelled = []
     cells: dict[str, Any] = {kind: [str(path.absolute()) for _, path, _ in chosen]}
     if kind == "text":
@@ -236,6 +236,10 @@ def _examples(folder: Path, pieces: list[tuple[str, list[Path], list[str | None]
         source.hints.update({"target": "label", "labels": sorted(set(cells["label"]))})
     if pieces[0][0]:
         source.parts = np.array([part for part, _, _ in chosen])
+    elif kind == "audio" and not labelled:
+        label_by_names(source, [path for _, path, _ in chosen])
+    if len(names) == 1 and "label" not in source.frame.columns:
+        source.notes.append(f"all files lie in one folder, {min(map(str, names))!r}: they have no classes")
     return source
 
 

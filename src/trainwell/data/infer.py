@@ -45,6 +45,9 @@ def infer(
     names, reason = _targets(source, columns, target, {*ignore, group, time} - {None})
     for name in ignore:
         by_name[name].role, by_name[name].reason = "ignored", "told by the user"
+    for name, why in source.hints.get("ignored", {}).items():
+        if name not in types and by_name[name].role == "input":
+            by_name[name].role, by_name[name].reason = "ignored", why
     if group:
         by_name[group].role, by_name[group].reason = "group", "rows of one value stay on one side of the split"
     if time and by_name[time].role == "ignored":

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trainwell.data.clips import SoundTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tokens import TextTransform
 from trainwell.data.transform import Transform
@@ -12,6 +13,8 @@ TRANSFORMS: dict[str, Any] = {
     "vector": Transform,
     "image": Transform,
     "tokens": TextTransform,
+    "sound": SoundTransform,
+    "sound with length": SoundTransform,
     "stream": StreamTransform,
     "series": SeriesTransform,
     "series with phase": SeriesTransform,

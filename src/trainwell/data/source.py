@@ -17,6 +17,8 @@ from trainwell.data.rows import Source
 from trainwell.data.table import is_table
 from trainwell.errors import InputError, suggest
 
+SOUND = {"kinds": {"audio": "audio"}}
+
 __all__ = ["SOURCES", "Source", "read"]
 
 
@@ -79,7 +81,9 @@ def _path(given: str | os.PathLike[str]) -> Source:
         return read_folder(path)
     if not path.is_file():
         raise InputError(f"{path}: neither a file nor a folder")
-    if path.name.lower().endswith((*PICTURES, *SOUNDS)):
+    if path.name.lower().endswith(SOUNDS):
+        return Source(path.stem, pl.DataFrame({"audio": [str(path.absolute())]}), {}, str(path), hints=SOUND)
+    if path.name.lower().endswith(PICTURES):
         raise InputError(f"{path}: one file alone; give the folder that holds the class folders")
     if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst")):
         return _text_file(path)

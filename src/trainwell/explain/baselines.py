@@ -11,6 +11,7 @@ from trainwell.data import Schema, Source, Transform
 from trainwell.explain.evaluation import measure
 from trainwell.explain.forecasts import naive_forecasts
 from trainwell.explain.language import n_grams
+from trainwell.explain.sounds import mean_cepstra
 from trainwell.explain.words import word_weights
 from trainwell.tasks import Forecast, Language, Task
 
@@ -78,6 +79,8 @@ def _features(source: Source, schema: Schema, train: np.ndarray, transform: Tran
         return lambda rows: (
             transform.encode(source, rows, with_target=False)["inputs"][0].flatten(1)[:, :FEATURES].numpy() / 255.0
         )
+    if transform.layout.startswith("sound"):
+        return mean_cepstra(source, transform)
     if transform.layout == "tokens":
         return word_weights(source, train, transform.columns)
     plain = Transform.fit(source, schema, train, layout="vector")

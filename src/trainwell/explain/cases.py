@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from trainwell.data import Schema, Source, Transform
+from trainwell.nn.spectrogram import LogMel
 from trainwell.tasks import Regress, Task
 
 SHOWN, SIDE = 12, 96  # cases of each kind; pixels of a picture's longer side on the page
@@ -71,11 +73,25 @@ def _content(source: Source, row: int, schema: Schema, transform: Transform) -> 
     if transform.layout == "image":
         pixels = transform.encode(source, np.array([row]), with_target=False)["inputs"][0][0]
         content["picture"] = picture(pixels)
+    elif transform.layout.startswith("sound"):
+        wave = transform.encode(source, np.array([row]), with_target=False)["inputs"][0][:]
+        content["picture"] = picture(spectrogram(wave, transform.supplies["rate"]))
     for column in schema.columns:
-        if column.role in ("input", "ignored") and column.kind != "image" and column.name in source.frame.columns:
+        shown = column.role in ("input", "ignored") and column.kind not in ("image", "audio")
+        if shown and column.name in source.frame.columns:
             value = source.frame[column.name][row]
             content["values"][column.name] = "" if value is None else str(value)[:80]
     return content
+
+
+def spectrogram(wave: torch.Tensor, rate: int) -> torch.Tensor:
+    """A sound as a picture: time to the right, pitch in mels upwards, the loudest 60 decibels from black to white.
+
+    Long and short sounds get the same width. wave: (1, samples) -> (1, height, width) bytes
+    """
+    loud = LogMel(rate, bands=48)(wave) * (10 / np.log(10))
+    shares = ((loud - loud.max()) / 60 + 1).clamp(0, 1).flip(1)
+    return F.interpolate(shares[None], (SIDE * 2 // 3, SIDE), mode="bilinear")[0].mul(255).to(torch.uint8)
 
 
 def picture(pixels: torch.Tensor) -> str:

@@ -4,6 +4,7 @@ from torch import nn
 
 from trainwell.models.alexnet import AlexNet
 from trainwell.models.bert import BertClassifier
+from trainwell.models.crnn import CRNN
 from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
 from trainwell.models.dlinear import DLinear
@@ -46,6 +47,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "fasttext": FastText,
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
+    "crnn": CRNN,
     "nlinear": NLinear,
     "dlinear": DLinear,
     "cyclenet": CycleNet,

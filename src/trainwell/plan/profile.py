@@ -27,6 +27,7 @@ class Profile:
     categories: int
     texts: int
     images: int
+    sounds: int
     heavy_tails: int  # number columns with kurtosis above 12 or skew above 2
     gaps: int  # columns with missing cells
     many_levels: int  # category columns with more than 9 levels
@@ -65,6 +66,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         categories=len(categories),
         texts=sum(column.kind == "text" for column in columns),
         images=len(images),
+        sounds=sum(column.kind == "audio" for column in columns),
         heavy_tails=len(heavy),
         gaps=sum(column.missing > 0 for column in columns),
         many_levels=sum(column.unique > 9 for column in categories),

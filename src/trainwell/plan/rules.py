@@ -8,6 +8,7 @@ from trainwell.data.rows import counted
 from trainwell.errors import InputError
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
+from trainwell.plan.sounds import from_sounds
 from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
@@ -58,6 +59,9 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
         SEQUENCES[profile.task](profile, plan)
     elif profile.images:
         from_pictures(profile, plan)
+    elif profile.sounds:
+        from_sounds(profile, plan)
+        answer_of(profile, plan)
     elif profile.texts and (reads_text(model) or not (profile.numbers or profile.categories)):
         from_text(profile, plan)
         answer_of(profile, plan)

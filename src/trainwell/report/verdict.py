@@ -74,7 +74,7 @@ def goal_of(evaluation: dict[str, Any]) -> str:
 
 def noun_of(facts: Facts) -> str:
     """What one row of the source is called."""
-    return "picture" if facts.summary.get("image") else "row"
+    return "picture" if facts.summary.get("image") else "sound" if facts.summary.get("sound") else "row"
 
 
 def baselines_of(facts: Facts, goal: str) -> list[Baseline]:
