@@ -23,7 +23,7 @@ class Soundwise:
         waves, *rest = batch["inputs"]
         if waves.ndim != 2:
             raise InputError(
-                f"augment: {type(self).__name__.lower()} changes sounds, and this batch has the shape {tuple(waves.shape)}"
+                f"augment: {type(self).__name__.lower()} changes sounds, and this batch is {tuple(waves.shape)}"
             )
         lengths = rest[0] if rest else waves.new_full((len(waves),), waves.shape[1], dtype=torch.long)
         changed, ends = self.change(waves, lengths)
