@@ -12,7 +12,9 @@ from torch import nn
 
 from trainwell.data import (
     AUGMENTATIONS,
+    PICTURED,
     TRANSFORMS,
+    EncodedRows,
     Loader,
     PictureRows,
     Schema,
@@ -32,6 +34,8 @@ from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_fo
 from trainwell.train.average import Average
 from trainwell.train.distributed import rank, world_size
 
+LARGEST_BATCH = 2**22  # numbers in a batch that is evaluated, so that maps of large pictures fit in memory
+LARGEST_SAMPLE = 2**27  # numbers in it
 SAMPLE = 10_000  # rows that a data-dependent initialization sees
 STREAMED_SAMPLE = 500  # of pictures that memory does not hold
 ASKED = {"numbers": "columns", "vocabulary": "tokens"}  # what a network's signature asks for -> the layout that has it
@@ -62,7 +66,11 @@ def series_layout(model: str | nn.Module) -> str:
     return "series with phase" if asks_for("phase", model) else "series"
 
 
-SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {"forecast": series_layout, "language": lambda model: "stream"}
+SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
+    "forecast": series_layout,
+    "language": lambda model: "stream",
+    "segment": lambda model: "mask",
+}
 
 
 def asked_of(recipe: Recipe, model: nn.Module | None, fit: Callable[..., Any]) -> dict[str, Any]:
@@ -108,11 +116,11 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
     if own is None:
         network = build(recipe.model, MODELS, "model", supplied)
     elif is_keras(own):
-        sides = ("channels", "height", "width") if transform.layout == "image" else ("features",)
+        sides = ("channels", "height", "width") if transform.layout in PICTURED else ("features",)
         network = KerasNetwork(own, [supplied[name] for name in sides])
     else:
         network = own
-    if transform.layout == "image":
+    if transform.layout in PICTURED:
         network = network.to(memory_format=torch.channels_last)
         bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
         return nn.Sequential(Normalize(*bytes_of), network)
@@ -126,7 +134,8 @@ def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int) ->
     if not callable(starts):
         return
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randperm(len(inputs[0]), generator=generator)[:SAMPLE]
+    rows = min(SAMPLE, max(1, LARGEST_SAMPLE // max(1, inputs[0][:1].numel())))
+    chosen = torch.randperm(len(inputs[0]), generator=generator)[:rows]
     sample = tuple(each[chosen] for each in inputs)
     with torch.no_grad():
         starts(*(sample if normalize is None else (normalize(sample[0]),)))
@@ -216,7 +225,7 @@ def loaders(
     recipe: Recipe, transform: Transform, source: Source, split: Split, device: torch.device
 ) -> tuple[Any, Any, tuple[torch.Tensor, ...]]:
     """Batches to learn from, batches to choose the checkpoint by, and a sample of the encoded training inputs."""
-    if transform.layout == "image" and not _held(transform, len(split.train) + len(split.val), device):
+    if transform.layout in PICTURED and not _held(transform, len(split.train) + len(split.val), device):
         return _streams(recipe, transform, source, split, device)
     training = transform.encode(source, split.train)
     if split.fold is not None:
@@ -263,7 +272,7 @@ def _streams(
         f"{len(split.train) + len(split.val):,} pictures are more than memory holds once decoded: "
         f"{workers} worker processes read them ahead at each epoch (train.workers)"
     )
-    rows = PictureRows(transform, source, split.train, split.fold)
+    rows = _ahead(transform, source, split.train, split.fold)
     options = _training_options(recipe, transform, len(rows), device)
     loader = StreamingLoader(rows, workers=workers, **options)
     loader.notes = transform.notes
@@ -271,15 +280,25 @@ def _streams(
     if not len(split.val):
         return loader, None, sample
     held_out = StreamingLoader(
-        PictureRows(transform, source, split.val),
+        _ahead(transform, source, split.val),
         batch_size=settings.batch_size, shuffle=False, workers=workers, device=device,
     )  # fmt: skip
     held_out.notes = transform.notes
     return loader, held_out, sample
 
 
+def _ahead(transform: Transform, source: Source, rows: np.ndarray, fold: np.ndarray | None = None) -> Any:
+    """What worker processes read these rows from."""
+    if transform.layout == "image":
+        return PictureRows(transform, source, rows, fold)
+    return EncodedRows(transform, source, rows)
+
+
 def plain_loader(tensors: dict[str, Any], device: torch.device, batch_size: int = 1024) -> Loader:
-    """Batches in the order of the rows, for evaluation and prediction."""
+    """Batches in the order of the rows, for evaluation and prediction; fewer rows each where one is large."""
+    first = tensors["inputs"][0]
+    if isinstance(first, torch.Tensor) and len(first):
+        batch_size = max(1, min(batch_size, LARGEST_BATCH // max(1, first[0].numel())))
     return Loader(tensors, batch_size=batch_size, shuffle=False, device=device)
 
 

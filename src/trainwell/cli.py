@@ -128,17 +128,22 @@ def predict(
     run: RunPath,
     source: SourceName,
     out: Annotated[
-        Path | None, typer.Option(help="A .csv, .parquet or .jsonl file to write; else printed as CSV.")
+        Path | None,
+        typer.Option(help="A .csv, .parquet or .jsonl file to write, or a folder for masks; else CSV is printed."),
     ] = None,
 ) -> None:
     """Answer for each row of SOURCE, in its order."""
     from trainwell.load import load
-    from trainwell.predict import check_ending, prediction_frame, write_frame
+    from trainwell.predict import check_ending, mask_frame, prediction_frame, write_frame
 
-    if out is not None:
+    found = load(run)
+    into = out if out is not None and not out.suffix and found.schema.task == "segment" else None
+    if out is not None and into is None:
         check_ending(out)
-    frame = prediction_frame(load(run), source)
-    if out is None:
+    frame = prediction_frame(found, source) if into is None else mask_frame(found, source, into)
+    if into is not None:
+        _say(f"{frame.height:,} masks in {into}")
+    elif out is None:
         sys.stdout.write(frame.write_csv())
     else:
         write_frame(frame, out)

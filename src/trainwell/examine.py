@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainwell.data import Source, Split
+from trainwell.data import PICTURED, Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.cases import picture
 from trainwell.explain.forecasts import forecast_cases, sentence
 from trainwell.explain.language import language_samples, language_sentence
+from trainwell.explain.segments import segment_cases
 from trainwell.load import Run
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Forecast
+from trainwell.tasks import Forecast, Segment
 from trainwell.train import State
 
 
@@ -44,6 +45,9 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         held = split.test if part == "test" else split.val
         simple = baselines(source, run.schema, run.task, known, held, run.transform)
         return _written(run, evaluation | _whole(run, source, rows, answers, evaluation), simple)
+    if isinstance(run.task, Segment):
+        evaluation["segments"] = segment_cases(run.transform, source, rows, answers, target)
+        return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 
     def score(part_source: Source, numbers: np.ndarray) -> float:
@@ -96,7 +100,7 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
         "epochs": state.epoch,
         "stopped": state.stopped,
         "classes": run.schema.classes,
-        "image": shape if run.transform.layout == "image" else None,
+        "image": shape if run.transform.layout in PICTURED else None,
         "sound": {"rate": run.transform.supplies["rate"]} if run.transform.layout.startswith("sound") else None,
         "digest": data.digest,
     }

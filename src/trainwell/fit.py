@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from trainwell import build
-from trainwell.data import Schema, Source, Split, Transform, split
+from trainwell.data import PICTURED, Schema, Source, Split, Transform, split
 from trainwell.errors import InputError
 from trainwell.examine import augmented, environment, examine, save_source, summarize
 from trainwell.load import Run, save
@@ -70,7 +70,7 @@ def fit(
             folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
         folder.write_json("environment.json", environment(state.device, state.dtype))
         save_source(folder, state.model)
-        if plan.recipe.augment and transform.layout == "image":
+        if plan.recipe.augment and transform.layout in PICTURED:
             folder.write_json("augmented.json", {"pictures": augmented(loader)})
     with _marked(folder):
         settings = build.settings_of(plan.recipe)

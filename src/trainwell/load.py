@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from trainwell.build import build_model, build_task, choose_device, plain_loader
-from trainwell.data import TRANSFORMS, Schema, Source, Transform, read
+from trainwell.data import PICTURED, TRANSFORMS, Schema, Source, Transform, read
 from trainwell.errors import InputError
 from trainwell.explain.evaluation import measure
 from trainwell.recipe import Recipe
@@ -97,7 +97,7 @@ class Run:
         return rows, answers, target
 
     def _blocks(self, rows: np.ndarray) -> list[np.ndarray]:
-        if self.transform.layout != "image":
+        if self.transform.layout not in PICTURED:
             return [rows]
         sides = (self.transform.supplies[name] for name in ("channels", "height", "width"))
         length = max(1, BLOCK // math.prod(sides))
@@ -116,9 +116,12 @@ class Run:
         """A label or number for each row, in the row's order; (rows, targets) where there are several targets.
 
         Of a forecast, the steps after the end of the source: (horizon, channels).
-        Of a language model, the nats a token of each window.
+        Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
+        the numbers or colours that it was taught with.
         The label of a row that cannot be read is None.
         """
+        if self.schema.task == "segment":
+            return self.masks(source)
         answers = self.answers(source)
         if not self.transform.by_row:
             return answers["number"][0] if "number" in answers else answers["nats"] / answers["tokens"]
@@ -134,6 +137,16 @@ class Run:
         labels = labels.astype(object)
         labels[lost] = None
         return labels
+
+    def masks(self, source: Any) -> np.ndarray:
+        """The mask of each picture at its own size: one array where they are of one size, else an array of arrays."""
+        data = read(source)
+        found = self.transform.own_size(data, self.answers(data)["mask"])  # type: ignore[attr-defined]
+        if len({None if each is None else each.shape for each in found}) == 1 and found[0] is not None:
+            return np.stack(found)
+        masks = np.empty(len(found), dtype=object)
+        masks[:] = found
+        return masks
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """The probability of each class, (rows, classes), columns in the order of `classes`."""

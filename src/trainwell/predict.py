@@ -1,5 +1,6 @@
 """A Run's answers to a table that a person reads and a file keeps."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from trainwell.data import read, stamps_after
 from trainwell.errors import InputError
 from trainwell.load import Run
 from trainwell.runs import RunFolder
-from trainwell.tasks import Forecast, Language
+from trainwell.tasks import Forecast, Language, Segment
 
 
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
     """One row an example, in the source's order: the answer, and for classes each class's probability."""
     if isinstance(run.task, Forecast):
         return forecast_frame(run, source)
+    if isinstance(run.task, Segment):
+        return mask_frame(run, source)
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})
@@ -47,6 +50,48 @@ def forecast_frame(run: Run, source: Any) -> pl.DataFrame:
     stamps = stamps_after(grid.frame[transform.time], len(number))
     series = [pl.Series(name, number[:, i].astype(float)) for i, name in enumerate(transform.channels)]
     return pl.DataFrame([stamps, *series])
+
+
+def mask_frame(run: Run, source: Any, out: Path | None = None) -> pl.DataFrame:
+    """One row a picture: the share of each class in its answered mask, and, with a folder, the mask's PNG in it.
+
+    Masks are of each picture's own size, in the numbers or colours that the run was taught with. Raises InputError for
+    a folder that cannot be written, and where two pictures have one name.
+    """
+    transform: Any = run.transform
+    data = read(source)
+    answers = run.answers(data)["mask"]
+    names = [Path(cell).stem if isinstance(cell, str) else f"{row:06}" for row, cell in enumerate(_pictures(run, data))]
+    columns: dict[str, Any] = {"picture": names}
+    lost = [bool(np.isnan(each).any()) for each in answers]
+    for place, label in enumerate(run.schema.classes):
+        shares = (answers == place).mean((1, 2))
+        columns[f"share_{label}"] = [None if gone else round(float(s), 6) for gone, s in zip(lost, shares, strict=True)]
+    if out is not None:
+        columns["mask"] = _write_masks(names, transform.own_size(data, answers), out)
+    return pl.DataFrame(columns)
+
+
+def _pictures(run: Run, data: Any) -> list[Any]:
+    transform: Any = run.transform
+    return data.frame[transform.pictures.column].to_list()
+
+
+def _write_masks(names: list[str], masks: list[np.ndarray | None], out: Path) -> list[str | None]:
+    """Write each mask as NAME.png in a folder; returns the paths."""
+    from PIL import Image
+
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"--out {out}: {len(twice)} names are those of several pictures, as {twice[0]}; predict apart")
+    written: list[str | None] = []
+    for name, mask in zip(names, masks, strict=True):
+        path = out / f"{name}.png"
+        if mask is not None:
+            with RunFolder(out).replacing(path.name) as temporary:
+                Image.fromarray(mask).save(temporary, "PNG", optimize=True)
+        written.append(None if mask is None else str(path))
+    return written
 
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {

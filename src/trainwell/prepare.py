@@ -12,6 +12,7 @@ from trainwell.data import (
     Schema,
     Source,
     as_language,
+    as_segments,
     as_series,
     drop_unlabelled,
     infer,
@@ -28,11 +29,14 @@ from trainwell.recipe import Recipe, seconds
 SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "forecast": lambda data, target, order, *rest: as_series(data, target, order),
     "language": lambda data, target, *rest: as_language(data, target),
+    "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
 }
 
 
 def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) -> str | None:
     """The kind of sequence that a source is where its user says nothing of columns; None for a table."""
+    if "masks" in data.hints:
+        return "segment"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

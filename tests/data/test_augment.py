@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainwell.data.augment import AUGMENTATIONS, IGNORED, Crop, CutMix, Cutout, Flip, Mixup, Rotation, Shift
+from trainwell.data.augment import AUGMENTATIONS, IGNORED, Crop, CutMix, Cutout, Flip, Mixup, Rotation, Shift, Zoom
 from trainwell.data.augment_sound import Soundwise
 
 PICTURES = [name for name, kind in AUGMENTATIONS.items() if not issubclass(kind, Soundwise)]
@@ -114,7 +114,7 @@ def test_crop_of_everything_is_the_picture():
     assert slopes.min() > 0.3 and slopes.max() <= 1.001 and slopes.std() > 0.05
 
 
-@pytest.mark.parametrize("change", [Shift(pixels=3), Shift(pixels=3, fill="zero"), Flip(), Rotation(), Crop()])
+@pytest.mark.parametrize("change", [Shift(pixels=3), Shift(pixels=3, fill="zero"), Flip(), Rotation(), Crop(), Zoom()])
 def test_masks_move_with_their_pictures(change):
     """A mask that is the picture itself is the moved picture, where it is not marked as from outside."""
     mask = torch.zeros(30, 16, 20, dtype=torch.long)
@@ -127,6 +127,19 @@ def test_masks_move_with_their_pictures(change):
     sure = ((picture == 0) | (picture == 3)) & (target != IGNORED)
     assert sure.float().mean() > 0.7
     assert torch.equal(picture[sure].long(), target[sure])
+
+
+def test_zoom_goes_both_ways_and_marks_what_lies_outside():
+    mask = torch.zeros(200, 20, 20, dtype=torch.uint8)
+    mask[:, 5:15, 5:15] = 1
+    torch.manual_seed(0)
+    after = Zoom(least=0.5, most=0.5)({"inputs": (mask[:, None].float(),), "target": mask})["target"]
+    assert ((after == IGNORED).float().mean() - 0.75).abs() < 0.03  # a quarter of the frame is left
+    assert (after == 1).flatten(1).sum(1).float().mean() == pytest.approx(25, abs=2)
+    near = Zoom(least=2.0, most=2.0)({"inputs": (mask[:, None].float(),), "target": mask})["target"]
+    assert (near != IGNORED).all() and len({tuple(each.flatten().tolist()) for each in near}) > 100
+    with pytest.raises(ValueError, match="least"):
+        Zoom(least=2.0, most=1.0)
 
 
 def test_cutout_paints_one_square_of_the_asked_size():

@@ -15,7 +15,6 @@ import torch
 
 from trainwell.data import SOURCES, Source, read
 from trainwell.data.table import read_table
-from trainwell.errors import InputError
 
 ROWS = [("a", 1, 2.5), ("b", 2, 3.5), ("a", 3, 4.5), ("c", 4, 5.5)]
 
@@ -149,8 +148,8 @@ def test_pictures_without_classes(write, tmp_path, picture):
             write(f"street/train/{kind}/{place}.png", picture(seed=place))
     source = read(tmp_path / "one")
     assert source.frame.columns == ["image"] and "no classes" in source.notes[0] and "target" not in source.hints
-    with pytest.raises(InputError, match="images and masks"):
-        read(tmp_path / "street")
+    street = read(tmp_path / "street")  # pictures with masks are no classes but pairs
+    assert street.frame.columns == ["image", "mask"] and set(street.parts) == {"train"}
 
 
 def test_other_line_ends_and_long_cells(write):

@@ -6,22 +6,25 @@ from typing import TYPE_CHECKING, Any
 from trainwell.data.infer import drop_unlabelled, infer
 from trainwell.data.language import as_language, looks_like_language
 from trainwell.data.schema import Column, Schema
+from trainwell.data.segment import as_segments
 from trainwell.data.series import as_series, looks_like_series, stamps_after
 from trainwell.data.source import SOURCES, Source, read
 from trainwell.data.split import Split, split
 
 if TYPE_CHECKING:
-    from trainwell.data.ahead import PictureRows
+    from trainwell.data.ahead import EncodedRows, PictureRows
     from trainwell.data.augment import AUGMENTATIONS
-    from trainwell.data.layouts import TRANSFORMS
+    from trainwell.data.layouts import PICTURED, TRANSFORMS
     from trainwell.data.loader import Loader, StreamingLoader, fits
     from trainwell.data.transform import Transform
 
 __all__ = [
     "AUGMENTATIONS",
+    "PICTURED",
     "SOURCES",
     "TRANSFORMS",
     "Column",
+    "EncodedRows",
     "Loader",
     "PictureRows",
     "Schema",
@@ -30,6 +33,7 @@ __all__ = [
     "StreamingLoader",
     "Transform",
     "as_language",
+    "as_segments",
     "as_series",
     "drop_unlabelled",
     "fits",
@@ -45,9 +49,11 @@ __all__ = [
 _LATE = {
     "AUGMENTATIONS": "trainwell.data.augment",
     "Loader": "trainwell.data.loader",
+    "EncodedRows": "trainwell.data.ahead",
     "PictureRows": "trainwell.data.ahead",
     "StreamingLoader": "trainwell.data.loader",
     "fits": "trainwell.data.loader",
+    "PICTURED": "trainwell.data.layouts",
     "TRANSFORMS": "trainwell.data.layouts",
     "Transform": "trainwell.data.transform",
 }

@@ -10,6 +10,22 @@ from trainwell.data.rows import Source
 from trainwell.data.transform import Transform
 
 
+class EncodedRows:
+    """Batches of a source by place, the same that its transform's encode gives, target included."""
+
+    def __init__(self, transform: Any, source: Source, rows: np.ndarray) -> None:
+        self.transform, self.source, self.rows = transform, source, np.asarray(rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, places: list[int]) -> tuple[dict[str, Any], list[str]]:
+        """The rows at these places that could be read, and notes on those that could not."""
+        known = len(self.transform.notes)
+        found = self.transform.encode(self.source, self.rows[np.asarray(places, dtype=np.int64)])
+        return found, self.transform.notes[known:]
+
+
 class PictureRows:
     """Batches of a source's pictures by place, the same that Transform.encode gives; what a StreamingLoader reads.
 

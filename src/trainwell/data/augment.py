@@ -125,6 +125,28 @@ class Crop(Geometric):
         return _affine(torch.stack([first, second], 1), "border")
 
 
+class Zoom(Geometric):
+    """Shows each picture nearer or farther by up to these factors, its shape up to 6:5, anywhere within the frame.
+
+    Round a picture that became smaller its edge goes on, in a mask the mark that counts for nothing.
+    """
+
+    def __init__(self, *, least: float = 0.7, most: float = 1.8) -> None:
+        if not 0 < least <= most:
+            raise ValueError(f"least {least}, most {most}: expected factors above zero, the least first")
+        self.least, self.most = least, most
+
+    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+        size, shape, down, across = torch.rand(4, len(x), device=x.device)
+        factor = self.least * (self.most / self.least) ** size
+        stretch = torch.exp((shape * 2 - 1) * math.log(6 / 5) / 2)
+        height, width = stretch / factor, 1 / (stretch * factor)
+        zero = torch.zeros_like(factor)
+        first = torch.stack([width, zero, (across * 2 - 1) * (1 - width).abs()], 1)
+        second = torch.stack([zero, height, (down * 2 - 1) * (1 - height).abs()], 1)
+        return _affine(torch.stack([first, second], 1), "border")
+
+
 class Cutout(Picturewise):
     """Paints a square of each picture, of this share of its side, in the picture's mean. DeVries & Taylor 2017.
 
@@ -258,6 +280,7 @@ AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch], Batch]]] = {
     "flip": Flip,
     "rotation": Rotation,
     "crop": Crop,
+    "zoom": Zoom,
     "cutout": Cutout,
     "colour": Colour,
     "noise": Noise,

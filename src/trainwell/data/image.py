@@ -3,7 +3,7 @@
 import io
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +17,8 @@ SAMPLE = 2000  # pictures that are looked at to choose size and colours, and to 
 LARGEST = 256  # a side up to which pictures of one common size keep it
 USUAL = 128  # the longer side that other pictures are brought to
 PIXELS = 500_000_000  # a picture of more is refused by what its header says
+ORIENTATION = 0x0112  # of EXIF: how the camera was held
+Chooser = Callable[[Counter[tuple[int, int]], int | None, list[str]], tuple[int, int]]  # of the size for all pictures
 
 
 class PictureError(Exception):
@@ -37,17 +39,30 @@ class PictureEncoder:
     channels: int
     low: float = 0.0  # of array values: what becomes 0
     high: float = 255.0  # and what becomes 255
+    whole: bool = False  # pictures of another shape are squeezed into the size rather than cut
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
 
     @classmethod
-    def fit(cls, source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str]) -> "PictureEncoder":
-        """Fit on these rows; raises InputError where no picture among them can be read."""
+    def fit(
+        cls,
+        source: Source,
+        column: str,
+        rows: np.ndarray,
+        size: int | None,
+        notes: list[str],
+        choose: "Chooser | None" = None,
+    ) -> "PictureEncoder":
+        """Fit on these rows; `choose` gives the size that whole pictures are squeezed into, where none shall be cut.
+
+        Raises InputError where no picture among the rows can be read.
+        """
         rows = rows if len(rows) <= SAMPLE else rows[np.linspace(0, len(rows) - 1, SAMPLE).astype(np.int64)]
         if column in source.arrays:
             encoder = _fit_array(column, source.arrays[column], rows, size, notes)
         else:
-            encoder = _fit_files(source, column, rows, size, notes)
+            encoder = _fit_files(source, column, rows, size, notes, choose or common_size)
+            encoder.whole = choose is not None
         pixels, good = encoder.encode(source, rows, [])
         shares = pixels[good].astype(np.float32) / 255
         encoder.mean = [round(float(value), 6) for value in shares.mean(axis=(0, 2, 3), dtype=np.float64)]
@@ -93,7 +108,7 @@ class PictureEncoder:
 
     def _pixels(self, cell: Any) -> np.ndarray:
         """One cell to (height, width, channels)."""
-        picture = open_picture(cell, (self.width, self.height), "L" if self.channels == 1 else "RGB")
+        picture = open_picture(cell, (self.width, self.height), "L" if self.channels == 1 else "RGB", whole=self.whole)
         array = np.asarray(picture)
         return array[..., None] if array.ndim == 2 else array
 
@@ -129,9 +144,10 @@ def _is_heavy(cell: Any) -> bool:
     return isinstance(cell, str) or (cell is not None and len(cell) > 4000)
 
 
-def open_picture(cell: Any, size: tuple[int, int] | None, mode: str | None) -> Any:
+def open_picture(cell: Any, size: tuple[int, int] | None, mode: str | None, *, whole: bool = False) -> Any:
     """Encoded bytes or a path to a picture, turned as its camera was held, in this size (width, height) and mode.
 
+    One of another shape is cut in the middle, or squeezed where it shall stay whole.
     Raises PictureError that says why a picture cannot be read.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -154,9 +170,29 @@ def open_picture(cell: Any, size: tuple[int, int] | None, mode: str | None) -> A
     if "exif" in picture.info or picture.format in ("TIFF", "MPO"):
         picture = ImageOps.exif_transpose(picture)
     picture = _flat_mode(picture, mode)
-    if size and picture.size != size:
+    if size and picture.size != size and whole:
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    elif size and picture.size != size:
         picture = ImageOps.fit(picture, size, Image.Resampling.BILINEAR)
     return picture
+
+
+def header(cell: Any) -> tuple[tuple[int, int], tuple[int, int], Any]:
+    """(width, height) of a picture as it is shown and as it is stored, and how Pillow turns it, by its header alone.
+
+    Raises PictureError where it has none.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(cell if isinstance(cell, str) else io.BytesIO(cell)) as picture:
+            stored, orientation = picture.size, picture.getexif().get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise PictureError(f"no picture ({str(error)[:60]})") from error
+    shown = (stored[1], stored[0]) if orientation in (5, 6, 7, 8) else stored
+    names = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
+    name = {**names, 7: "TRANSVERSE", 8: "ROTATE_90"}.get(orientation)
+    return shown, stored, None if name is None else Image.Transpose[name]
 
 
 def _what(cell: Any) -> str:
@@ -188,7 +224,9 @@ def _flat_mode(picture: Any, mode: str | None) -> Any:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
-def _fit_files(source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str]) -> PictureEncoder:
+def _fit_files(
+    source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str], choose: Chooser
+) -> PictureEncoder:
     """Size and colours by a look at a sample of pictures."""
     sizes: Counter[tuple[int, int]] = Counter()
     colour, reason = False, ""
@@ -204,7 +242,7 @@ def _fit_files(source: Source, column: str, rows: np.ndarray, size: int | None, 
             colour = bool((np.abs(pixels - pixels[..., :1]) > 2).any())
     if not sizes:
         raise InputError(f"{source.origin}: none of {len(rows)} pictures could be read ({reason})")
-    width, height = common_size(sizes, size, notes)
+    width, height = choose(sizes, size, notes)
     return PictureEncoder(column, height, width, 3 if colour else 1)
 
 

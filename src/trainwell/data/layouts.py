@@ -3,6 +3,7 @@
 from typing import Any
 
 from trainwell.data.clips import SoundTransform
+from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tokens import TextTransform
 from trainwell.data.transform import Transform
@@ -12,6 +13,7 @@ TRANSFORMS: dict[str, Any] = {
     "columns": Transform,
     "vector": Transform,
     "image": Transform,
+    "mask": MaskTransform,
     "tokens": TextTransform,
     "sound": SoundTransform,
     "sound with length": SoundTransform,
@@ -19,3 +21,4 @@ TRANSFORMS: dict[str, Any] = {
     "series": SeriesTransform,
     "series with phase": SeriesTransform,
 }
+PICTURED = ("image", "mask")  # layouts whose inputs are pictures: (rows, channels, height, width) bytes

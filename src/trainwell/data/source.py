@@ -14,6 +14,7 @@ from trainwell.data.folder import PARTS, PICTURES, SOUNDS, concat, listed, read_
 from trainwell.data.memory import read_memory
 from trainwell.data.named import SOURCES
 from trainwell.data.rows import Source
+from trainwell.data.segment import read_segments
 from trainwell.data.table import is_table
 from trainwell.errors import InputError, suggest
 
@@ -78,7 +79,7 @@ def _path(given: str | os.PathLike[str]) -> Source:
             raise InputError(f"{given}: an address; download the file first and give its path")
         raise InputError(f"{given}: no such file or folder, and no set of this name; {_near(path)}")
     if path.is_dir():
-        return read_folder(path)
+        return read_segments(path) or read_folder(path)
     if not path.is_file():
         raise InputError(f"{path}: neither a file nor a folder")
     if path.name.lower().endswith(SOUNDS):

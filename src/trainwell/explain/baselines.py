@@ -12,8 +12,9 @@ from trainwell.explain.evaluation import measure
 from trainwell.explain.forecasts import naive_forecasts
 from trainwell.explain.language import n_grams
 from trainwell.explain.sounds import mean_cepstra
+from trainwell.explain.segments import simple_segments
 from trainwell.explain.words import word_weights
-from trainwell.tasks import Forecast, Language, Task
+from trainwell.tasks import Forecast, Language, Segment, Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
 
@@ -27,6 +28,8 @@ def baselines(
     """
     if isinstance(task, Language):
         return n_grams(source, transform, train, transform.encode(source, test))
+    if isinstance(task, Segment):
+        return simple_segments(source, transform, train, transform.encode(source, test))
     if isinstance(task, Forecast):
         return naive_forecasts(source, transform, train, transform.encode(source, test), task.scale.numpy())
     if not len(test) or len(schema.targets) > 1:

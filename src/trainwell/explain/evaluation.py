@@ -10,7 +10,8 @@ import torch
 from trainwell.data.schema import Schema
 from trainwell.explain.forecasts import measure_forecasts
 from trainwell.explain.language import measure_language
-from trainwell.tasks import Forecast, Language, Regress, Task
+from trainwell.explain.segments import measure_segments
+from trainwell.tasks import Forecast, Language, Regress, Segment, Task
 from trainwell.tasks.classify import label_accuracy, label_log_loss, log_loss
 from trainwell.tasks.regress import mae, r2, rmse
 
@@ -27,6 +28,8 @@ def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, 
     """
     if isinstance(task, Language):
         return measure_language(answers)
+    if isinstance(task, Segment):
+        return measure_segments(answers, target, schema.classes)
     if isinstance(task, Forecast):
         return measure_forecasts(answers["scaled"], target, task.scale.numpy())
     if isinstance(task, Regress):

@@ -24,6 +24,7 @@ from trainwell.models.resnet import ResNet
 from trainwell.models.rnn import RecurrentClassifier, RecurrentForecaster, RecurrentLanguageModel
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.tabm import TabM
+from trainwell.models.unet import UNet
 from trainwell.models.vgg import VGG
 from trainwell.models.vit import VisionTransformer
 
@@ -41,6 +42,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "efficientnet": EfficientNet,
     "vit": VisionTransformer,
     "speednet": SpeedNet,
+    "unet": UNet,
     "gpt": GPT,
     "gpt2": GPT2,
     "recurrent_language_model": RecurrentLanguageModel,

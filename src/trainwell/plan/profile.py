@@ -43,6 +43,7 @@ class Profile:
     seconds: float | None
     series: dict[str, Any] = field(default_factory=dict)  # of a forecast: steps, step, period, time, channels
     language: dict[str, Any] = field(default_factory=dict)  # of text alone: characters, pieces, listed
+    masks: dict[str, Any] = field(default_factory=dict)  # of segmentation: shares of the classes, width, height
 
 
 def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:
@@ -82,6 +83,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         seconds=seconds,
         series=_series(source),
         language=source.hints.get("language", {}),
+        masks={**images[0].facts, **targets[0].facts} if schema.task == "segment" else {},
     )
 
 

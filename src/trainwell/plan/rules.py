@@ -6,6 +6,8 @@ from typing import Any
 from trainwell.data.image import LARGEST, USUAL
 from trainwell.data.rows import counted
 from trainwell.errors import InputError
+from trainwell.models.backbone import BACKBONES
+from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds
@@ -41,7 +43,7 @@ class Plan:
         self.reasons.append(Reason(key, choice, why))
 
 
-SEQUENCES = {"forecast": from_series, "language": from_language}  # kinds of work with rules of their own
+SEQUENCES = {"forecast": from_series, "language": from_language, "segment": from_masks}  # with rules of their own
 
 
 def propose(profile: Profile, model: str | None = None, task: str | None = None) -> Plan:
@@ -67,7 +69,10 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
         answer_of(profile, plan)
     else:
         from_table(profile, plan, folds=folds_of(profile, model))
-    if model is not None and model != plan.recipe.model.get("name"):
+    if profile.task == "segment" and model in BACKBONES:
+        backbone, why = named_network(model, profile.shape)
+        plan.choose("model", {"name": "unet", "backbone": backbone}, f"unet over {model}", why)
+    elif model is not None and model != plan.recipe.model.get("name"):
         part, why = named_network(model, profile.shape)
         plan.choose("model", part, model, why)
         plain(profile, plan)

@@ -12,6 +12,7 @@ from trainwell.report.cases import examples_of, worth_of
 from trainwell.report.details import comparison_of, metrics_of, mistakes_of
 from trainwell.report.files import Facts, read_facts
 from trainwell.report.overview import data_of, environment_of, headline_of, health_of, next_of, plan_of, training_of
+from trainwell.report.segments import segments_of
 from trainwell.report.verdict import Verdict, verdict_of
 from trainwell.runs import RunFolder
 
@@ -28,6 +29,7 @@ PARTS: dict[str, tuple[Callable[[Facts], Any], Callable[[], Any]]] = {
     "training": (training_of, dict),
     "metrics": (metrics_of, lambda: None),
     "mistakes": (mistakes_of, dict),
+    "segments": (segments_of, lambda: None),
     "examples": (examples_of, list),
     "worth": (worth_of, lambda: None),
     "environment": (environment_of, list),

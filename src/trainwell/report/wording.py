@@ -27,6 +27,8 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "matthews": ("Matthews correlation", True, False),
     "r2": ("R² (variation explained)", True, False),
     "spearman": ("rank correlation (Spearman)", True, False),
+    "miou": ("mean overlap (IoU)", True, True),
+    "pixel_accuracy": ("pixels right", True, True),
     "loss": ("loss", False, False),
     "log_loss": ("log loss", False, False),
     "brier": ("Brier score", False, False),

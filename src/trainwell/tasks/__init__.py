@@ -5,6 +5,7 @@ from trainwell.tasks.forecast import Forecast
 from trainwell.tasks.language import Language
 from trainwell.tasks.loss import LOSSES
 from trainwell.tasks.regress import Regress
+from trainwell.tasks.segment import Segment
 from trainwell.tasks.task import Batch, Loss, Metrics, Task
 
 TASKS: dict[str, type[Task]] = {
@@ -12,6 +13,19 @@ TASKS: dict[str, type[Task]] = {
     "regress": Regress,
     "forecast": Forecast,
     "language": Language,
+    "segment": Segment,
 }
 
-__all__ = ["LOSSES", "TASKS", "Batch", "Classify", "Forecast", "Language", "Loss", "Metrics", "Regress", "Task"]
+__all__ = [
+    "LOSSES",
+    "TASKS",
+    "Batch",
+    "Classify",
+    "Forecast",
+    "Language",
+    "Loss",
+    "Metrics",
+    "Regress",
+    "Segment",
+    "Task",
+]
