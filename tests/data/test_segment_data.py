@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from trainwell.data import as_segments, read, split
+from trainwell.data import EncodedRows, as_segments, read, split
 from trainwell.data.mask import MaskEncoder
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.errors import InputError
@@ -191,3 +191,14 @@ def test_saved_equals_restored(tmp_path):
     assert np.array_equal(before["target"], after["target"]) and np.array_equal(before["inputs"][0], after["inputs"][0])
     encoder = MaskEncoder("mask", "image", 6, 10, "index", [0, 1, 2])
     assert encoder.undo(np.arange(3, dtype=np.int64).reshape(1, 3), (6, 2)).tolist() == [[0, 0, 1, 1, 2, 2]] * 2
+
+
+def test_rows_read_ahead_are_those_encoded_at_once(tmp_path):
+    pairs(tmp_path, 14)
+    (tmp_path / "masks" / "03.png").write_bytes(b"")
+    source, _, transform = fitted(tmp_path)
+    ahead = EncodedRows(transform, source, np.arange(2, 10))
+    found, notes = ahead.batch([1, 5, 0])
+    wanted = transform.encode(source, np.array([7, 2]))
+    assert len(ahead) == 8 and found["row"].tolist() == [7, 2] and "03.png" in notes[0]
+    assert np.array_equal(found["target"], wanted["target"])

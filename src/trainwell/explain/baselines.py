@@ -11,8 +11,8 @@ from trainwell.data import Schema, Source, Transform
 from trainwell.explain.evaluation import measure
 from trainwell.explain.forecasts import naive_forecasts
 from trainwell.explain.language import n_grams
-from trainwell.explain.sounds import mean_cepstra
 from trainwell.explain.segments import simple_segments
+from trainwell.explain.sounds import mean_cepstra
 from trainwell.explain.words import word_weights
 from trainwell.tasks import Forecast, Language, Segment, Task
 
