@@ -14,6 +14,7 @@ from trainwell.data import (
     AUGMENTATIONS,
     PICTURED,
     TRANSFORMS,
+    BucketedLoader,
     EncodedRows,
     Loader,
     PictureRows,
@@ -70,6 +71,8 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "forecast": series_layout,
     "language": lambda model: "stream",
     "segment": lambda model: "mask",
+    "translate": lambda model: "pairs",
+    "summarize": lambda model: "pairs",
 }
 
 
@@ -230,7 +233,8 @@ def loaders(
     training = transform.encode(source, split.train)
     if split.fold is not None:
         training["fold"] = torch.as_tensor(split.fold[training["row"].numpy()])
-    loader = Loader(training, **_training_options(recipe, transform, len(training["row"]), device))
+    kind = BucketedLoader if getattr(transform, "bucketed", False) else Loader
+    loader = kind(training, **_training_options(recipe, transform, len(training["row"]), device))
     if split.fold is not None:
         held_out = {**training, "held_out_fold": training["fold"]}
         del held_out["fold"]
@@ -238,7 +242,8 @@ def loaders(
         held_out = transform.encode(source, split.val)
     else:
         return loader, None, training["inputs"]
-    return loader, plain_loader(held_out, device), training["inputs"]
+    at_once = getattr(transform, "at_once", 1024)
+    return loader, plain_loader(held_out, device, at_once), training["inputs"]
 
 
 def _training_options(recipe: Recipe, transform: Transform, rows: int, device: torch.device) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from trainwell.data import (
     Source,
     as_language,
     as_segments,
+    as_pairs,
     as_series,
     drop_unlabelled,
     infer,
     looks_like_language,
+    looks_like_pairs,
     looks_like_series,
     read,
 )
@@ -30,6 +32,8 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "forecast": lambda data, target, order, *rest: as_series(data, target, order),
     "language": lambda data, target, *rest: as_language(data, target),
     "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
+    "translate": lambda data, target, *rest: as_pairs(data, target),
+    "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
 }
 
 
@@ -37,6 +41,8 @@ def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) 
     """The kind of sequence that a source is where its user says nothing of columns; None for a table."""
     if "masks" in data.hints:
         return "segment"
+    if looks_like_pairs(data):
+        return "translate"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainwell.data.infer import drop_unlabelled, infer
 from trainwell.data.language import as_language, looks_like_language
+from trainwell.data.pairs import as_pairs, looks_like_pairs
 from trainwell.data.schema import Column, Schema
 from trainwell.data.segment import as_segments
 from trainwell.data.series import as_series, looks_like_series, stamps_after
@@ -14,6 +15,7 @@ from trainwell.data.split import Split, split
 if TYPE_CHECKING:
     from trainwell.data.ahead import EncodedRows, PictureRows
     from trainwell.data.augment import AUGMENTATIONS
+    from trainwell.data.bucketed import BucketedLoader
     from trainwell.data.layouts import PICTURED, TRANSFORMS
     from trainwell.data.loader import Loader, StreamingLoader, fits
     from trainwell.data.transform import Transform
@@ -23,6 +25,7 @@ __all__ = [
     "PICTURED",
     "SOURCES",
     "TRANSFORMS",
+    "BucketedLoader",
     "Column",
     "EncodedRows",
     "Loader",
@@ -33,12 +36,14 @@ __all__ = [
     "StreamingLoader",
     "Transform",
     "as_language",
+    "as_pairs",
     "as_segments",
     "as_series",
     "drop_unlabelled",
     "fits",
     "infer",
     "looks_like_language",
+    "looks_like_pairs",
     "looks_like_series",
     "read",
     "split",
@@ -48,6 +53,7 @@ __all__ = [
 # These need torch, which takes seconds to import: reading data and its schema goes without it.
 _LATE = {
     "AUGMENTATIONS": "trainwell.data.augment",
+    "BucketedLoader": "trainwell.data.bucketed",
     "Loader": "trainwell.data.loader",
     "EncodedRows": "trainwell.data.ahead",
     "PictureRows": "trainwell.data.ahead",

@@ -14,6 +14,7 @@ import polars as pl
 from trainwell.data.dialect import guess_code
 from trainwell.data.file_names import label_by_names
 from trainwell.data.memory import read_memory
+from trainwell.data.pairs import read_pairs
 from trainwell.data.rows import Source, counted
 from trainwell.data.table import Table, is_table, read_table
 from trainwell.errors import InputError
@@ -58,6 +59,9 @@ def read_folder(folder: Path) -> Source:
     folders, files = listed(folder)
     if not folders and not files:
         raise InputError(f"{folder}: the folder is empty; expected class folders with pictures, or a table file")
+    aligned = read_pairs(folder, files)
+    if aligned is not None:
+        return aligned
     tables = [path for path in files if is_table(path) and path.name != "labels.json"]
     if tables:
         source = _tables(folder, tables)

@@ -4,6 +4,7 @@ from typing import Any
 
 from trainwell.data.clips import SoundTransform
 from trainwell.data.mask_transform import MaskTransform
+from trainwell.data.sentences import PairsTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tokens import TextTransform
 from trainwell.data.transform import Transform
@@ -18,6 +19,7 @@ TRANSFORMS: dict[str, Any] = {
     "sound": SoundTransform,
     "sound with length": SoundTransform,
     "stream": StreamTransform,
+    "pairs": PairsTransform,
     "series": SeriesTransform,
     "series with phase": SeriesTransform,
 }

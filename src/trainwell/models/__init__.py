@@ -22,9 +22,12 @@ from trainwell.models.perceptron import Perceptron
 from trainwell.models.realmlp import RealMLP
 from trainwell.models.resnet import ResNet
 from trainwell.models.rnn import RecurrentClassifier, RecurrentForecaster, RecurrentLanguageModel
+from trainwell.models.seq2seq import Seq2Seq
 from trainwell.models.speednet import SpeedNet
+from trainwell.models.t5 import T5
 from trainwell.models.tabm import TabM
 from trainwell.models.unet import UNet
+from trainwell.models.transformer import Transformer
 from trainwell.models.vgg import VGG
 from trainwell.models.vit import VisionTransformer
 
@@ -47,6 +50,9 @@ MODELS: dict[str, type[nn.Module]] = {
     "gpt2": GPT2,
     "recurrent_language_model": RecurrentLanguageModel,
     "fasttext": FastText,
+    "transformer": Transformer,
+    "seq2seq": Seq2Seq,
+    "t5": T5,
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
     "crnn": CRNN,

@@ -11,6 +11,7 @@ from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds
+from trainwell.plan.texts import from_pairs
 from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
@@ -43,7 +44,13 @@ class Plan:
         self.reasons.append(Reason(key, choice, why))
 
 
-SEQUENCES = {"forecast": from_series, "language": from_language, "segment": from_masks}  # with rules of their own
+SEQUENCES = {  # kinds of work with rules of their own
+    "forecast": from_series,
+    "language": from_language,
+    "segment": from_masks,
+    "translate": from_pairs,
+    "summarize": from_pairs,
+}
 
 
 def propose(profile: Profile, model: str | None = None, task: str | None = None) -> Plan:

@@ -7,6 +7,7 @@ from trainwell.tasks.loss import LOSSES
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.segment import Segment
 from trainwell.tasks.task import Batch, Loss, Metrics, Task
+from trainwell.tasks.translate import Summarize, Translate
 
 TASKS: dict[str, type[Task]] = {
     "classify": Classify,
@@ -14,6 +15,8 @@ TASKS: dict[str, type[Task]] = {
     "forecast": Forecast,
     "language": Language,
     "segment": Segment,
+    "translate": Translate,
+    "summarize": Summarize,
 }
 
 __all__ = [
@@ -27,5 +30,7 @@ __all__ = [
     "Metrics",
     "Regress",
     "Segment",
+    "Summarize",
     "Task",
+    "Translate",
 ]

@@ -1,0 +1,40 @@
+"""The profile of texts whose answer is text too to a recipe: the rules, each with the reason that it gives."""
+
+from typing import TYPE_CHECKING, Any
+
+from trainwell.plan.profile import Profile
+
+if TYPE_CHECKING:
+    from trainwell.plan.rules import Plan
+
+FEW_PAIRS, MANY_PAIRS = 5_000, 200_000
+PAIR_STEPS = 7_000  # of 64 pairs, in which some 30,000 pairs are learned
+
+
+def from_pairs(profile: Profile, plan: "Plan") -> None:
+    """Pairs of texts: a small transformer from one to the other, on pieces of words that both sides share."""
+    aligned, rows = profile.aligned, profile.rows
+    given = " and ".join(sorted(profile.given))
+    choice = f"{given} as the source gives it" if given else "10 % test, 5 % validation"
+    plan.choose("split", {"test": 0.1, "val": 0.05}, choice, f"{rows:,} pairs to learn from; equal ones on one side")
+    writes = f"{aligned['from']} is read, {aligned['to']} written"
+    task = {"name": profile.task, "label_smoothing": 0.1, "beams": 5, "length_penalty": 1.0}
+    plan.choose("task", task, f"{profile.task}, labels smoothed", f"{writes}; five beams, scored by token, answer")
+    vocabulary = 2_000 if rows < FEW_PAIRS else 4_000 if rows < MANY_PAIRS else 16_000
+    transform = {"tokenizer": "bpe", "vocabulary": vocabulary}
+    why = f"{rows:,} pairs show few words often: pieces of words, one vocabulary, as names are the same in both"
+    plan.choose("transform", transform, f"bpe, {vocabulary:,} pieces", why)
+    model: dict[str, Any] = {"name": "transformer", "width": 128, "depth": 3, "heads": 4, "hidden": 512}
+    model["dropout"] = 0.3 if rows < FEW_PAIRS else 0.15
+    if rows >= MANY_PAIRS:
+        model |= {"width": 384, "depth": 4, "heads": 6, "hidden": 1536, "dropout": 0.1}
+    why = f"{rows:,} pairs: small, as a larger network learns them by heart and has seen them fewer times when the time is over"
+    plan.choose("model", model, f"transformer, {model['width']} wide, {model['depth']} blocks a side", why)
+    optimizer = {"name": "muon", "lr": 6e-3, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "Muon at 0.006", "fewer steps to the same loss than AdamW on such networks")
+    plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
+    batch = 32 if rows < FEW_PAIRS else 64 if rows < MANY_PAIRS else 128
+    epochs = max(2, min(60, round(PAIR_STEPS * batch / max(1, rows))))
+    settings = {"epochs": epochs, "batch_size": batch, "evaluations": 20, "clip": 1.0, "precision": "float32"}
+    why = f"some {PAIR_STEPS:,} steps, batches of like length; --time gives it more or less"
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", why)
