@@ -18,6 +18,7 @@ from trainwell.explain.cases import picture
 from trainwell.explain.forecasts import forecast_cases, sentence
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.segments import segment_cases
+from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder, now
 from trainwell.tasks import Forecast, Segment
@@ -32,6 +33,12 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     rows, part = (split.test, "test") if len(split.test) else (split.val, "val")
     if not len(rows):
         return {}
+    known = np.concatenate([split.train, split.val]) if part == "test" else split.train
+    if run.schema.task in TEXTS:
+        work = TEXTS[run.schema.task]
+        return _written(
+            run, work.evaluate(run, source, rows) | {"part": part}, work.baselines(run, source, known, rows)
+        )
     goal = "accuracy" if run.schema.task == "classify" else "rmse"
     if run.transform.by_row:
         rows, answers, target = run.judged(source, rows)
@@ -40,7 +47,6 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
     evaluation = measure(answers, target, run.schema, run.task)
     evaluation["part"] = part
-    known = np.concatenate([split.train, split.val]) if part == "test" else split.train
     if not run.transform.by_row:
         held = split.test if part == "test" else split.val
         simple = baselines(source, run.schema, run.task, known, held, run.transform)

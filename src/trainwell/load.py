@@ -14,6 +14,7 @@ from trainwell.build import build_model, build_task, choose_device, plain_loader
 from trainwell.data import PICTURED, TRANSFORMS, Schema, Source, Transform, read
 from trainwell.errors import InputError
 from trainwell.explain.evaluation import measure
+from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
 from trainwell.tasks import Task
@@ -108,7 +109,7 @@ class Run:
         device = next((each.device for each in self.model.parameters()), torch.device("cpu"))
         parts: list[dict[str, np.ndarray]] = []
         with torch.inference_mode():
-            for batch in plain_loader(encoded, device):
+            for batch in plain_loader(encoded, device, getattr(self.transform, "at_once", 1024)):
                 parts.append({key: each.cpu().numpy() for key, each in self.task.predict(self.model, batch).items()})
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
@@ -117,9 +118,11 @@ class Run:
 
         Of a forecast, the steps after the end of the source: (horizon, channels).
         Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
-        the numbers or colours that it was taught with.
+        the numbers or colours that it was taught with. Of a task whose answers are texts, the texts.
         The label of a row that cannot be read is None.
         """
+        if self.schema.task in TEXTS:
+            return TEXTS[self.schema.task].frame(self, read(source))["prediction"].to_numpy()
         if self.schema.task == "segment":
             return self.masks(source)
         answers = self.answers(source)
@@ -158,6 +161,8 @@ class Run:
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics with 95 % intervals on rows that have the target, and what they are made of."""
         names = ",".join(column.name for column in self.schema.targets)
+        if self.schema.task in TEXTS:
+            return TEXTS[self.schema.task].evaluate(self, read(source))
         data = read(source, target=names)
         if self.transform.by_row:
             _, answers, target = self.judged(data, np.arange(data.rows))

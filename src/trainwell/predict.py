@@ -10,6 +10,7 @@ import polars as pl
 
 from trainwell.data import read, stamps_after
 from trainwell.errors import InputError
+from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder
 from trainwell.tasks import Forecast, Language, Segment
@@ -21,6 +22,8 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return forecast_frame(run, source)
     if isinstance(run.task, Segment):
         return mask_frame(run, source)
+    if run.schema.task in TEXTS:
+        return TEXTS[run.schema.task].frame(run, read(source))
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})

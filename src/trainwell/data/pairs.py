@@ -16,16 +16,20 @@ from trainwell.errors import InputError, suggest
 
 # ISO 639-1: what the last part of a file's name, or the name of a column, has to be to stand for a language.
 LANGUAGES = frozenset(
-    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en eo "
-    "es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja jv ka "
-    "kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb nd ne ng "
-    "nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq sr ss st su "
-    "sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+    code
+    for line in (
+        "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el",
+        "en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it",
+        "iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt",
+        "my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl",
+        "sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo",
+        "za zh zu",
+    )
+    for code in line.split()
 )
 SIDES = re.compile(r"^(?P<stem>.+)\.(?P<code>[a-z]{2})(?:\.txt)?(?:\.gz)?$")
 PARTS = {"train": "train", "training": "train", "dev": "val", "val": "val", "valid": "val", "validation": "val"}
 PARTS |= {"test": "test", "testing": "test"}
-KINDS = ("translate", "summarize")
 
 
 def part_named(stem: str) -> str | None:
@@ -94,9 +98,8 @@ def _check_equal(paths: list[Path], sides: list[list[str]]) -> None:
         return
     short, long = (0, 1) if len(first) < len(second) else (1, 0)
     pairs = zip_longest(first, second, fillvalue="")
-    gap = next(
-        place for place, (a, b) in enumerate(pairs) if bool(a.strip()) != bool(b.strip()) or place >= len(sides[short])
-    )
+    gaps = (bool(one.strip()) != bool(other.strip()) for one, other in pairs)
+    gap = next((place for place, found in enumerate(gaps) if found), len(sides[short]))
     side = short if gap >= len(sides[short]) or not sides[short][gap].strip() else long
     raise InputError(
         f"{paths[short]}: {counted(len(sides[short]), 'line')}, but {paths[long].name} has {len(sides[long]):,}; the "
@@ -111,10 +114,10 @@ def as_pairs(source: Source, target: str | None = None, task: str = "translate")
     Raises InputError where there are no two columns of text, or no pair with text on both sides.
     """
     names = [name for name in source.frame.columns if source.frame[name].dtype == pl.String]
-    hinted = source.hints.get("pairs")
-    if hinted is None and len(names) == 2 and set(names) <= LANGUAGES:
+    hinted: dict[str, str] = source.hints.get("pairs", {})
+    if not hinted and len(names) == 2 and set(names) <= LANGUAGES:
         hinted = {"from": names[0], "to": names[1]}
-    if target is None and hinted is None:
+    if target is None and not hinted:
         raise InputError(f"{source.origin}: which column is to be written? Name it with --target; {suggest('', names)}")
     to = str(target or hinted["to"])
     if to not in names:
@@ -123,7 +126,7 @@ def as_pairs(source: Source, target: str | None = None, task: str = "translate")
     if not others:
         raise InputError(f"{source.origin}: {to!r} is the only column of text; expected another one to read")
     read = max(others, key=lambda name: int(source.frame[name].str.len_chars().sum() or 0))
-    if hinted is not None and to in hinted.values():
+    if to in hinted.values():
         read = next(name for name in hinted.values() if name != to)
     frame = source.frame.select(pl.col(read, to).fill_null("").str.strip_chars())
     full = ((frame[read] != "") & (frame[to] != "")).to_numpy()

@@ -28,7 +28,7 @@ def from_pairs(profile: Profile, plan: "Plan") -> None:
     model["dropout"] = 0.3 if rows < FEW_PAIRS else 0.15
     if rows >= MANY_PAIRS:
         model |= {"width": 384, "depth": 4, "heads": 6, "hidden": 1536, "dropout": 0.1}
-    why = f"{rows:,} pairs: small, as a larger network learns them by heart and has seen them fewer times when the time is over"
+    why = f"{rows:,} pairs: small, so that it sees them often in the time there is and does not learn them by heart"
     plan.choose("model", model, f"transformer, {model['width']} wide, {model['depth']} blocks a side", why)
     optimizer = {"name": "muon", "lr": 6e-3, "weight_decay": 0.01}
     plan.choose("optimizer", optimizer, "Muon at 0.006", "fewer steps to the same loss than AdamW on such networks")
