@@ -83,14 +83,14 @@ class PairsTransform:
 
         Raises InputError where there is no such column.
         """
-        names = [name for name in source.frame.columns if source.frame[name].dtype == pl.String]
+        names = source.frame.columns
         name = self.read if self.read in names else names[0] if len(names) == 1 else None
         if name is None:
             raise InputError(
                 f"{source.origin}: the column {self.read!r} is missing, which the model was trained to read; "
                 f"{suggest(self.read, names)}"
             )
-        return source.frame[name].fill_null("").to_list()
+        return source.frame[name].cast(pl.String).fill_null("").to_list()
 
     def encode(self, source: Source, rows: np.ndarray | None = None, with_target: bool = True) -> dict[str, Any]:
         """Rows as {"inputs": (source, target so far, mask), "target": target, "row": row numbers}.

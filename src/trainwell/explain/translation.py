@@ -79,11 +79,14 @@ class Translation:
         order = np.argsort(each, kind="stable").tolist()
         cases = {"worst": order[:SHOWN], "best": order[::-1][:SHOWN]}
         result["texts"] = {
-            "kind": "pairs",
             "score": "chrF" if "bleu" in scores else "ROUGE-L",
             **{
                 key: [
-                    {"row": int(chosen[i]), "read": read[i], "truth": truth[i], "answer": answers[i], "score": each[i]}
+                    {
+                        "row": int(chosen[i]),
+                        "score": each[i],
+                        "lines": [("read", read[i]), ("truth", truth[i]), ("answer", answers[i])],
+                    }
                     for i in places
                 ]
                 for key, places in cases.items()

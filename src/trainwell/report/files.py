@@ -22,6 +22,7 @@ class Facts:
     checks: dict[str, Any] = field(default_factory=dict)
     evaluation: dict[str, Any] = field(default_factory=dict)
     augmented: dict[str, Any] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)  # what it answered as it learned
     baselines: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -55,6 +56,7 @@ def read_facts(folder: Path) -> Facts:
         setattr(facts, name, _entries(_json(facts, f"{name}.json", list, [])))
     facts.events = _lines(facts, "metrics.jsonl")
     facts.findings = _lines(facts, "findings.jsonl")
+    facts.samples = _lines(facts, "samples.jsonl")
     facts.recipe = _text(facts, "recipe.yaml")
     return facts
 

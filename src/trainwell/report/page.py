@@ -13,6 +13,7 @@ from trainwell.report.details import comparison_of, metrics_of, mistakes_of
 from trainwell.report.files import Facts, read_facts
 from trainwell.report.overview import data_of, environment_of, headline_of, health_of, next_of, plan_of, training_of
 from trainwell.report.segments import segments_of
+from trainwell.report.texts import texts_of
 from trainwell.report.verdict import Verdict, verdict_of
 from trainwell.runs import RunFolder
 
@@ -31,6 +32,7 @@ PARTS: dict[str, tuple[Callable[[Facts], Any], Callable[[], Any]]] = {
     "mistakes": (mistakes_of, dict),
     "segments": (segments_of, lambda: None),
     "examples": (examples_of, list),
+    "texts": (texts_of, dict),
     "worth": (worth_of, lambda: None),
     "environment": (environment_of, list),
     "next": (next_of, dict),
