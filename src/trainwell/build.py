@@ -73,6 +73,7 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "segment": lambda model: "mask",
     "translate": lambda model: "pairs",
     "summarize": lambda model: "pairs",
+    "detect": lambda model: "boxes",
 }
 
 

@@ -129,22 +129,29 @@ def predict(
     source: SourceName,
     out: Annotated[
         Path | None,
-        typer.Option(help="A .csv, .parquet or .jsonl file to write, or a folder for masks; else CSV is printed."),
+        typer.Option(
+            help="A .csv, .json, .jsonl or .parquet file to write, or a folder for masks; else CSV is printed"
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="A folder to write the pictures to, with what was found drawn in.")
     ] = None,
 ) -> None:
     """Answer for each row of SOURCE, in its order."""
     from trainwell.load import load
-    from trainwell.predict import check_ending, mask_frame, prediction_frame, write_frame
+    from trainwell.predict import check_ending, draw_frame, flat, mask_frame, prediction_frame, write_frame
 
     found = load(run)
     into = out if out is not None and not out.suffix and found.schema.task == "segment" else None
     if out is not None and into is None:
         check_ending(out)
     frame = prediction_frame(found, source) if into is None else mask_frame(found, source, into)
+    if pictures is not None:
+        _say(f"{draw_frame(found, frame, pictures):,} pictures to {pictures}")
     if into is not None:
         _say(f"{frame.height:,} masks in {into}")
     elif out is None:
-        sys.stdout.write(frame.write_csv())
+        sys.stdout.write(flat(frame).write_csv())
     else:
         write_frame(frame, out)
         _say(f"{frame.height:,} rows to {out}")

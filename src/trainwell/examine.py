@@ -15,13 +15,14 @@ from torch import nn
 from trainwell.data import PICTURED, Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.cases import picture
+from trainwell.explain.detections import detections, outlined
 from trainwell.explain.forecasts import forecast_cases, sentence
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Forecast, Segment
+from trainwell.tasks import Detect, Forecast, Segment
 from trainwell.train import State
 
 
@@ -53,6 +54,9 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         return _written(run, evaluation | _whole(run, source, rows, answers, evaluation), simple)
     if isinstance(run.task, Segment):
         evaluation["segments"] = segment_cases(run.transform, source, rows, answers, target)
+        return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
+    if isinstance(run.task, Detect):
+        evaluation["drawn"] = detections(source, rows, answers["boxes"], run.transform, run.task.threshold)
         return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 
@@ -113,13 +117,20 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
 
 
 def augmented(loader: Any, shown: int = 16) -> list[str]:
-    """The first training pictures of an epoch as their augmentations change them: PNGs in base64.
+    """The first training pictures of an epoch as their augmentations change them, boxes drawn in: PNGs in base64.
 
     The random numbers of the training stay as they were.
     """
+    found: list[str] = []
     with torch.random.fork_rng():
-        pictures = next(iter(loader))["inputs"][0][:shown]
-    return [picture(each.cpu()) for each in pictures]
+        for batch in loader:
+            pictures, target = batch["inputs"][0].cpu(), batch.get("target")
+            if isinstance(target, torch.Tensor) and target.ndim == 3 and target.is_floating_point():
+                pictures = outlined(pictures, target.cpu())
+            found += [picture(each) for each in pictures[: shown - len(found)]]
+            if len(found) == shown:
+                break
+    return found
 
 
 def save_source(folder: RunFolder, model: nn.Module) -> None:

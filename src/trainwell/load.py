@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from torch import nn
 
 from trainwell.build import build_model, build_task, choose_device, plain_loader
 from trainwell.data import PICTURED, TRANSFORMS, Schema, Source, Transform, read
+from trainwell.data.box_transform import BoxTransform
 from trainwell.errors import InputError
 from trainwell.explain.evaluation import measure
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Task
+from trainwell.tasks import Detect, Task
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -116,6 +117,7 @@ class Run:
     def predict(self, source: Any) -> np.ndarray:
         """A label or number for each row, in the row's order; (rows, targets) where there are several targets.
 
+        Of a detector, a list of boxes for each picture, as `boxes` gives it.
         Of a forecast, the steps after the end of the source: (horizon, channels).
         Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
         the numbers or colours that it was taught with. Of a task whose answers are texts, the texts.
@@ -128,6 +130,8 @@ class Run:
         answers = self.answers(source)
         if not self.transform.by_row:
             return answers["number"][0] if "number" in answers else answers["nats"] / answers["tokens"]
+        if "boxes" in answers:
+            return self.boxes(source, answers["boxes"])
         if "number" in answers:
             return answers["number"][:, 0] if answers["number"].shape[1] == 1 else answers["number"]
         probability = answers["probability"]
@@ -150,6 +154,20 @@ class Run:
         masks = np.empty(len(found), dtype=object)
         masks[:] = found
         return masks
+
+    def boxes(self, source: Any, answers: np.ndarray) -> np.ndarray:
+        """Of each picture a list of boxes with label, score and sides in its own pixels, as sure as the task asks for.
+
+        A picture that cannot be read has None.
+        """
+        data = read(source)
+        transform, least = cast(BoxTransform, self.transform), cast(Detect, self.task).threshold
+        found = transform.in_pictures(data, np.arange(data.rows), answers)
+        kept = np.empty(data.rows, dtype=object)
+        for row, boxes in enumerate(found):
+            lost = bool(np.isnan(answers[row]).any())
+            kept[row] = None if lost else [box for box in boxes if box["score"] >= least]
+        return kept
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """The probability of each class, (rows, classes), columns in the order of `classes`."""

@@ -9,11 +9,13 @@ import numpy as np
 import polars as pl
 
 from trainwell.data import read, stamps_after
+from trainwell.data.image import PictureError, open_picture
 from trainwell.errors import InputError
+from trainwell.explain.draw import draw_boxes
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder
-from trainwell.tasks import Forecast, Language, Segment
+from trainwell.tasks import Detect, Forecast, Language, Segment
 
 
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
@@ -24,6 +26,8 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return mask_frame(run, source)
     if run.schema.task in TEXTS:
         return TEXTS[run.schema.task].frame(run, read(source))
+    if isinstance(run.task, Detect):
+        return box_frame(run, source)
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})
@@ -97,8 +101,52 @@ def _write_masks(names: list[str], masks: list[np.ndarray | None], out: Path) ->
     return written
 
 
+def box_frame(run: Run, source: Any) -> pl.DataFrame:
+    """One row a picture: which it is, and its boxes as a list of label, score and sides in its own pixels."""
+    data = read(source)
+    found = run.predict(data)
+    names = data.frame["image"].to_list() if "image" in data.frame.columns else list(range(data.rows))
+    sides = {name: pl.Float64 for name in ("score", "left", "top", "right", "bottom")}
+    kind = pl.List(pl.Struct({"label": pl.String, **sides}))
+    return pl.DataFrame([pl.Series("image", names), pl.Series("boxes", found.tolist(), dtype=kind)])
+
+
+def draw_frame(run: Run, frame: pl.DataFrame, folder: Path) -> int:
+    """Write each picture of a frame of boxes, its boxes drawn, into a folder as PNG; returns how many were written.
+
+    Raises InputError for answers that are no boxes in picture files.
+    """
+    if "boxes" not in frame.columns or frame["image"].dtype != pl.String:
+        raise InputError("--pictures: this run answers with no boxes in picture files; leave the option out")
+    folder.mkdir(parents=True, exist_ok=True)
+    written, taken = 0, set()
+    for number, (path, boxes) in enumerate(frame.iter_rows()):
+        if boxes is None:
+            continue
+        try:
+            picture = open_picture(path, None, "RGB")
+        except PictureError:
+            continue
+        name = Path(path).stem if Path(path).stem not in taken else f"{Path(path).stem}-{number}"
+        taken.add(name)
+        with RunFolder(folder).replacing(f"{name}.png") as temporary:
+            draw_boxes(picture, boxes, run.schema.classes).save(temporary, "PNG")
+        written += 1
+    return written
+
+
+def flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """A frame without lists, as CSV wants it: one row a box; pictures without a box keep a row of empty cells."""
+    return (
+        frame.explode("boxes", empty_as_null=True, keep_nulls=True).unnest("boxes")
+        if "boxes" in frame.columns
+        else frame
+    )
+
+
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {
-    ".csv": pl.DataFrame.write_csv,
+    ".csv": lambda frame, path: flat(frame).write_csv(path),
+    ".json": pl.DataFrame.write_json,
     ".parquet": pl.DataFrame.write_parquet,
     ".jsonl": pl.DataFrame.write_ndjson,
 }
@@ -111,7 +159,7 @@ def check_ending(out: Path) -> None:
 
 
 def write_frame(frame: pl.DataFrame, out: Path) -> None:
-    """Write a .csv, .parquet or .jsonl file whole or not at all; raises InputError for another ending."""
+    """Write a .csv, .json, .parquet or .jsonl file whole or not at all; raises InputError for another ending."""
     check_ending(out)
     with RunFolder(out.parent).replacing(out.name) as temporary:
         WRITERS[out.suffix](frame, temporary)

@@ -11,12 +11,14 @@ from trainwell.build import choose_device
 from trainwell.data import (
     Schema,
     Source,
+    as_boxes,
     as_language,
     as_pairs,
     as_segments,
     as_series,
     drop_unlabelled,
     infer,
+    looks_like_boxes,
     looks_like_language,
     looks_like_pairs,
     looks_like_series,
@@ -34,6 +36,7 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
     "translate": lambda data, target, *rest: as_pairs(data, target),
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
+    "detect": lambda data, *rest: as_boxes(data),
 }
 
 
@@ -43,6 +46,8 @@ def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) 
         return "segment"
     if looks_like_pairs(data):
         return "translate"
+    if looks_like_boxes(data):
+        return "detect"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

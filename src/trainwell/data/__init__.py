@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trainwell.data.boxes import as_boxes, looks_like_boxes
 from trainwell.data.infer import drop_unlabelled, infer
 from trainwell.data.language import as_language, looks_like_language
 from trainwell.data.pairs import as_pairs, looks_like_pairs
@@ -35,6 +36,7 @@ __all__ = [
     "Split",
     "StreamingLoader",
     "Transform",
+    "as_boxes",
     "as_language",
     "as_pairs",
     "as_segments",
@@ -42,6 +44,7 @@ __all__ = [
     "drop_unlabelled",
     "fits",
     "infer",
+    "looks_like_boxes",
     "looks_like_language",
     "looks_like_pairs",
     "looks_like_series",

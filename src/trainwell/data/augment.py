@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainwell.data.augment_boxes import moved_boxes
 from trainwell.data.augment_sound import Hiss, Pace, Trim
 
 Batch = dict[str, Any]
@@ -33,10 +34,23 @@ class Picturewise:
         raise TypeError(f"{type(self).__name__} defines no change")
 
 
-class Geometric:
-    """The base of changes that move pixels, in the pictures and, where the target is a mask, in the mask with them.
+class Movement:
+    """One movement for each picture of a batch: of pictures, or of masks where it is told so, and, as affine matrices
+    from the new to the old place, both from -1 to 1, of boxes: (batch, 2, 3).
+    """
 
-    inputs: ((batch, channels, height, width), ...), target: anything or (batch, height, width) -> the same shapes
+    def __init__(self, move: Callable[[Tensor, bool], Tensor], matrix: Tensor) -> None:
+        self.move, self.matrix = move, matrix
+
+    def __call__(self, pixels: Tensor, mask: bool) -> Tensor:
+        return self.move(pixels, mask)
+
+
+class Geometric:
+    """The base of changes that move pixels, in the pictures and in the mask or the boxes that the target holds.
+
+    inputs: ((batch, channels, height, width), ...), target: anything, a mask of whole numbers (batch, height, width),
+    or floats (batch, boxes, 5) of class, left, top, right and bottom -> the same shapes
     """
 
     def __call__(self, batch: Batch) -> Batch:
@@ -44,11 +58,13 @@ class Geometric:
         move = self.draw(pictures)
         changed = {**batch, "inputs": (move(pictures, False), *rest)}
         target = batch.get("target")
-        if isinstance(target, Tensor) and target.ndim == 3:
+        if isinstance(target, Tensor) and target.ndim == 3 and target.is_floating_point():
+            changed["target"] = moved_boxes(target, move.matrix, pictures.shape[-2], pictures.shape[-1])
+        elif isinstance(target, Tensor) and target.ndim == 3:
             changed["target"] = move(target[:, None], True)[:, 0]
         return changed
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         """Draws one movement for each picture; the result moves pictures, or masks where it is told so."""
         raise TypeError(f"{type(self).__name__} defines no movement")
 
@@ -64,7 +80,7 @@ class Shift(Geometric):
             raise ValueError(f"fill {fill!r}: expected reflect or zero")
         self.pixels, self.fill = pixels, fill
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         height, width = x.shape[-2:]
         moves = torch.randint(-self.pixels, self.pixels + 1, (2, len(x), 1), device=x.device)
         rows = torch.arange(height, device=x.device) + moves[0]  # (batch, height)
@@ -79,7 +95,10 @@ class Shift(Geometric):
                 return moved
             return moved.long().masked_fill(~inside[:, None], IGNORED) if mask else moved * inside[:, None]
 
-        return move
+        still = torch.zeros_like(moves[0], dtype=torch.float32)
+        across = torch.cat([still + 1, still, moves[1] * (2 / width)], 1)
+        down = torch.cat([still, still + 1, moves[0] * (2 / height)], 1)
+        return Movement(move, torch.stack([across, down], 1))
 
 
 class Flip(Geometric):
@@ -88,9 +107,11 @@ class Flip(Geometric):
     def __init__(self, *, probability: float = 0.5) -> None:
         self.probability = probability
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         chosen = torch.rand(len(x), 1, 1, 1, device=x.device) < self.probability
-        return lambda pixels, mask: torch.where(chosen, pixels.flip(-1), pixels)
+        matrix = torch.eye(2, 3, device=x.device).repeat(len(x), 1, 1)
+        matrix[:, 0, 0] = torch.where(chosen.flatten(), -1.0, 1.0)
+        return Movement(lambda pixels, mask: torch.where(chosen, pixels.flip(-1), pixels), matrix)
 
 
 class Rotation(Geometric):
@@ -99,7 +120,7 @@ class Rotation(Geometric):
     def __init__(self, *, degrees: float = 10.0) -> None:
         self.degrees = degrees
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         angle = (torch.rand(len(x), device=x.device) * 2 - 1) * math.radians(self.degrees)
         aspect = x.shape[-2] / x.shape[-1]
         zero = torch.zeros_like(angle)
@@ -114,7 +135,7 @@ class Crop(Geometric):
     def __init__(self, *, least: float = 0.35) -> None:
         self.least = least
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         area, shape, down, across = torch.rand(4, len(x), device=x.device)
         area = self.least + (1 - self.least) * area
         stretch = torch.exp((shape * 2 - 1) * math.log(4 / 3) / 2)
@@ -136,7 +157,7 @@ class Zoom(Geometric):
             raise ValueError(f"least {least}, most {most}: expected factors above zero, the least first")
         self.least, self.most = least, most
 
-    def draw(self, x: Tensor) -> Callable[[Tensor, bool], Tensor]:
+    def draw(self, x: Tensor) -> Movement:
         size, shape, down, across = torch.rand(4, len(x), device=x.device)
         factor = self.least * (self.most / self.least) ** size
         stretch = torch.exp((shape * 2 - 1) * math.log(6 / 5) / 2)
@@ -234,7 +255,7 @@ def _reflected(places: Tensor, size: int) -> Tensor:
     return (size - 1) - ((size - 1) - places.abs() % (2 * (size - 1))).abs()
 
 
-def _affine(matrix: Tensor, outside: str = "zeros") -> Callable[[Tensor, bool], Tensor]:
+def _affine(matrix: Tensor, outside: str = "zeros") -> Movement:
     """A movement by affine matrices, (batch, 2, 3), from the new to the old place, both from -1 to 1."""
 
     def move(pixels: Tensor, mask: bool) -> Tensor:
@@ -244,7 +265,7 @@ def _affine(matrix: Tensor, outside: str = "zeros") -> Callable[[Tensor, bool], 
             return moved.long() + IGNORED
         return _like(F.grid_sample(pixels.float(), grid, padding_mode=outside, align_corners=False), pixels)
 
-    return move
+    return Movement(move, matrix)
 
 
 def _boxes(x: Tensor, side: Tensor, height: int, width: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from trainwell.data.box_transform import BoxTransform
 from trainwell.data.clips import SoundTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.sentences import PairsTransform
@@ -15,6 +16,7 @@ TRANSFORMS: dict[str, Any] = {
     "vector": Transform,
     "image": Transform,
     "mask": MaskTransform,
+    "boxes": BoxTransform,
     "tokens": TextTransform,
     "sound": SoundTransform,
     "sound with length": SoundTransform,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trainwell.data.boxes import boxes_of_folder, boxes_of_table
 from trainwell.data.dialect import decode, sniff, split_by_blanks, unpack
 from trainwell.data.folder import PARTS, PICTURES, SOUNDS, concat, listed, read_file, read_folder
 from trainwell.data.memory import read_memory
@@ -79,7 +80,7 @@ def _path(given: str | os.PathLike[str]) -> Source:
             raise InputError(f"{given}: an address; download the file first and give its path")
         raise InputError(f"{given}: no such file or folder, and no set of this name; {_near(path)}")
     if path.is_dir():
-        return read_segments(path) or read_folder(path)
+        return read_segments(path) or boxes_of_folder(path) or _boxed(read_folder(path))
     if not path.is_file():
         raise InputError(f"{path}: neither a file nor a folder")
     if path.name.lower().endswith(SOUNDS):
@@ -88,7 +89,12 @@ def _path(given: str | os.PathLike[str]) -> Source:
         raise InputError(f"{path}: one file alone; give the folder that holds the class folders")
     if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst")):
         return _text_file(path)
-    return read_file(path)
+    return _boxed(read_file(path))
+
+
+def _boxed(source: Source) -> Source:
+    """A table of boxes as pictures with their boxes, any other source as it is."""
+    return boxes_of_table(source) or source
 
 
 def _near(path: Path) -> str:

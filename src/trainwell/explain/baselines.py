@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from trainwell.data import Schema, Source, Transform
+from trainwell.explain.detections import nearest_boxes
 from trainwell.explain.evaluation import measure
 from trainwell.explain.forecasts import naive_forecasts
 from trainwell.explain.language import n_grams
 from trainwell.explain.segments import simple_segments
 from trainwell.explain.sounds import mean_cepstra
 from trainwell.explain.words import word_weights
-from trainwell.tasks import Forecast, Language, Segment, Task
+from trainwell.tasks import Detect, Forecast, Language, Segment, Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
 
@@ -30,6 +31,8 @@ def baselines(
         return n_grams(source, transform, train, transform.encode(source, test))
     if isinstance(task, Segment):
         return simple_segments(source, transform, train, transform.encode(source, test))
+    if isinstance(task, Detect):
+        return nearest_boxes(source, train, transform.encode(source, test), transform, schema.classes)
     if isinstance(task, Forecast):
         return naive_forecasts(source, transform, train, transform.encode(source, test), task.scale.numpy())
     if not len(test) or len(schema.targets) > 1:

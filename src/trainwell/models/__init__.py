@@ -10,6 +10,7 @@ from trainwell.models.densenet import DenseNet
 from trainwell.models.dlinear import DLinear
 from trainwell.models.efficientnet import EfficientNet
 from trainwell.models.fasttext import FastText
+from trainwell.models.fcos import FCOS
 from trainwell.models.gpt import GPT
 from trainwell.models.gpt2 import GPT2
 from trainwell.models.itransformer import ITransformer
@@ -46,6 +47,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "vit": VisionTransformer,
     "speednet": SpeedNet,
     "unet": UNet,
+    "fcos": FCOS,
     "gpt": GPT,
     "gpt2": GPT2,
     "recurrent_language_model": RecurrentLanguageModel,

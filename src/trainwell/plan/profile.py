@@ -45,6 +45,7 @@ class Profile:
     language: dict[str, Any] = field(default_factory=dict)  # of text alone: characters, pieces, listed
     masks: dict[str, Any] = field(default_factory=dict)  # of segmentation: shares of the classes, width, height
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
+    boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
 
 
 def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:
@@ -86,6 +87,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         language=source.hints.get("language", {}),
         masks={**images[0].facts, **targets[0].facts} if schema.task == "segment" else {},
         aligned=source.hints.get("aligned", {}),
+        boxes=targets[0].facts if schema.task == "detect" else {},
     )
 
 

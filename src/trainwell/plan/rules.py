@@ -7,6 +7,7 @@ from trainwell.data.image import LARGEST, USUAL
 from trainwell.data.rows import counted
 from trainwell.errors import InputError
 from trainwell.models.backbone import BACKBONES
+from trainwell.plan.boxes import from_boxes
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
@@ -50,6 +51,7 @@ SEQUENCES = {  # kinds of work with rules of their own
     "segment": from_masks,
     "translate": from_pairs,
     "summarize": from_pairs,
+    "detect": from_boxes,
 }
 
 
@@ -79,6 +81,9 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
     if profile.task == "segment" and model in BACKBONES:
         backbone, why = named_network(model, profile.shape)
         plan.choose("model", {"name": "unet", "backbone": backbone}, f"unet over {model}", why)
+    elif profile.task == "detect" and model in BACKBONES:
+        backbone, why = named_network(model, profile.shape)
+        plan.choose("model", {"name": "fcos", "backbone": backbone}, f"fcos over {model}", why)
     elif model is not None and model != plan.recipe.model.get("name"):
         part, why = named_network(model, profile.shape)
         plan.choose("model", part, model, why)

@@ -6,6 +6,7 @@ import numpy as np
 from markupsafe import Markup
 
 from trainwell.report import plots
+from trainwell.report.drawn import precision_recall_of
 from trainwell.report.files import Facts
 from trainwell.report.overview import TOP, metric_columns
 from trainwell.report.verdict import goal_of, metric_value, noun_of
@@ -104,7 +105,8 @@ def mistakes_of(facts: Facts) -> dict[str, Any]:
     """Confusion, classes, calibration and the curve of thresholds; or scatter and residuals."""
     evaluation = facts.evaluation
     figures = [
-        _confusion(facts), _reliability(facts), _roc(facts), _scatter(facts), _residuals(facts)
+        _confusion(facts), _reliability(facts), _roc(facts), _scatter(facts), _residuals(facts),
+        precision_recall_of(facts),
     ]  # fmt: skip
     return {
         "figures": [figure for figure in figures if figure and figure[0]],

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from trainwell.report.cases import examples_of, worth_of
 from trainwell.report.details import comparison_of, metrics_of, mistakes_of
+from trainwell.report.drawn import drawn_of
 from trainwell.report.files import Facts, read_facts
 from trainwell.report.overview import data_of, environment_of, headline_of, health_of, next_of, plan_of, training_of
 from trainwell.report.segments import segments_of
@@ -33,6 +34,7 @@ PARTS: dict[str, tuple[Callable[[Facts], Any], Callable[[], Any]]] = {
     "segments": (segments_of, lambda: None),
     "examples": (examples_of, list),
     "texts": (texts_of, dict),
+    "drawn": (drawn_of, lambda: None),
     "worth": (worth_of, lambda: None),
     "environment": (environment_of, list),
     "next": (next_of, dict),

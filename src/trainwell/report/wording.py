@@ -46,6 +46,8 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "mae": ("mean absolute error", False, False),
     "mean_absolute_error": ("mean absolute error", False, False),
     "median_absolute_error": ("median absolute error", False, False),
+    "map50": ("mean average precision at overlap 0.5", True, False),
+    "map": ("mean average precision, overlaps 0.5 to 0.95", True, False),
     "mape": ("mean absolute error, of the truth", False, True),
 }
 LOWER = ("loss", "error", "rmse", "mae", "mse", "perplexity", "brier", "deviance", "distance")

@@ -1,6 +1,7 @@
 """What a batch means: the loss to lower, the numbers to report, the answer to give; one kind of work a file."""
 
 from trainwell.tasks.classify import Classify
+from trainwell.tasks.detect import Detect
 from trainwell.tasks.forecast import Forecast
 from trainwell.tasks.language import Language
 from trainwell.tasks.loss import LOSSES
@@ -17,6 +18,7 @@ TASKS: dict[str, type[Task]] = {
     "segment": Segment,
     "translate": Translate,
     "summarize": Summarize,
+    "detect": Detect,
 }
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "TASKS",
     "Batch",
     "Classify",
+    "Detect",
     "Forecast",
     "Language",
     "Loss",
