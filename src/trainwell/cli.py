@@ -50,6 +50,8 @@ def fit(
     out: Annotated[Path | None, typer.Option(help="The run folder to write.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted run.")] = None,
     seed: Annotated[int, typer.Option(help="Of the split, the weights and the order of rows.")] = 0,
+    doctor: Annotated[str, typer.Option(help="treat mends what ails it, ask proposes, watch tells.")] = "treat",
+    no_doctor: Annotated[bool, typer.Option("--no-doctor", help="Train unwatched.")] = False,
 ) -> None:
     """Plan, train, examine and report a network for SOURCE."""
     if source is None and resume is None and recipe is None:
@@ -60,6 +62,7 @@ def fit(
         run = run_fit(
             source, target, task=task, model=model, recipe=recipe, changes=changes, types=_pairs(types), val=val,
             test=test, group=group, order=order, time=time, device=device, out=out, resume=resume, seed=seed,
+            doctor=None if no_doctor else doctor,
         )  # fmt: skip
     except KeyboardInterrupt as error:
         kept = f"What it learned is kept; go on with: trainwell fit --resume {error.args[0]}" if error.args else ""

@@ -13,6 +13,7 @@ from torch import nn
 
 from trainwell import build
 from trainwell.data import PICTURED, Schema, Source, Split, Transform, split
+from trainwell.doctor.bedside import attend, mode_of
 from trainwell.errors import InputError
 from trainwell.examine import augmented, environment, examine, save_source, summarize
 from trainwell.load import Run, save
@@ -21,7 +22,7 @@ from trainwell.prepare import announce, prepare
 from trainwell.recipe import Recipe, check
 from trainwell.report import write_report
 from trainwell.runs import RunFolder
-from trainwell.train import Events, Settings, State, train
+from trainwell.train import Events, State, train
 from trainwell.train.checkpoint import load_state
 from trainwell.train.distributed import rank, unwrap, wrap
 from trainwell.train.distributed import start as join_ranks
@@ -40,17 +41,19 @@ def fit(
     resume: str | Path | None = None,
     quiet: bool = False,
     details: bool = True,
+    doctor: str | None = "treat",
     **wishes: Any,
 ) -> Run:
     """Train a network on a source and leave a run folder with a page to read.
 
     source: a path, a named set, arrays or a frame; model: a name or your own network; changes: such as
     "optimizer.lr=0.01"; time: seconds or a text such as "10m", which the training keeps to; details: judge simple
-    answers too and write the page; wishes: task, types, val, test, group, order, device and seed, as in `prepare`.
+    answers too and write the page; doctor: "treat" mends what ails the training, "ask" says what it would change,
+    "watch" only tells, None is none; wishes: task, types, val, test, group, order, device, seed, as in `prepare`.
     Raises InputError for input that its user can mend.
     """
     join_ranks()
-    began = clock.perf_counter()
+    mode, began = mode_of(doctor), clock.perf_counter()
     own = model if isinstance(model, nn.Module) else None
     if resume is not None:
         folder = RunFolder.open(resume)
@@ -73,8 +76,7 @@ def fit(
         if plan.recipe.augment and transform.layout in PICTURED:
             folder.write_json("augmented.json", {"pictures": augmented(loader)})
     with _marked(folder):
-        settings = build.settings_of(plan.recipe)
-        _learn(state, loader, held_out, folder, settings, quiet=quiet, resumed=resume is not None)
+        _learn(state, (loader, held_out), folder, plan, mode, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
         if rank() == 0:
             if details:
@@ -107,11 +109,9 @@ def _marked(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _learn(
-    state: State, loader: Any, held_out: Any, folder: RunFolder, settings: Settings, *, quiet: bool, resumed: bool
-) -> None:
-    """Train with the record, the progress and the checkpoints listening; after Ctrl-C the run can be resumed."""
-    events = Events()
+def _learn(state: State, loaders: Any, folder: RunFolder, plan: Plan, mode: Any, *, quiet: bool, resumed: bool) -> None:
+    """Train, with record, progress, checkpoints and doctor listening; after Ctrl-C the run can be resumed."""
+    events, settings = Events(), build.settings_of(plan.recipe)
     recorder = Recorder(folder if rank() == 0 else None).attach(events)
     if rank() == 0:
         Checkpoints(folder, events)
@@ -119,8 +119,9 @@ def _learn(
             Bar(recorder, settings.seconds).attach(events)
     if resumed:
         load_state(folder, state)
+    attend(mode, events, state, loaders, folder, plan, quiet=quiet)
     names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
-    train(state, loader, held_out, events, **{name: getattr(settings, name) for name in names})
+    train(state, *loaders, events, **{name: getattr(settings, name) for name in names})
 
 
 def _begin(

@@ -6,7 +6,8 @@ import pytest
 from run_folders import digits, housing, write
 
 from trainwell.report.files import read_facts
-from trainwell.report.overview import health_of, training_of
+from trainwell.report.health import health_of
+from trainwell.report.overview import training_of
 from trainwell.report.verdict import verdict_of
 
 

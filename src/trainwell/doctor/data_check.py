@@ -7,11 +7,11 @@ import numpy as np
 from torch import nn
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.sample import Sample
+from trainwell.doctor.sample import Sample, is_picture
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
-NORMS = ("BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+NORMS = ("Normalize", "BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
 
 
 def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -137,7 +137,7 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         flat = [
             each.flatten(1).float().cpu().numpy()
             for each in sample.inputs
-            if each.is_floating_point() and each.dim() == 4
+            if (each.is_floating_point() or is_picture(each)) and each.dim() == 4
         ]
         matrices = [each.astype(np.float64) for each in flat]
     if not matrices or len(labels) < 200:

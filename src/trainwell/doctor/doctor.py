@@ -147,7 +147,7 @@ class Doctor(Ward):
         events.on("gradient", lambda state, player, loss: self.guarded(lambda: self.before_step(player), True))
         events.on("step", lambda state, losses: self.guarded(lambda: step(state, losses)))
         events.on("evaluate", lambda state, metrics: self.evaluated(**metrics))
-        events.on("end", lambda state: self.close())
+        events.on("close", lambda state: self.close())
         return self
 
     def _check_own_augmentation(self, loader: Any) -> None:
@@ -189,9 +189,7 @@ class Doctor(Ward):
 
     def write(self, folder: RunFolder) -> None:
         """findings.jsonl, checks.json, history.json and probes.json into the run folder."""
-        folder.write_text("findings.jsonl", "")
-        for finding in self.findings:
-            folder.append("findings.jsonl", finding.to_dict())
+        folder.write_lines("findings.jsonl", [*self.earlier, *(finding.to_dict() for finding in self.findings)])
         folder.write_json("checks.json", self.checks())
         folder.write_json("history.json", self.history)
         folder.write_json("probes.json", {"episodes": [each.to_dict() for each in (*self.episodes, self.record)]})
@@ -201,7 +199,8 @@ class Doctor(Ward):
         skipped = {
             name: self.skipped.get(name, "nothing in this run shows it") for name in AILMENTS if name not in self.ran
         }
-        return {"run": [name for name in AILMENTS if name in self.ran], "skipped": skipped}
+        seconds = {"doctor": round(self.seconds, 2), "proofs": round(self.diagnosis.proof.seconds, 2)}
+        return {"run": [name for name in AILMENTS if name in self.ran], "skipped": skipped, "seconds": seconds}
 
     def __str__(self) -> str:
         checks = self.checks()

@@ -5,7 +5,7 @@ from typing import Any
 
 from trainwell.doctor import data_check, split_check, wiring_check
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import Patient
+from trainwell.doctor.patient import Patient, rows_of
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, run_trial
@@ -88,17 +88,20 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     target = trial.target
     if target is not None and not target.is_floating_point() and len(target[:32].unique()) < 2:
         raise CannotJudge("the first rows share one label")
-    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3)
+    rows = _rows_in_time(trial)
+    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows)
     start, steps = max(own.losses[0], 1e-12), len(own.losses)
     left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
     if left < 0.5:
         return None
-    blank = one_batch(trial.patient, trial.batch, steps, blank=True)
+    if steps < THRESHOLDS.one_batch_least:
+        raise CannotJudge(f"only {steps} steps fitted in the time")
+    blank = one_batch(trial.patient, trial.batch, steps, blank=True, rows=rows)
     blind = own.end > 0.9 * blank.end - 1e-6
     if steps < THRESHOLDS.one_batch_steps and not blind:
         raise CannotJudge(f"only {steps} steps fitted in the time")
     evidence = (
-        f"After {steps} steps on at most 32 rows {left:.0%} of the loss is left; "
+        f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
     )
     cause = (
@@ -119,6 +122,15 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
+
+
+def _rows_in_time(trial: Trial) -> int:
+    """At most 32 rows, fewer where a step is slow; raises CannotJudge where 8 are too many for the time."""
+    a_row = trial.seconds / max(1, rows_of(trial.patient.inputs_of(trial.batch)))
+    rows = int(min(32, THRESHOLDS.check_seconds / THRESHOLDS.one_batch_steps / max(a_row, 1e-9)))
+    if rows < 8 and trial.seconds * 8 > THRESHOLDS.check_seconds:
+        raise CannotJudge("a step of this network takes too long to try so many of them")
+    return max(8, rows)
 
 
 def _short(error: BaseException) -> str:

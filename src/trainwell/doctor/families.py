@@ -6,7 +6,7 @@ import numpy as np
 
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked, smooth
-from trainwell.doctor.signal import learned
+from trainwell.doctor.signal import falling, learned
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -17,9 +17,9 @@ def representation_collapse(record: Record) -> Finding | None:
     cosine, rank = record.get("feature cosine"), record.get("feature rank")
     if len(cosine) < LIMITS.persist + 1:
         raise CannotJudge("needs a last linear layer and more probes")
-    classified = record.facts.get("loss") in ("cross_entropy", "bce", "bce_logits", "nll")
-    if record.step < LIMITS.warm_up or (classified and learned(record) > 0.5):
-        return None  # few classes learned well draw each class's rows together, and that is fine
+    supervised = record.facts.get("loss") in ("cross_entropy", "bce", "bce_logits", "nll", "mse", "mae", "huber")
+    if record.step < LIMITS.warm_up or (supervised and (learned(record) > 0.03 or falling(record))):
+        return None  # rows of one answer are drawn together, and that is fine as long as the answers are learned
     alike = (cosine.last(LIMITS.persist) > LIMITS.feature_cosine).all() and cosine.values[0] < 0.9
     flat = (rank.last(LIMITS.persist) < max(1.5, LIMITS.rank_share * rank.values[0])).all() and rank.values[0] > 4
     if not (alike or flat):

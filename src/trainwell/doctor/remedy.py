@@ -308,15 +308,14 @@ def less_regularization(chart: Chart, finding: Finding) -> str | None:
 
 
 def more_regularization(chart: Chart, finding: Finding) -> str | None:
-    """Weight decay tenfold, at least 0.01; the best weights were put back before."""
-    for optimizer in chart.patient.optimizers.values():
-        for group in optimizer.param_groups:
-            if "weight_decay" in group:
-                group["weight_decay"] = max(0.01, 10 * group["weight_decay"])
-    return (
-        "back to the best weights, weight decay to 0.01 or more, learning rate "
-        f"to {_scale_rates(chart.patient, 1 / 3):.3g}"
-    )
+    """Weight decay tenfold, at least 0.01, where there is one, else on all weights; the best ones were put back."""
+    groups = [group for each in chart.patient.optimizers.values() for group in each.param_groups]
+    groups = [group for group in groups if "weight_decay" in group]
+    decay = max(0.01, 10 * max((group["weight_decay"] for group in groups), default=0.0))
+    for group in [each for each in groups if each["weight_decay"]] or groups:  # norms and biases are left without
+        group["weight_decay"] = decay
+    rate = _scale_rates(chart.patient, 1 / 3)
+    return f"back to the best weights, weight decay to {decay:.3g}, learning rate to {rate:.3g}"
 
 
 def _scale_rates(patient: Patient, factor: float) -> float:

@@ -42,7 +42,7 @@ class Sample:
         a channel."""
         found = []
         for place, each in enumerate(self.inputs):
-            if each.is_floating_point() and each.dim() >= 2 and each.numel():
+            if (each.is_floating_point() or is_picture(each)) and each.dim() >= 2 and each.numel():
                 each = each.detach().float().cpu()
                 if each.dim() >= 4:
                     each = each.movedim(1, -1).flatten(0, -2)[:200_000]
@@ -81,6 +81,11 @@ def collect(
     sample.inputs = [joined for joined in (_join(each) for each in zip(*inputs, strict=False)) if joined is not None]
     sample.target = _join(targets)
     return sample
+
+
+def is_picture(value: Tensor) -> bool:
+    """Whether it holds pictures as bytes, which a layer of the model turns into numbers."""
+    return value.dtype == torch.uint8 and value.dim() == 4
 
 
 def row_hashes(parts: tuple[Any, ...]) -> list[int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, picked, smooth, spread
+from trainwell.doctor.series import Record, finite, picked, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -322,6 +322,13 @@ def learned(record: Record) -> float:
     start = min(start, record.facts.get("prior loss") or start)
     end = float(np.median(losses[-min(20, max(3, len(losses) // 4)) :]))
     return (start - end) / start if start > 0 else 0.0
+
+
+def falling(record: Record) -> bool:
+    """Whether the loss of the latter half still goes down, by more than its noise."""
+    losses = finite(record.get("loss").array)
+    drop, error = slope(losses[-max(20, len(losses) // 2) :])
+    return drop < -3 * error
 
 
 def worse(record: Record) -> bool:

@@ -35,6 +35,8 @@ class Thresholds:
     same_rows: float = 0.999  # 15: cosine of a layer's rows
     one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
     one_batch_steps: int = 200
+    one_batch_least: int = 100  # 20: with fewer in the time nothing is said
+    check_seconds: float = 4.0  # that one check before training may take
 
     # Signal flow.
     vanishing_ratio: float = 1e-3  # 21: first over last layer's gradient (AUTOTRAINER)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.diagnosis import try_hundredth
 from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
@@ -138,10 +139,10 @@ class Treatments:
         self.current = None
         if not again and not self._still_there(current.finding):
             current.finding.cured = True
-            return
-        left = len(CURES[current.finding.name]) - current.tried
-        if not left:
+        elif len(CURES[current.finding.name]) == current.tried:
             current.finding.cured = False
+        helped = "helped" if current.finding.cured else "did not help"
+        self.doctor.tell(f"doctor, step {self.doctor.step}: that {helped} against {current.finding.title}.")
 
     def _improved(self, current: Treatment, now: float) -> bool:
         """Whether the loss is clearly below what it was, or below guessing where it had only begun."""
@@ -184,6 +185,7 @@ class Treatments:
                 if proposed is None:
                     continue
                 finding.remedy, self.done[finding.name] = proposed, len(cures)
+                self.doctor.tell(f"doctor, step {self.doctor.step}: would change: {proposed}.")
                 return
             now = Snapshot.of(self._patient, self.doctor.step)
             rates, was = self._rates(), self._decided()
@@ -218,10 +220,11 @@ class Treatments:
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
         losses = finite(doctor.record.get("loss").array)
         before = float(np.median(losses[-20:])) if len(losses) else math.inf
-        decided = {key: value for key, value in self._decided().items() if value != was[key]}
+        decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
+        doctor.tell(f"doctor, step {doctor.step}: {words}.")
         self.current = Treatment(finding, doctor.step, before, tried)
         doctor.new_episode()
 
@@ -232,7 +235,9 @@ class Treatments:
         return {
             "optimizer.lr": max(float(group.get("initial_lr", group["lr"])) for group in groups),
             "optimizer.weight_decay": max(float(group.get("weight_decay") or 0.0) for group in groups),
-            "train.clip": chart.clip if chart is not None else None,
+            "optimizer.maximize": any(group.get("maximize") for group in groups),
+            "model.dropout": max((each.p for each in self._patient.bare.modules() if is_dropout(each)), default=0.0),
+            "train.clip": float(f"{chart.clip:.4g}") if chart is not None and chart.clip is not None else None,
             "task.scores": getattr(chart.task, "scores", None) if chart is not None else None,
         }
 

@@ -1,6 +1,7 @@
 """One forward and backward pass on a copy to the facts that the wiring checks judge; the original is not touched."""
 
 import math
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,8 @@ class Trial:
     made: Made  # the loss as the graph shows it; kind "" if it is none of the known ones
     sizes: list[tuple[str, float]] = field(default_factory=list)  # deviation of each weighted layer's output
     classes: int = 0
+    called: set[str] = field(default_factory=set)  # names of the torch functions
+    seconds: float = 0.0  # that the pass there and back took
 
     @property
     def target(self) -> Tensor | None:
@@ -39,7 +42,11 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     sizes: list[tuple[str, float]] = []
     outputs: list[Tensor | None] = []
 
+    called: set[str] = set()
+    began = time.perf_counter()
+
     def see(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        called.add(name)
         if name in ("linear", "conv1d", "conv2d", "conv3d") and isinstance(result, Tensor) and result.numel() > 1:
             sizes.append((name, float(result.detach().float().std())))
 
@@ -57,6 +64,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
             loss.backward()
     output = outputs[0].detach() if outputs and outputs[0] is not None else None
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
+    trial.called, trial.seconds = called, time.perf_counter() - began
     _note_facts(trial, facts)
     return trial
 

@@ -111,11 +111,13 @@ def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
                 group["weight_decay"] = 0.0
 
 
-def one_batch(patient: Patient, batch: Any, steps: int, *, blank: bool = False, enough: float = 0.0) -> Twin:
-    """Adam on at most 32 rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero
+def one_batch(
+    patient: Patient, batch: Any, steps: int, *, blank: bool = False, enough: float = 0.0, rows: int = 32
+) -> Twin:
+    """Adam on at most so many rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero
     if blank."""
     twin, began = Twin(), time.perf_counter()
-    piece = _few(batch, 32)
+    piece = _few(batch, rows)
     piece = _blanked(piece) if blank else piece
     with leaving_no_trace(), torch.enable_grad():
         model, _ = patient.copy()

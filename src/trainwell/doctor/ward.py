@@ -46,8 +46,11 @@ class Ward:
         self.ran: set[str] = set()
         self.skipped: dict[str, str] = {}
         self.history: list[dict[str, Any]] = []
+        self.earlier: list[dict[str, Any]] = []  # findings of the sittings before this one
+        self.tell: Callable[[str], Any] = lambda text: None  # takes each sentence as it comes
+        self.told: set[str] = set()
         self.broken = ""  # the error that ended the watching
-        self.seconds = 0.0  # that the doctor itself took
+        self.seconds, self.inside = 0.0, False  # that the doctor itself took
         self.step = self.began_at = 0
         self.next_look = self.next_round = self.every
         self.batches: list[Any] = []
@@ -134,13 +137,13 @@ class Ward:
         assert self.patient is not None
         if self.closures:
             return True
-        began = time.perf_counter()
         parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
         gradients = [each.grad for each in parameters if each.grad is not None and not each.grad.is_sparse]
         agreed = True
         if gradients:
             total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             self.norms.append((self.step, total))
+            self.ran.add("non-finite-values")
             if not math.isfinite(float(total)):
                 agreed = self._not_finite()
             elif self.mode == "treat":
@@ -149,7 +152,6 @@ class Ward:
             self.probe.gradients(player, parameters)
         if self._looks_at(self.step + 2):
             self.probe.remember(parameters)
-        self.seconds += time.perf_counter() - began
         return agreed
 
     def after_update(self, player: str) -> None:
@@ -181,7 +183,6 @@ class Ward:
         if self._looks_at(self.step + 1):
             self.probe.listen()
         self.began = self.ended = time.perf_counter()
-        self.seconds += self.began - began
 
     def _note_step(self, loss: Any, numbers: dict[str, Any], now: float) -> None:
         """The step's numbers, those on the device left there until the next look."""
@@ -221,7 +222,17 @@ class Ward:
         self.skipped |= self.unseen
         for finding in findings:
             self.diagnosis.take(finding, self.step)
+        self._speak()
         return findings
+
+    def _speak(self) -> None:
+        """Tell what was not told yet; notes are left to the report."""
+        for finding in self.findings:
+            if finding.name not in self.told and finding.severity != "note":
+                self.told.add(finding.name)
+                where = f" in {finding.where}" if finding.where else ""
+                words = f"{finding.title}{where} ({finding.confidence:.0%} sure). {finding.evidence} {finding.cause}"
+                self.tell(f"doctor, step {self.step}: {words}")
 
     def _fetch(self) -> None:
         """What was noted since the last look, from the device to the record."""
@@ -240,6 +251,8 @@ class Ward:
         self.examined = True
         sample = self.sample = collect(self.patient, batches)
         self.held = collect(self.patient, read(self.held_out)) if self.held_out is not None else None
+        folds = self.held is not None and any("held_out_fold" in each for each in self.held.batches)
+        self.record.facts["folds"] = folds
         self.batches = self.batches or list(sample.batches[:KEPT])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
@@ -248,6 +261,7 @@ class Ward:
         self.skipped |= skipped
         for finding in findings:
             self.diagnosis.take(finding, self.step)
+        self._speak()
         if self.mode != "watch":
             self.treatments.round(findings)
 
@@ -279,6 +293,7 @@ class Ward:
             batch = getattr(self.state, "current", None) if self.state is not None else None
             finding = not_finite(self.patient, batch, self.inputs, self.batches, self.step + 1)
             self.diagnosis.take(finding, self.step)
+            self._speak()
             if finding.statistic["origin"] != "input" and self.step:
                 text, cause = (
                     "The training ran into values that are not finite.",
@@ -325,6 +340,7 @@ class Ward:
         """Do it; an error is reported once and ends the watching, never the training."""
         if self.broken or self.closed:
             return otherwise
+        inside, self.inside, began = self.inside, True, time.perf_counter()
         try:
             return action()
         except Exception as error:  # whatever it is, the training must go on
@@ -335,6 +351,9 @@ class Ward:
                 f"trainwell's doctor stopped watching: {self.broken} ({where.filename}:{where.lineno})", file=sys.stderr
             )
             return otherwise
+        finally:
+            self.inside = inside
+            self.seconds += 0.0 if inside else time.perf_counter() - began
 
 
 def read(loader: Any) -> Iterable[Any]:

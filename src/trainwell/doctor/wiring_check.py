@@ -1,6 +1,7 @@
 """A trial on one batch to findings about weights and wiring: how they start, what reaches them, what mixes rows."""
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from trainwell.doctor import head_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
-from trainwell.doctor.probe import ActivationMode, Probe
+from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
@@ -224,9 +225,14 @@ def dying_relu(trial: Trial) -> Finding | None:
     rows = sum(trial.sample.sizes[: len(trial.sample.batches)])
     if rows < LIMITS.dead_samples // 2:
         raise CannotJudge(f"needs {LIMITS.dead_samples // 2} rows")
+    if not trial.called & RECTIFIERS:
+        raise CannotJudge("no rectifiers were seen")
     watcher = Probe(trial.model, Record())
+    began = time.perf_counter()
     with leaving_no_trace(), torch.no_grad():
         for batch in trial.sample.batches:
+            if time.perf_counter() - began > LIMITS.check_seconds:
+                raise CannotJudge(f"{rows:,} rows take this network too long")
             watcher.counts = {}
             with ActivationMode(watcher.see):
                 trial.patient.output(trial.model.eval(), batch)

@@ -23,6 +23,7 @@ class Facts:
     evaluation: dict[str, Any] = field(default_factory=dict)
     augmented: dict[str, Any] = field(default_factory=dict)
     samples: list[dict[str, Any]] = field(default_factory=list)  # what it answered as it learned
+    probes: dict[str, Any] = field(default_factory=dict)
     baselines: list[dict[str, Any]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -50,7 +51,7 @@ def read_facts(folder: Path) -> Facts:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder; `trainwell runs` lists what there is")
     facts = Facts(folder)
-    for name in ("run", "schema", "environment", "summary", "plan", "checks", "evaluation", "augmented"):
+    for name in ("run", "schema", "environment", "summary", "plan", "checks", "evaluation", "augmented", "probes"):
         setattr(facts, name, _json(facts, f"{name}.json", dict, {}))
     for name in ("baselines", "history"):
         setattr(facts, name, _entries(_json(facts, f"{name}.json", list, [])))

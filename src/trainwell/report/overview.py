@@ -25,12 +25,10 @@ from trainwell.report.wording import (
     more_is_better,
     share,
     significant,
-    spaced,
 )
 
 TOP = 20  # rows of a long table that are shown at once
 MOST = 300  # rows of a long table that the page holds at all
-SEVERITIES = ("critical", "warn", "note")
 NOT_METRICS = ("step", "epoch", "seconds", "loss", "log_loss", "lr")  # of an evaluation, drawn elsewhere or not
 ROLES = {"target": 0, "input": 1, "group": 2, "ignored": 3}
 
@@ -65,72 +63,6 @@ def _parameters(count: float) -> str:
         if count >= limit:
             return f"{significant(count / limit)} {unit}"
     return grouped(count)
-
-
-def health_of(facts: Facts) -> dict[str, Any]:
-    """What the doctor found, did and watched; nothing is said about checks that no file tells of."""
-    order = {severity: i for i, severity in enumerate(SEVERITIES)}
-    findings = sorted(facts.findings, key=lambda found: order.get(str(found.get("severity")), 3))
-    cards = [_finding(found) for found in findings]
-    ran = facts.checks.get("run")
-    skipped = facts.checks.get("skipped")
-    reasons: dict[str, list[str]] = {}
-    for name, why in skipped.items() if isinstance(skipped, dict) else ():
-        reasons.setdefault(str(why), []).append(_plain(name))
-    return {
-        "sentence": _health_sentence(facts, ran, sum(map(len, reasons.values())), sorted(reasons)),
-        "findings": cards[:MOST],
-        "more": max(0, len(cards) - MOST),
-        "skipped": sorted(reasons.items()),
-        "run": sorted(_plain(name) for name in ran) if isinstance(ran, list) else [],
-        "history": [(entry.get("step"), str(entry.get("change", ""))) for entry in facts.history[:MOST]],
-    }
-
-
-def _plain(name: Any) -> str:
-    return str(name).replace("_", " ").replace("-", " ")
-
-
-def _finding(found: dict[str, Any]) -> dict[str, Any]:
-    """One finding as its card shows it."""
-    known = {key for key, value in found.items() if value is not None}
-    severity = str(found.get("severity") or "note")
-    sure = found.get("confidence")
-    step = found.get("step")
-    return {
-        "name": _plain(found.get("name", "finding")),
-        "severity": severity if severity in SEVERITIES else "note",
-        "where": str(found.get("where") or ""),
-        "step": grouped(step) if is_number(step) else "",
-        "evidence": spaced(found.get("evidence") or ""),
-        "cause": spaced(found.get("cause") or ""),
-        "remedy": spaced(found.get("remedy") or ""),
-        "confidence": share(sure, 0) if is_number(sure) else "",
-        "cured": {True: "cured", False: "not cured"}.get(bool(found["cured"]), "") if "cured" in known else "",
-    }
-
-
-def _health_sentence(facts: Facts, ran: Any, skipped: int, reasons: list[str]) -> str:
-    """What was watched and what came of it, from the files that are there."""
-    found = len(facts.findings)
-    open_ones = [f for f in facts.findings if f.get("severity") == "critical" and f.get("cured") is not True]
-    because = f", because {listed(reasons, 3)}" if 0 < len(reasons) <= 3 else ""
-    could_not = f"{grouped(skipped)} could not run{because}" if skipped else ""
-    if isinstance(ran, list):
-        watched = f"Watched {counted(len(ran), 'check')}"
-        watched += f"; {could_not}" if could_not else ""
-    elif "findings.jsonl" in facts.present:
-        watched = "Which checks ran was not recorded"
-    else:
-        return "No health check is recorded in this run."
-    if not found:
-        return f"{watched}; nothing found." if isinstance(ran, list) else f"No finding was recorded. {watched}."
-    cured = sum(f.get("cured") is True for f in facts.findings)
-    text = f"{watched}; found {counted(found, 'ailment')}" if isinstance(ran, list) else f"{counted(found, 'finding')}"
-    text += f", of which {grouped(cured)} {'was' if cured == 1 else 'were'} cured." if cured else "."
-    if open_ones:
-        text += " A critical one stands: mend it before relying on the result."
-    return text
 
 
 def data_of(facts: Facts) -> dict[str, Any]:
@@ -340,7 +272,7 @@ def environment_of(facts: Facts) -> list[tuple[str, str]]:
     """The machine and the versions, each with its name and unit in words."""
     shown = []
     for key, value in facts.environment.items():
-        name, told = _plain(key), str(value)
+        name, told = str(key).replace("_", " "), str(value)
         if key == "memory_gb" and is_number(value):
             name, told = "memory", f"{grouped(value, 1)} GB"
         if key == "created":

@@ -12,7 +12,8 @@ from trainwell.report.cases import examples_of, worth_of
 from trainwell.report.details import comparison_of, metrics_of, mistakes_of
 from trainwell.report.drawn import drawn_of
 from trainwell.report.files import Facts, read_facts
-from trainwell.report.overview import data_of, environment_of, headline_of, health_of, next_of, plan_of, training_of
+from trainwell.report.health import health_of
+from trainwell.report.overview import data_of, environment_of, headline_of, next_of, plan_of, training_of
 from trainwell.report.segments import segments_of
 from trainwell.report.texts import texts_of
 from trainwell.report.verdict import Verdict, verdict_of

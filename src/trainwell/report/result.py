@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trainwell.report.files import read_facts
-from trainwell.report.overview import health_of
+from trainwell.report.health import health_of
 from trainwell.report.verdict import verdict_of
 from trainwell.report.wording import SPACE
 

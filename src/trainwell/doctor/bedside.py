@@ -1,0 +1,72 @@
+"""A training of this package's own to one with a doctor beside it: told as it happens, its changes in the recipe."""
+
+import sys
+from typing import Any
+
+from trainwell.doctor.doctor import Doctor
+from trainwell.doctor.ward import Mode
+from trainwell.errors import InputError, suggest
+from trainwell.recipe import Recipe
+from trainwell.runs import RunFolder
+from trainwell.train.distributed import rank
+from trainwell.train.events import Events
+from trainwell.train.state import State
+
+MODES = ("treat", "watch", "ask")
+
+
+def mode_of(wish: str | None) -> Mode | None:
+    """The doctor's mode, None for no doctor; raises InputError for a word that is none."""
+    if wish is None or wish in MODES:
+        return wish  # type: ignore[return-value]
+    raise InputError(f"--doctor {wish}: no such way to doctor; {suggest(str(wish), MODES)}; --no-doctor leaves it out")
+
+
+def attend(
+    mode: Mode | None,
+    events: Events,
+    state: State,
+    parts: tuple[Any, Any],
+    folder: RunFolder,
+    plan: Any,
+    *,
+    quiet: bool = False,
+) -> Doctor | None:
+    """Let a doctor listen to the events of a training that is about to begin or to go on; the first rank alone has one.
+
+    parts: the loaders to learn from and to judge by; plan: its `recipe` takes the changes as the training ends, and is
+    written into the folder with them.
+    """
+    if mode is None or rank() != 0:
+        return None
+    doctor = Doctor(mode=mode, folder=folder)
+    doctor.earlier = folder.read_lines("findings.jsonl")
+    if (folder.path / "history.json").exists():
+        doctor.history = [each for each in folder.read_json("history.json") if isinstance(each, dict)]
+    if not quiet:
+        doctor.tell = lambda text: print(text, file=sys.stderr)
+    changed = len(doctor.history)
+
+    def close(state: State) -> None:
+        if len(doctor.history) > changed:
+            plan.recipe = prescribed(plan.recipe, doctor.history[changed:])
+            folder.write_text("recipe.yaml", plan.recipe.to_yaml())
+
+    doctor.attach(events, state, loader=parts[0], held_out=parts[1])
+    events.on("close", close)
+    return doctor
+
+
+def prescribed(recipe: Recipe, history: list[dict[str, Any]]) -> Recipe:
+    """The recipe with the changes of a treatment, so that the same training can be started without the ailment.
+
+    A rate is changed by its factor, as groups of parameters may have rates of their own.
+    """
+    for entry in history:
+        for key, (before, after) in entry.get("recipe", {}).items():
+            part, _, name = key.partition(".")
+            held = getattr(recipe, part).get(name)
+            if key == "optimizer.lr" and held and before:
+                after = float(f"{held * after / before:.6g}")
+            recipe = recipe.set(f"{key}={'null' if after is None else after}")
+    return recipe
