@@ -113,6 +113,46 @@ def plan(
 
 
 @app.command()
+def check(
+    source: Annotated[str | None, typer.Argument(metavar="SOURCE", help="A file, a folder, or a named set.")] = None,
+    target: Target = None,
+    task: Annotated[str | None, typer.Option(help="What to learn.")] = None,
+    model: Annotated[str | None, typer.Option(help="Which network.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe in YAML, in place of the plan.")] = None,
+    changes: Changes = None,
+    types: Types = None,
+    group: Group = None,
+    order: Order = None,
+) -> None:
+    """Let the doctor look at SOURCE and at what fit would train on it, before any training; takes seconds."""
+    if source is None and recipe is None:
+        raise InputError("check: no SOURCE; give a file, a folder or a named set, as in `trainwell check digits`")
+    if source is not None and recipe is None and source.endswith((".yaml", ".yml")):
+        recipe, source = Path(source), None
+    from trainwell.checkup import checkup
+
+    print(
+        checkup(
+            source, target, task=task, model=model, recipe=recipe, changes=changes, types=_pairs(types), group=group,
+            order=order,
+        )
+    )  # fmt: skip
+
+
+@app.command()
+def doctor(
+    path: Annotated[
+        Path, typer.Argument(metavar="LOG|RUN", help="A log in CSV, JSON lines or TensorBoard's form, or a run folder.")
+    ],
+) -> None:
+    """Say what ails a training by its log, or what the doctor said of RUN, and what could not be seen there."""
+    from trainwell.doctor.doctor import told
+    from trainwell.doctor.log import judge_log
+
+    print(told(*judge_log(path)))
+
+
+@app.command()
 def evaluate(run: RunPath, source: SourceName) -> None:
     """Judge RUN on SOURCE, whose rows have the target."""
     from trainwell.load import load

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from trainwell import build
-from trainwell.data import PICTURED, Schema, Source, Split, Transform, split
+from trainwell.begin import begin
+from trainwell.data import PICTURED, split
 from trainwell.doctor.bedside import attend, mode_of
 from trainwell.errors import InputError
 from trainwell.examine import augmented, environment, examine, save_source, summarize
@@ -24,7 +24,7 @@ from trainwell.report import write_report
 from trainwell.runs import RunFolder
 from trainwell.train import Events, State, train
 from trainwell.train.checkpoint import load_state
-from trainwell.train.distributed import rank, unwrap, wrap
+from trainwell.train.distributed import rank, unwrap
 from trainwell.train.distributed import start as join_ranks
 from trainwell.train.log import Bar, Checkpoints, Recorder
 
@@ -64,7 +64,7 @@ def fit(
         _say(announce(data, schema, plan))
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
-    state, loader, held_out = _begin(plan, data, schema, parts, transform, own)
+    state, loader, held_out = begin(plan, data, schema, parts, transform, own)
     if resume is None:
         folder = RunFolder.create(data.name, out)
     if rank() == 0:
@@ -119,27 +119,6 @@ def _learn(state: State, loaders: Any, folder: RunFolder, plan: Plan, mode: Any,
             Bar(recorder, settings.seconds).attach(events)
     if resumed:
         load_state(folder, state)
-    attend(mode, events, state, loaders, folder, plan, quiet=quiet)
+    attend(mode, events, state, loaders, folder, plan, seconds=settings.seconds, quiet=quiet)
     names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
-    train(state, *loaders, events, **{name: getattr(settings, name) for name in names})
-
-
-def _begin(
-    plan: Plan, data: Source, schema: Schema, parts: Split, transform: Transform, own: nn.Module | None
-) -> tuple[State, Any, Any]:
-    """The state before the first step, and the loaders."""
-    recipe = plan.recipe
-    settings = build.settings_of(recipe)
-    device = build.choose_device(settings.device)
-    torch.manual_seed(recipe.seed)
-    task = build.build_task(recipe, schema, transform)
-    model = build.build_model(recipe, transform, own)
-    loader, held_out, sample = build.loaders(recipe, transform, data, parts, device)
-    if own is not None:
-        plan.recipe = recipe = build.adapt(recipe, model, sample, task)
-        task = build.build_task(recipe, schema, transform)
-    else:
-        build.initialize(model, sample, recipe.seed)
-    state = build.build_state(recipe, model, task, device)
-    state.model = wrap(state.model, task)
-    return state, loader, held_out
+    train(state, loaders[0], loaders[1], events, **{name: getattr(settings, name) for name in names})

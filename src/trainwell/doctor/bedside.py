@@ -30,16 +30,18 @@ def attend(
     folder: RunFolder,
     plan: Any,
     *,
+    seconds: float | None = None,
     quiet: bool = False,
 ) -> Doctor | None:
     """Let a doctor listen to the events of a training that is about to begin or to go on; the first rank alone has one.
 
     parts: the loaders to learn from and to judge by; plan: its `recipe` takes the changes as the training ends, and is
-    written into the folder with them.
+    written into the folder with them; seconds: that the training may take, where that is limited.
     """
     if mode is None or rank() != 0:
         return None
     doctor = Doctor(mode=mode, folder=folder)
+    doctor.record.facts |= {"seconds": seconds, "best kept": True}
     doctor.earlier = folder.read_lines("findings.jsonl")
     if (folder.path / "history.json").exists():
         doctor.history = [each for each in folder.read_json("history.json") if isinstance(each, dict)]

@@ -1,10 +1,11 @@
 """A sample of rows to findings about the data and its labels, before a single step is taken."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.sample import Sample, is_picture
@@ -134,20 +135,16 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     labels = _classes(sample, facts)
     matrices = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
     if not matrices:
-        flat = [
-            each.flatten(1).float().cpu().numpy()
-            for each in sample.inputs
-            if (each.is_floating_point() or is_picture(each)) and each.dim() == 4
+        pictures = [
+            each for each in sample.inputs if (each.is_floating_point() or is_picture(each)) and each.dim() == 4
         ]
-        matrices = [each.astype(np.float64) for each in flat]
+        matrices = [_small(each).flatten(1).cpu().numpy().astype(np.float64) for each in pictures]
     if not matrices or len(labels) < 200:
         raise CannotJudge("needs 200 rows of number or picture inputs to look at neighbors")
-    from sklearn.neighbors import NearestNeighbors
-
     values = np.nan_to_num(np.concatenate(matrices, 1))[: len(labels)]
     deviation = values.std(0)
     values = (values - values.mean(0)) / np.where(deviation > 1e-3 * deviation.max() + 1e-12, deviation, np.inf)
-    near = NearestNeighbors(n_neighbors=11).fit(values).kneighbors(values, return_distance=False)[:, 1:]
+    near = _neighbors(values, 10)
     votes = np.stack([(labels[near] == kind).mean(1) for kind in range(int(labels.max()) + 1)], 1)
     shares = np.bincount(labels, minlength=votes.shape[1]) / len(labels)
     agreement, chance = float((votes.argmax(1) == labels).mean()), float(shares.max())
@@ -155,7 +152,7 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     sure = votes.max(1) >= 0.8
     base = 1 - float((shares**2).sum())
     noise = float((votes.argmax(1) != labels)[sure].mean()) if sure.sum() >= 50 else 0.0
-    if noise < 0.15 or noise > 0.6 * base or base < 0.45:
+    if noise < 0.15 or noise > 0.6 * base or base < 0.45 or _overlap(votes.max(1)[sure], noise):
         return None
     suspects = np.flatnonzero(sure & (votes.argmax(1) != labels))[:10].tolist()
     evidence = (
@@ -171,6 +168,27 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         0.6,
         statistic={"value": noise, "healthy": [0, 0.15], "suspects": suspects},
     )
+
+
+def _neighbors(values: np.ndarray, count: int) -> np.ndarray:
+    """The nearest other rows of each row, (rows, count)."""
+    squares = (values**2).sum(1)
+    distances = squares[:, None] + squares[None] - 2 * values @ values.T
+    np.fill_diagonal(distances, np.inf)
+    return np.argpartition(distances, count, axis=1)[:, :count]
+
+
+def _small(pictures: Tensor) -> Tensor:
+    """Pictures (rows, channels, height, width) of at most 12 by 12 pixels."""
+    height, width = (min(12, side) for side in pictures.shape[2:])
+    return nn.functional.adaptive_avg_pool2d(pictures.float(), (height, width))
+
+
+def _overlap(votes: np.ndarray, noise: float) -> bool:
+    """Whether ten neighbors agree wholly far more often than they could if labels were wrong at random: then classes
+    meet at their borders, and in their midst the labels are right."""
+    chances = [math.comb(10, right) * (1 - noise) ** right * noise ** (10 - right) for right in (8, 9, 10)]
+    return float((votes > 0.999).mean()) > 1.5 * chances[-1] / sum(chances) + 0.05
 
 
 def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | None:

@@ -1,12 +1,14 @@
 """Findings to a diagnosis: which are causes, which their symptoms, each suspicion tried on twins before it is told."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient
+from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
 OWN, TENTH, HUNDREDTH = "as it is", "a tenth of the rate", "a hundredth of the rate"
@@ -90,11 +92,14 @@ class Proof:
 
     def __init__(self, share: float) -> None:
         self.share, self.spent, self.seconds = share, 0, 0.0
+        self.began, self.planned = time.perf_counter(), 0.0
         self.refuted: dict[str, int] = {}
         self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start" or "now" -> (step, twins)
 
     def may_spend(self, steps: int, done: int, planned: int) -> bool:
-        return self.spent + steps <= max(210, self.share * max(done, planned))
+        whole = max(self.planned, time.perf_counter() - self.began)
+        late = self.seconds > max(THRESHOLDS.proof_seconds, THRESHOLDS.proof_share * whole)
+        return not late and self.spent + steps <= max(210, self.share * max(done, planned))
 
     def compare(
         self, patient: Patient, batches: Sequence[Any], changes: dict[str, Change | None], steps: int

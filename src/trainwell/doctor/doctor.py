@@ -23,6 +23,7 @@ from trainwell.doctor import gauges
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, from_loop, from_state, leaving_no_trace
+from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.ward import Mode, Ward, read
 from trainwell.runs import RunFolder
 from trainwell.train.distributed import world_size
@@ -156,7 +157,9 @@ class Doctor(Ward):
         proof, planned = self.diagnosis.proof, int(self.record.facts.get("steps") or 0)
         if getattr(loader, "transform", None) is None or len(self.patient.players) > 1:
             return
-        if proof.share * planned < 2 * STEPS:
+        facts = self.record.facts
+        cost, whole = 2 * STEPS * facts.get("seconds a step", 0.0), facts.get("seconds planned") or 0.0
+        if proof.share * planned < 2 * STEPS or cost > THRESHOLDS.proof_share * whole:
             self.skipped["label-breaking-augmentation"] = "the training is too short to pay for the proof"
             return
         plain = copy.copy(loader)
@@ -196,20 +199,27 @@ class Doctor(Ward):
 
     def checks(self) -> dict[str, Any]:
         """{"run": names, "skipped": {name: why}} over all ailments."""
-        skipped = {
-            name: self.skipped.get(name, "nothing in this run shows it") for name in AILMENTS if name not in self.ran
-        }
+        unseen = "nothing in this run shows it" if self.step else "shows only while training"
+        skipped = {name: self.skipped.get(name, unseen) for name in AILMENTS if name not in self.ran}
         seconds = {"doctor": round(self.seconds, 2), "proofs": round(self.diagnosis.proof.seconds, 2)}
         return {"run": [name for name in AILMENTS if name in self.ran], "skipped": skipped, "seconds": seconds}
 
     def __str__(self) -> str:
-        checks = self.checks()
-        lines = [str(finding) for finding in self.findings]
-        lines.append(
-            f"Watched {len(checks['run'])} checks over {self.step} steps; {len(checks['skipped'])} could not run."
-        )
-        if not self.findings:
-            lines.append("Nothing found.")
+        text = told(self.findings, self.checks(), f" over {self.step} steps" if self.step else "")
         if self.broken:
-            lines.append(f"The doctor stopped watching after an error of its own: {self.broken}")
-        return "\n".join(lines)
+            text += f"\nThe doctor stopped watching after an error of its own: {self.broken}"
+        return text
+
+
+def told(findings: list[Finding], checks: dict[str, Any], during: str = "") -> str:
+    """Findings and checks as a doctor would say them; no finding is a result too."""
+    lines = [str(finding) for finding in findings]
+    ran, skipped = checks.get("run") or [], checks.get("skipped") or {}
+    lines.append(f"Watched {len(ran)} checks{during}; {len(skipped)} could not run.")
+    reasons: dict[str, list[str]] = {}
+    for name, why in skipped.items():
+        reasons.setdefault(str(why), []).append(AILMENTS[name].title if name in AILMENTS else str(name))
+    lines += [f"  {why}: {', '.join(names)}" for why, names in reasons.items()]
+    if not findings:
+        lines.append("Nothing found.")
+    return "\n".join(lines)

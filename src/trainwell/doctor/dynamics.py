@@ -140,7 +140,7 @@ def oscillating_loss(record: Record) -> Finding | None:
     swing = float(recent.std() / max(np.median(recent), 1e-12))
     cosines = record.get("cosine").last(5)
     against = len(cosines) >= LIMITS.persist and float(np.median(cosines)) < -0.2
-    if not (against and turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
+    if learned(record) > 0.8 or not (against and turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
         return None
     evidence = (
         f"Successive gradients point against each other (cosine {np.median(cosines):.2f}) "
@@ -244,7 +244,10 @@ def label_noise(record: Record) -> Finding | None:
     if record.facts.get("loss") != "cross_entropy" or not prior or len(held) < 4:
         raise CannotJudge("needs classes and four evaluations")
     losses = _losses(record)
-    best, end = float(np.nanmin(held.array)), float(np.median(losses[-20:]))
+    known = finite(held.array)
+    if len(known) < 4:
+        raise CannotJudge("needs classes and four evaluations")
+    best, end = float(known.min()), float(np.median(losses[-20:]))
     agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
     near = agreement is not None and agreement > 1.5 * chance + 0.05
     if best < 0.97 * prior or end > 0.85 * prior or near:
@@ -290,9 +293,10 @@ def overfitting(record: Record) -> Finding | None:
         return None
     names = [name for name in ("accuracy", "balanced_accuracy") if name in record.places("held out")]
     mild = rise < LIMITS.overfit_harm
-    if names and len(record.get("held out", names[0])) > 6:
+    if names and len(record.get("held out", names[0])) == len(values):
         accuracy = record.get("held out", names[0])
-        mild = mild or accuracy.last(3).mean() > accuracy.array[:-3].max() + 0.001
+        unhurt = accuracy.last(3).mean() > accuracy.values[best] - LIMITS.overfit_accuracy
+        mild = mild or (unhurt and (rise < LIMITS.overfit_surely or bool(record.facts.get("best kept"))))
     evidence = (
         f"The validation loss is {values[-1]:.3g}, {rise:.0%} above its lowest at step {held.steps[best]}, "
         f"while the training loss fell to {np.mean(now):.3g}."

@@ -88,15 +88,17 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     target = trial.target
     if target is not None and not target.is_floating_point() and len(target[:32].unique()) < 2:
         raise CannotJudge("the first rows share one label")
-    rows = _rows_in_time(trial)
-    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows)
+    planned = facts.get("seconds planned") or math.inf
+    limit = min(THRESHOLDS.check_seconds, max(0.5, THRESHOLDS.check_share * planned))
+    rows = _rows_in_time(trial, limit)
+    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows, seconds=limit)
     start, steps = max(own.losses[0], 1e-12), len(own.losses)
     left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
     if left < 0.5:
         return None
     if steps < THRESHOLDS.one_batch_least:
         raise CannotJudge(f"only {steps} steps fitted in the time")
-    blank = one_batch(trial.patient, trial.batch, steps, blank=True, rows=rows)
+    blank = one_batch(trial.patient, trial.batch, steps, blank=True, rows=rows, seconds=limit)
     blind = own.end > 0.9 * blank.end - 1e-6
     if steps < THRESHOLDS.one_batch_steps and not blind:
         raise CannotJudge(f"only {steps} steps fitted in the time")
@@ -124,11 +126,11 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     )
 
 
-def _rows_in_time(trial: Trial) -> int:
+def _rows_in_time(trial: Trial, limit: float) -> int:
     """At most 32 rows, fewer where a step is slow; raises CannotJudge where 8 are too many for the time."""
     a_row = trial.seconds / max(1, rows_of(trial.patient.inputs_of(trial.batch)))
-    rows = int(min(32, THRESHOLDS.check_seconds / THRESHOLDS.one_batch_steps / max(a_row, 1e-9)))
-    if rows < 8 and trial.seconds * 8 > THRESHOLDS.check_seconds:
+    rows = int(min(32, limit / THRESHOLDS.one_batch_steps / max(a_row, 1e-9)))
+    if rows < 8 and trial.seconds * 8 > limit:
         raise CannotJudge("a step of this network takes too long to try so many of them")
     return max(8, rows)
 

@@ -1,6 +1,6 @@
 """A named ailment with its evidence: what the doctor says, and the table of all that it can say."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
 Severity = Literal["note", "warn", "critical"]
@@ -118,13 +118,19 @@ class Finding:
         """The plain form, as a line of findings.jsonl holds it."""
         return {**asdict(self), "number": AILMENTS[self.name].number, "page": AILMENTS[self.name].page}
 
+    @classmethod
+    def from_dict(cls, saved: dict[str, Any]) -> "Finding":
+        """A line of findings.jsonl; raises KeyError or TypeError for what is no finding."""
+        return cls(**{each.name: saved[each.name] for each in fields(cls) if each.name in saved})
+
     def __str__(self) -> str:
         where = f" in {self.where}" if self.where else ""
         since = f" since step {self.step}" if self.step else ""
+        done = "Remedy" if self.cured is None else "Done"
         end = {True: " It helped.", False: " It did not help.", None: ""}[self.cured]
         return (
             f"{self.severity}: {self.title}{where}{since} ({self.confidence:.0%} sure). {self.evidence} {self.cause} "
-            f"Remedy: {self.remedy}.{end}"
+            f"{done}: {self.remedy}.{end} Lesson: docs/ailments/{AILMENTS[self.name].page}"
         )
 
 

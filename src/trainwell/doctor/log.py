@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.series import Record
 from trainwell.errors import InputError
+from trainwell.runs import RunFolder
 
 STEPS = ("step", "global_step", "iteration", "iter", "batch", "epoch")
 LOSSES = ("loss", "train_loss", "training_loss", "train/loss", "loss/train", "train_loss_step", "training/loss")
@@ -29,7 +31,10 @@ def read_log(path: str | Path) -> Record:
     if path.is_dir() and (path / "probes.json").exists():
         path = path / "probes.json"
     if path.name == "probes.json":
-        return Record.from_dict(json.loads(path.read_text(encoding="utf-8"))["episodes"][-1])
+        try:
+            return Record.from_dict(json.loads(path.read_text(encoding="utf-8"))["episodes"][-1])
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+            raise InputError(f"{path}: damaged: {error}; fit again") from None
     record = Record({"log": path.name})
     rows = _tensorboard(path) if path.is_dir() or "tfevents" in path.name else _rows(path)
     last = 0
@@ -38,8 +43,9 @@ def read_log(path: str | Path) -> Record:
             str(key).strip().lower(): number for key, value in row.items() if (number := _number(value)) is not None
         }
         last = int(next((numbers[name] for name in STEPS if name in numbers), last + 1))
+        held = "val_" if row.get("event") == "evaluate" else ""  # a line of this package's metrics.jsonl
         for name, value in numbers.items():
-            _take(record, last, name, value)
+            _take(record, last, held + name, value)
     if not len(record.get("loss")):
         known = ", ".join(LOSSES[:4])
         raise InputError(
@@ -50,12 +56,41 @@ def read_log(path: str | Path) -> Record:
 
 
 def judge_log(path: str | Path) -> tuple[list[Finding], dict[str, Any]]:
-    """(findings, {"run": names, "skipped": {name: why}}) of a log."""
+    """(findings, {"run": names, "skipped": {name: why}}) of a log, or of a run folder as its own doctor told them.
+
+    Raises InputError where it cannot be read.
+    """
+    path = Path(path)
+    if (path / "run.json").is_file():
+        folder = RunFolder.open(path)
+        if (path / "checks.json").exists():
+            try:
+                findings = [Finding.from_dict(line) for line in folder.read_lines("findings.jsonl")]
+            except (KeyError, TypeError) as error:
+                raise InputError(f"{path / 'findings.jsonl'}: damaged: {error}; fit again") from None
+            return findings, folder.read_table("checks.json")
+        if not (path / "metrics.jsonl").exists():
+            raise InputError(f"{path}: this run was not watched and has no metrics.jsonl; fit again")
+        path = path / "metrics.jsonl"
     record = read_log(path)
     findings, skipped = judge(record)
-    ran = [name for name in AILMENTS if name not in skipped and _rule_runs(name)]
+    broken = _broken(record)
+    findings = [broken, *findings] if broken is not None else findings
+    ran = [name for name in AILMENTS if (name not in skipped and _rule_runs(name)) or name == "non-finite-values"]
     unseen = "a log does not show it: run the training with a doctor"
     return findings, {"run": ran, "skipped": {name: skipped.get(name, unseen) for name in AILMENTS if name not in ran}}
+
+
+def _broken(record: Record) -> Finding | None:
+    """The first loss or gradient norm that is no number."""
+    for quantity in ("loss", "gradient norm"):
+        series = record.get(quantity)
+        for step, value in zip(series.steps, series.values, strict=True):
+            if not math.isfinite(value):
+                evidence = f"The {quantity} is {value:g} at step {step}."
+                cause = "A step that was too long, a function out of its range, or broken rows: a log cannot tell."
+                return Finding("non-finite-values", quantity, "critical", evidence, cause, 0.99, step)
+    return None
 
 
 def _rule_runs(name: str) -> bool:

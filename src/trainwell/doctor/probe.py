@@ -310,9 +310,9 @@ def has_batch_norm(model: nn.Module) -> bool:
 
 def has_dropout(model: nn.Module) -> bool:
     """Whether any dropout is at work."""
-    return any(is_dropout(each) and each.p > 0 for each in model.modules())
+    return any(each.p > 0 for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd))
 
 
-def is_dropout(module: nn.Module) -> bool:
+def is_dropout(module: Any) -> bool:
     """Whether it is a dropout layer, of any number of axes."""
     return isinstance(module, nn.modules.dropout._DropoutNd)

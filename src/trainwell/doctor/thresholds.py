@@ -37,6 +37,9 @@ class Thresholds:
     one_batch_steps: int = 200
     one_batch_least: int = 100  # 20: with fewer in the time nothing is said
     check_seconds: float = 4.0  # that one check before training may take
+    proof_seconds: float = 5.0  # that proofs may take
+    proof_share: float = 0.05  # or so much of the time that is planned or gone
+    check_share: float = 0.03  # or so much of the time that is planned, where that is known
 
     # Signal flow.
     vanishing_ratio: float = 1e-3  # 21: first over last layer's gradient (AUTOTRAINER)
@@ -44,6 +47,7 @@ class Thresholds:
     exploding_update: float = 0.1  # 22: update over weight
     dead_share: float = 0.5  # 23: units of a layer that never fire
     dead_samples: int = 512
+    dead_seconds: float = 1.0  # 23: before training, that rows are sent through the network for this
     saturated_share: float = 0.5  # 24
     tanh_saturated: float = 0.97
     update_low: float = 1e-6  # 25: median update over weight; healthy is 1e-4 to 1e-2 (Karpathy)
@@ -63,6 +67,8 @@ class Thresholds:
     improvement: float = 1e-3  # 33: relative, over the window (SageMaker Debugger)
     overfit_rise: float = 0.05  # 35: validation loss over its minimum
     overfit_harm: float = 0.2  # 35: less of a rise is told as a note
+    overfit_accuracy: float = 0.01  # 35: with less of a loss in accuracy it is a note
+    overfit_surely: float = 0.5  # 35: unless the validation loss has risen by so much, and the best is not kept
     overfit_patience: int = 5
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
     norm_batch: int = 8  # 37: rows below which batch statistics are noise

@@ -72,7 +72,9 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
 def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
     """Kind of loss, number of classes, and the loss of the best constant answer."""
     kind, target = trial.made.kind, trial.sample.target
-    facts["loss"], facts["head"] = kind, trial.made.head
+    facts["loss"], facts["head"], facts["seconds a step"] = kind, trial.made.head, trial.seconds
+    planned = [facts.get("seconds"), trial.seconds * (facts.get("steps") or 0)]
+    facts["seconds planned"] = min((each for each in planned if each), default=None)
     if trial.output is not None and kind in ("cross_entropy", "nll") and trial.output.dim() > 1:
         scores = trial.made.output  # (rows, classes) or (batch, classes, ...), as the loss received it
         trial.classes = int(scores.shape[1] if scores is not None and scores.dim() > 1 else trial.output.shape[-1])

@@ -69,6 +69,8 @@ def run_twin(
                 break
             optimizer.zero_grad()
             loss.backward()
+            if patient.clip:
+                nn.utils.clip_grad_norm_(model.parameters(), patient.clip)
             optimizer.step()
     twin.seconds = time.perf_counter() - began
     return twin
@@ -112,7 +114,14 @@ def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
 
 
 def one_batch(
-    patient: Patient, batch: Any, steps: int, *, blank: bool = False, enough: float = 0.0, rows: int = 32
+    patient: Patient,
+    batch: Any,
+    steps: int,
+    *,
+    blank: bool = False,
+    enough: float = 0.0,
+    rows: int = 32,
+    seconds: float = 4.0,
 ) -> Twin:
     """Adam on at most so many rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero
     if blank."""
@@ -132,7 +141,7 @@ def one_batch(
                 raise RuntimeError("the loss does not depend on any parameter")
             value = float(loss.detach())
             twin.losses.append(value)
-            if not math.isfinite(value) or value < enough * twin.losses[0] or time.perf_counter() - began > 4.0:
+            if not math.isfinite(value) or value < enough * twin.losses[0] or time.perf_counter() - began > seconds:
                 break
             optimizer.zero_grad()
             loss.backward()

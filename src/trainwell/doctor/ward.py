@@ -21,7 +21,7 @@ from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect
-from trainwell.doctor.series import Record
+from trainwell.doctor.series import Record, finite
 from trainwell.doctor.signal import learned
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.treatment import Treatments
@@ -278,8 +278,19 @@ class Ward:
         if self.patient is None or self.patient.loss_of is None or not self.batches or len(self.patient.players) > 1:
             return None
         planned = int(self.record.facts.get("steps") or 0)
+        self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
+        self.patient.clip = self._clip()
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
         return Suspect(self.patient, self.batches[-KEPT:], start, self.step, planned, learned(self.record))
+
+    def _clip(self) -> float | None:
+        """The norm that gradients are clipped at: what a remedy set, or where a share of all norms ends sharply."""
+        chart = self.treatments.chart
+        if chart is not None and chart.clip is not None:
+            return chart.clip
+        norms = finite(self.record.get("gradient norm").array)
+        top = float(norms.max()) if len(norms) > 9 else 0.0
+        return top if top > 0 and (norms > 0.999 * top).mean() > 0.2 else None
 
     def _not_finite(self) -> bool:
         """Report the first gradient that is not finite; in treat mode refuse the step."""

@@ -231,13 +231,14 @@ def dying_relu(trial: Trial) -> Finding | None:
     began = time.perf_counter()
     with leaving_no_trace(), torch.no_grad():
         for batch in trial.sample.batches:
-            if time.perf_counter() - began > LIMITS.check_seconds:
-                raise CannotJudge(f"{rows:,} rows take this network too long")
             watcher.counts = {}
             with ActivationMode(watcher.see):
                 trial.patient.output(trial.model.eval(), batch)
+            if time.perf_counter() - began > LIMITS.dead_seconds:
+                break
+    seen = {place: sum(counts) for place, counts in watcher.samples.items()}
     for place, window in watcher.active.items():
-        if all(each.shape == window[0].shape for each in window):
+        if seen[place] >= LIMITS.dead_samples // 2 and all(each.shape == window[0].shape for each in window):
             fired[place] = torch.stack(window).any(0)
     if not fired:
         raise CannotJudge("no rectifiers were seen")
@@ -250,7 +251,7 @@ def dying_relu(trial: Trial) -> Finding | None:
         worst,
         "critical" if share > 0.9 else "warn",
         f"{share:.0%} of the units of the {list(fired).index(worst) + 1}. rectifier "
-        f"fire on none of {rows:,} rows, before any step.",
+        f"fire on none of {seen[worst]:,} rows or places, before any step.",
         "They were dead from the start: weights or a bias that keep them below zero.",
         0.95,
         statistic={"value": share, "healthy": [0, LIMITS.dead_share]},
