@@ -15,6 +15,7 @@ from trainwell.models.gpt import GPT
 from trainwell.models.gpt2 import GPT2
 from trainwell.models.itransformer import ITransformer
 from trainwell.models.lenet import LeNet
+from trainwell.models.linear_blend import LinearBlend
 from trainwell.models.mlp import MLP
 from trainwell.models.neuron import SigmoidNeuron
 from trainwell.models.nlinear import NLinear
@@ -59,6 +60,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "bert": BertClassifier,
     "crnn": CRNN,
     "nlinear": NLinear,
+    "linear_blend": LinearBlend,
     "dlinear": DLinear,
     "cyclenet": CycleNet,
     "patchtst": PatchTST,
