@@ -34,6 +34,9 @@ def test_a_series_is_seen_and_forecast(forecast: tw.Run) -> None:
     assert forecast.schema.task == "forecast" and forecast.metrics["mse"] < 0.2
     evaluation = json.loads((forecast.path / "evaluation.json").read_text())
     assert "steps" in evaluation["sentence"] and len(evaluation["forecasts"]) == 6
+    assert 0.5 < evaluation["intervals"]["coverage"] < 0.95
+    page = forecast.report.read_text()
+    assert page.count('class="band"') >= 6 and "Seasonal naive" in page and "80" in page
     baselines = json.loads((forecast.path / "baselines.json").read_text())
     assert {each["kind"] for each in baselines} == {"seasonal", "constant", "linear"}
     assert forecast.report.exists()
@@ -43,7 +46,9 @@ def test_a_forecast_loads_and_goes_on_after_the_end(forecast: tw.Run) -> None:
     again = tw.load(forecast.path)
     assert np.array_equal(again.predict(wave()), forecast.predict(wave()))
     frame = prediction_frame(again, wave())
-    assert frame.columns == ["time", "load", "heat"] and frame.height == 12
+    ends = ["load_0.1", "heat_0.1", "load_0.9", "heat_0.9"]
+    assert frame.columns == ["time", "load", "heat", *ends] and frame.height == 12
+    assert (frame["load_0.1"] < frame["load_0.9"]).all()
     assert frame["time"][0] == wave()["time"][-1] + timedelta(hours=1)
     truth = wave(612)["load"][600:].to_numpy()
     assert np.abs(frame["load"].to_numpy() - truth).mean() < 4
@@ -51,7 +56,7 @@ def test_a_forecast_loads_and_goes_on_after_the_end(forecast: tw.Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["nlinear", "dlinear", "cyclenet", "patchtst", "itransformer", "recurrent_forecaster"]
+    "model", ["nlinear", "linear_blend", "dlinear", "cyclenet", "patchtst", "itransformer", "recurrent_forecaster"]
 )
 def test_every_forecaster_by_name(tmp_path: Path, model: str) -> None:
     changes = [*QUICK, "model.lookback=48", "train.epochs=1"]

@@ -29,6 +29,7 @@ from trainwell.errors import InputError
 from trainwell.models import MODELS
 from trainwell.nn.keras_network import KerasNetwork, is_keras
 from trainwell.nn.normalize import Normalize
+from trainwell.nn.side_by_side import SideBySide
 from trainwell.recipe import Recipe, build, check, named
 from trainwell.tasks import TASKS, Batch, Task
 from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_for
@@ -119,6 +120,9 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
     supplied = {**transform.supplies, "groups": max(1, recipe.split.get("folds", 0))}
     if own is None:
         network = build(recipe.model, MODELS, "model", supplied)
+        if recipe.task.get("quantiles"):
+            others = [build(recipe.model, MODELS, "model", supplied) for _ in recipe.task["quantiles"]]
+            network = SideBySide([network, *others])
     elif is_keras(own):
         sides = ("channels", "height", "width") if transform.layout in PICTURED else ("features",)
         network = KerasNetwork(own, [supplied[name] for name in sides])

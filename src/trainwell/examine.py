@@ -16,11 +16,11 @@ from trainwell.data import PICTURED, Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.cases import picture
 from trainwell.explain.detections import detections, outlined
-from trainwell.explain.forecasts import forecast_cases, sentence
+from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
-from trainwell.load import Run
+from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
 from trainwell.tasks import Detect, Forecast, Segment
 from trainwell.train import State
@@ -72,13 +72,26 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
 
 
+def settle(run: Run, source: Source, split: Split) -> None:
+    """Widen or narrow the quantiles of a forecast until each keeps its promise on the validation rows; keep that."""
+    if not (isinstance(run.task, Forecast) and run.task.quantiles and len(split.val)):
+        return
+    run.task.margins = None
+    encoded = run.transform.encode(source, split.val)
+    quantiles = torch.from_numpy(run.answers_to(encoded)["quantiles"])
+    margins = run.task.margins_of(quantiles, torch.from_numpy(encoded["target"].numpy()))
+    run.transform.margins, run.task.margins = margins, torch.tensor(margins)  # type: ignore[attr-defined]
+    save(run.folder, run.recipe, run.schema, run.transform)
+
+
 def _whole(
     run: Run, source: Source, rows: np.ndarray, answers: dict[str, np.ndarray], evaluation: dict[str, Any]
 ) -> dict[str, Any]:
     """What a page shows of work on one whole rather than on rows: forecasts drawn, or texts written."""
     if isinstance(run.task, Forecast):
-        drawn = forecast_cases(source, run.transform, rows, answers["number"])
-        return {"forecasts": drawn, "sentence": sentence(evaluation, run.transform)}
+        drawn = forecast_cases(source, run.transform, rows, answers)
+        origins = by_origin(source, run.transform, rows, answers["scaled"])
+        return {"forecasts": drawn, "origins": origins, "sentence": sentence(evaluation, run.transform)}
     samples = language_samples(run.model, run.transform)
     return {"samples": samples, "sentence": language_sentence(evaluation, run.transform)}
 

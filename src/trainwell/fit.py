@@ -15,7 +15,7 @@ from trainwell.begin import begin
 from trainwell.data import PICTURED, split
 from trainwell.doctor.bedside import attend, mode_of
 from trainwell.errors import InputError
-from trainwell.examine import augmented, environment, examine, save_source, summarize
+from trainwell.examine import augmented, environment, examine, save_source, settle, summarize
 from trainwell.load import Run, save
 from trainwell.plan import Plan
 from trainwell.prepare import announce, prepare
@@ -79,6 +79,7 @@ def fit(
         _learn(state, (loader, held_out), folder, plan, mode, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
         if rank() == 0:
+            settle(run, data, parts)
             if details:
                 examine(run, data, parts)
             folder.write_json("summary.json", summarize(run, state, data, parts, clock.perf_counter() - began))

@@ -50,12 +50,18 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
 
 
 def forecast_frame(run: Run, source: Any) -> pl.DataFrame:
-    """One row a step after the end of the source: its stamp and the forecast of each series."""
+    """One row a step after the end of the source: its stamp, the forecast of each series, and its quantiles if any."""
     transform: Any = run.transform
     grid = transform.grid(read(source))
-    number = run.answers(grid)["number"][0]
+    answers = run.answers(grid)
+    number = answers["number"][0]
     stamps = stamps_after(grid.frame[transform.time], len(number))
     series = [pl.Series(name, number[:, i].astype(float)) for i, name in enumerate(transform.channels)]
+    for place, share in enumerate(getattr(run.task, "quantiles", [])):
+        ends = answers["quantiles"][0, place]
+        series += [
+            pl.Series(f"{name}_{share:g}", ends[:, i].astype(float)) for i, name in enumerate(transform.channels)
+        ]
     return pl.DataFrame([stamps, *series])
 
 

@@ -70,6 +70,7 @@ class SeriesTransform:
         self.layout, self.time, self.channels = layout, time, channels
         self.center, self.scale, self.lookback, self.horizon = center, scale, lookback, horizon
         self.first, self.step, self.period = first, step, period
+        self.margins: list[list[float]] = []  # of quantiles, as the task found them on held-out steps
         self.notes: list[str] = []
 
     @classmethod
@@ -166,6 +167,7 @@ class SeriesTransform:
             "horizon": self.horizon,
             "center": self.center,
             "scale": self.scale,
+            "margins": self.margins or None,
         }
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -175,7 +177,8 @@ class SeriesTransform:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "SeriesTransform":
         """The transform that was saved."""
-        kept = {key: value for key, value in state.items() if key not in ("version", "notes")}
+        kept = {key: value for key, value in state.items() if key not in ("version", "notes", "margins")}
         made = cls(**kept)
+        made.margins = state.get("margins", [])
         made.notes = list(state.get("notes", []))
         return made

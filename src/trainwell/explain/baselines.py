@@ -34,7 +34,7 @@ def baselines(
     if isinstance(task, Detect):
         return nearest_boxes(source, train, transform.encode(source, test), transform, schema.classes)
     if isinstance(task, Forecast):
-        return naive_forecasts(source, transform, train, transform.encode(source, test), task.scale.numpy())
+        return naive_forecasts(source, transform, train, transform.encode(source, test), task)
     if not len(test) or len(schema.targets) > 1:
         return []
     given = len(train)

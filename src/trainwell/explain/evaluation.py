@@ -34,7 +34,7 @@ def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, 
     if isinstance(task, Detect):
         return measure_boxes(answers["boxes"], target, schema.classes, task.threshold)
     if isinstance(task, Forecast):
-        return measure_forecasts(answers["scaled"], target, task.scale.numpy())
+        return measure_forecasts(answers, target, task)
     if isinstance(task, Regress):
         truth = task.unscale(torch.as_tensor(target).view(len(target), -1)).numpy()
         return _numbers(answers["number"].astype(np.float64), truth, schema)

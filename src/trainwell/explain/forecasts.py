@@ -5,20 +5,26 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from trainwell.data import Source
+from trainwell.data.series import filled
+from trainwell.tasks import Forecast
 
 RESAMPLES = 200
+ORIGINS = 6  # stretches of the held-out time whose forecasts are judged apart
 SHOWN, CHANNELS = 3, 4  # windows and channels that a page draws
 RIDGE, WINDOWS = 10.0, 20_000  # strength of the linear map's decay; windows that it learns from at most
 
 
-def measure_forecasts(scaled: np.ndarray, target: np.ndarray, scale: np.ndarray) -> dict[str, Any]:
+def measure_forecasts(answers: dict[str, np.ndarray], target: np.ndarray, task: Forecast) -> dict[str, Any]:
     """Errors of standardized forecasts, and by channel in its own unit; missing true values are left out.
 
-    scaled, target: (windows, horizon, channels); scale: (channels,). Intervals resample stretches of one horizon, as
-    windows that overlap err together: the moving-block bootstrap of Kuensch 1989.
+    answers: "scaled" (windows, horizon, channels) and, where quantiles were learned, "quantiles"; target: as "scaled".
+    Intervals resample stretches of one horizon, as windows that overlap err together: the moving-block bootstrap of
+    Kuensch 1989.
     """
+    scaled, scale = answers["scaled"], task.scale.numpy()
     error = np.where(np.isfinite(target), scaled - target, np.nan).astype(np.float64)
     squared, absolute = error**2, np.abs(error)
     known = np.isfinite(error)
@@ -28,7 +34,7 @@ def measure_forecasts(scaled: np.ndarray, target: np.ndarray, scale: np.ndarray)
     }
     by_step = np.nansum(squared, (0, 2)) / np.maximum(known.sum((0, 2)), 1)
     count = np.maximum(known.sum((0, 1)), 1)
-    return {
+    found = {
         "part": "test",
         "rows": len(target),
         "goal": "mse",
@@ -39,6 +45,20 @@ def measure_forecasts(scaled: np.ndarray, target: np.ndarray, scale: np.ndarray)
             "rmse": (np.sqrt(np.nansum(squared, (0, 1)) / count) * scale).tolist(),
             "mse_standardized": (np.nansum(squared, (0, 1)) / count).tolist(),
         },
+    }
+    if "quantiles" in answers and len(task.quantiles) > 1:
+        found["intervals"] = _coverage(answers["quantiles"], task.unscale(torch.from_numpy(target)).numpy(), task)
+    return found
+
+
+def _coverage(quantiles: np.ndarray, truth: np.ndarray, task: Forecast) -> dict[str, Any]:
+    """What share of the truth lies between the outer quantiles, which promise a level, in all and by step."""
+    known = np.isfinite(truth)
+    inside = (truth >= quantiles[:, 0]) & (truth <= quantiles[:, -1]) & known
+    return {
+        "level": round(task.quantiles[-1] - task.quantiles[0], 6),
+        "coverage": float(inside.sum() / max(1, known.sum())),
+        "by_step": (inside.sum((0, 2)) / np.maximum(1, known.sum((0, 2)))).tolist(),
     }
 
 
@@ -66,13 +86,16 @@ def sentence(evaluation: dict[str, Any], transform: Any) -> str:
     )
 
 
-def forecast_cases(source: Source, transform: Any, rows: np.ndarray, answers: np.ndarray) -> list[dict[str, Any]]:
+def forecast_cases(
+    source: Source, transform: Any, rows: np.ndarray, answers: dict[str, np.ndarray]
+) -> list[dict[str, Any]]:
     """A few windows as a page draws them: the steps before, what came and what was forecast, in the channel's unit.
 
-    rows: the first forecasted step of each window; answers: (windows, horizon, channels), in the channels' units
+    rows: the first forecasted step of each window; answers: "number" (windows, horizon, channels) and, where quantiles
+    were learned, "quantiles", of which the outer two are drawn
     """
-    grid = transform.grid(source)
-    horizon, shown = answers.shape[1], min(transform.lookback, 2 * answers.shape[1])
+    grid, number = transform.grid(source), answers["number"]
+    horizon, shown = number.shape[1], min(transform.lookback, 2 * number.shape[1])
     chosen = np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))
     found = []
     for window in chosen.tolist():
@@ -86,9 +109,12 @@ def forecast_cases(source: Source, transform: Any, rows: np.ndarray, answers: np
                     "step": transform.step,
                     "history": _numbers(values[start - shown : start]),
                     "truth": _numbers(values[start : start + horizon]),
-                    "forecast": answers[window, :, channel].astype(float).tolist(),
+                    "forecast": number[window, :, channel].astype(float).tolist(),
                 }
             )
+            if "quantiles" in answers and answers["quantiles"].shape[1] > 1:
+                ends = answers["quantiles"][window, :, :, channel].astype(float)
+                found[-1] |= {"low": ends[0].tolist(), "high": ends[-1].tolist()}
     return found
 
 
@@ -96,8 +122,31 @@ def _numbers(values: pl.Series) -> list[float | None]:
     return [None if each is None else float(each) for each in values]
 
 
+def by_origin(source: Source, transform: Any, rows: np.ndarray, scaled: np.ndarray) -> list[dict[str, Any]]:
+    """The error of forecasts that start in each of a few stretches of time, beside the seasonal-naive one's.
+
+    rows: the first forecasted step of each window, in order; scaled: (windows, horizon, channels), standardized
+    """
+    grid = transform.grid(source)
+    values = grid.frame.select(transform.channels).to_numpy().astype(np.float64)
+    values = (values - transform.center) / transform.scale
+    steps = np.arange(scaled.shape[1])
+    period = transform.period if 1 < transform.period <= rows[0] else 1
+    past = filled(values)
+    found = []
+    for part in np.array_split(np.arange(len(rows)), min(ORIGINS, len(rows))):
+        truth = values[rows[part][:, None] + steps]
+        naive = past[rows[part][:, None] + steps % period - period]
+        first, last = (str(grid.frame[transform.time][int(rows[place])]) for place in (part[0], part[-1]))
+        errors = {name: np.nanmean((each - truth) ** 2) for name, each in (("mse", scaled[part]), ("naive", naive))}
+        if np.isfinite(truth).any():
+            found.append({"first": first, "last": last, "windows": len(part), "period": period}
+                         | {name: float(value) for name, value in errors.items()})  # fmt: skip
+    return found
+
+
 def naive_forecasts(
-    source: Source, transform: Any, known: np.ndarray, judged: dict[str, Any], scale: np.ndarray
+    source: Source, transform: Any, known: np.ndarray, judged: dict[str, Any], task: Forecast
 ) -> list[dict[str, Any]]:
     """What simple forecasts give on the same windows: the last period again, the last value, a linear map.
 
@@ -122,7 +171,7 @@ def naive_forecasts(
             scaled = np.concatenate([answer(past[part].numpy()) for part in _pieces(len(past))])
         else:
             scaled = values[first[:, None] + answer]
-        metrics = measure_forecasts(scaled, target, scale)["metrics"]
+        metrics = measure_forecasts({"scaled": scaled}, target, task)["metrics"]
         spent = seconds if kind == "linear" else 0.0
         reached = {key: each["value"] for key, each in metrics.items()}
         rows.append({"name": name, "kind": kind, "seconds": spent, "metrics": reached})

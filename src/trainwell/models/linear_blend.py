@@ -28,13 +28,15 @@ class LinearBlend(nn.Module):
         if not shares or not all(0 < share <= 1 for share in shares):
             raise ValueError(f"shares={list(shares)}: expected shares of the lookback, above 0 and up to 1")
         self.channels, self.horizon, self.lookback = channels, horizon, lookback
-        self.maps = nn.ModuleList(nn.Linear(max(1, round(share * lookback)), horizon) for share in shares)
-        for each in self.maps:  # at first the forecast is the last value
+        self.lengths = [max(1, round(share * lookback)) for share in shares]
+        maps = [nn.Linear(length, horizon) for length in self.lengths]
+        for each in maps:  # at first the forecast is the last value
             nn.init.zeros_(each.weight)
             nn.init.zeros_(each.bias)
+        self.maps = nn.ModuleList(maps)
 
     def forward(self, x: Tensor) -> Tensor:
         last = x[:, -1:]
         past = (x - last).transpose(1, 2)  # (batch, channels, lookback)
-        members = [each(past[..., -each.in_features :]) for each in self.maps]
+        members = [each(past[..., -length:]) for each, length in zip(self.maps, self.lengths, strict=True)]
         return torch.stack(members, 1).transpose(2, 3) + last.unsqueeze(1)

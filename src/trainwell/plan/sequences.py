@@ -30,8 +30,9 @@ def from_series(profile: Profile, plan: "Plan") -> None:
     )
     horizon = max(1, min(period if 1 < period <= LONGEST else 24, training // 6))
     why = "one period" if horizon == period else "a short way"
-    choice = f"forecast {horizon} steps of one {series['step']}"
-    plan.choose("task", {"name": "forecast", "horizon": horizon}, choice, f"{why}; task.horizon sets another")
+    choice = f"forecast {horizon} steps of one {series['step']}, with 80 % intervals"
+    why += "; task.horizon sets another; each end of the interval has a network of its own (task.quantiles)"
+    plan.choose("task", {"name": "forecast", "horizon": horizon, "quantiles": [0.1, 0.9]}, choice, why)
     cyclic = period > 0 and steps >= SHORT_SERIES and training >= CYCLES * period
     lookback = lookback_of(training, period, horizon, cyclic)
     if cyclic:
