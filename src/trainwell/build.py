@@ -75,6 +75,7 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "translate": lambda model: "pairs",
     "summarize": lambda model: "pairs",
     "detect": lambda model: "boxes",
+    "tag": lambda model: "tags",
 }
 
 

@@ -16,12 +16,14 @@ from trainwell.data import (
     as_pairs,
     as_segments,
     as_series,
+    as_tags,
     drop_unlabelled,
     infer,
     looks_like_boxes,
     looks_like_language,
     looks_like_pairs,
     looks_like_series,
+    looks_like_tags,
     read,
 )
 from trainwell.errors import InputError
@@ -35,6 +37,7 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "language": lambda data, target, *rest: as_language(data, target),
     "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
     "translate": lambda data, target, *rest: as_pairs(data, target),
+    "tag": lambda data, target, *rest: as_tags(data, target),
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
     "detect": lambda data, *rest: as_boxes(data),
 }
@@ -48,6 +51,8 @@ def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) 
         return "translate"
     if looks_like_boxes(data):
         return "detect"
+    if looks_like_tags(data):
+        return "tag"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

@@ -12,6 +12,7 @@ from trainwell.data.segment import as_segments
 from trainwell.data.series import as_series, looks_like_series, stamps_after
 from trainwell.data.source import SOURCES, Source, read
 from trainwell.data.split import Split, split
+from trainwell.data.tags import as_tags, looks_like_tags
 
 if TYPE_CHECKING:
     from trainwell.data.ahead import EncodedRows, PictureRows
@@ -41,6 +42,7 @@ __all__ = [
     "as_pairs",
     "as_segments",
     "as_series",
+    "as_tags",
     "drop_unlabelled",
     "fits",
     "infer",
@@ -48,6 +50,7 @@ __all__ = [
     "looks_like_language",
     "looks_like_pairs",
     "looks_like_series",
+    "looks_like_tags",
     "read",
     "split",
     "stamps_after",

@@ -17,6 +17,7 @@ from trainwell.data.memory import read_memory
 from trainwell.data.pairs import read_pairs
 from trainwell.data.rows import Source, counted
 from trainwell.data.table import Table, is_table, read_table
+from trainwell.data.tags import read_tags
 from trainwell.errors import InputError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
@@ -59,9 +60,9 @@ def read_folder(folder: Path) -> Source:
     folders, files = listed(folder)
     if not folders and not files:
         raise InputError(f"{folder}: the folder is empty; expected class folders with pictures, or a table file")
-    aligned = read_pairs(folder, files)
-    if aligned is not None:
-        return aligned
+    written = read_pairs(folder, files) or read_tags(folder, files)
+    if written is not None:
+        return written
     tables = [path for path in files if is_table(path) and path.name != "labels.json"]
     if tables:
         source = _tables(folder, tables)

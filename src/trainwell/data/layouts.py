@@ -7,6 +7,7 @@ from trainwell.data.clips import SoundTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.sentences import PairsTransform
 from trainwell.data.stream import StreamTransform
+from trainwell.data.tagged import TagTransform
 from trainwell.data.tokens import TextTransform
 from trainwell.data.transform import Transform
 from trainwell.data.windows import SeriesTransform
@@ -22,6 +23,7 @@ TRANSFORMS: dict[str, Any] = {
     "sound with length": SoundTransform,
     "stream": StreamTransform,
     "pairs": PairsTransform,
+    "tags": TagTransform,
     "series": SeriesTransform,
     "series with phase": SeriesTransform,
 }

@@ -17,6 +17,7 @@ from trainwell.data.named import SOURCES
 from trainwell.data.rows import Source
 from trainwell.data.segment import read_segments
 from trainwell.data.table import is_table
+from trainwell.data.tags import read_tags
 from trainwell.errors import InputError, suggest
 
 SOUND = {"kinds": {"audio": "audio"}}
@@ -88,8 +89,8 @@ def _path(given: str | os.PathLike[str]) -> Source:
     if path.name.lower().endswith(PICTURES):
         raise InputError(f"{path}: one file alone; give the folder that holds the class folders")
     if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst")):
-        return _text_file(path)
-    return _boxed(read_file(path))
+        return read_tags(path, [path]) or _text_file(path)
+    return read_tags(path, [path]) or _boxed(read_file(path))
 
 
 def _boxed(source: Source) -> Source:

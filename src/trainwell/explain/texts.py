@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from trainwell.data import Source
+from trainwell.explain.tagging import Tagging
 from trainwell.explain.translation import Summary, Translation
 
 
@@ -19,4 +20,4 @@ class Work(Protocol):
     def baselines(self, run: Any, source: Source, known: np.ndarray, rows: np.ndarray) -> list[dict[str, Any]]: ...
 
 
-TEXTS: dict[str, Work] = {"translate": Translation(), "summarize": Summary()}
+TEXTS: dict[str, Work] = {"translate": Translation(), "summarize": Summary(), "tag": Tagging()}

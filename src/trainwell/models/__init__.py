@@ -3,7 +3,7 @@
 from torch import nn
 
 from trainwell.models.alexnet import AlexNet
-from trainwell.models.bert import BertClassifier
+from trainwell.models.bert import BertClassifier, BertTagger
 from trainwell.models.crnn import CRNN
 from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
@@ -23,7 +23,7 @@ from trainwell.models.patchtst import PatchTST
 from trainwell.models.perceptron import Perceptron
 from trainwell.models.realmlp import RealMLP
 from trainwell.models.resnet import ResNet
-from trainwell.models.rnn import RecurrentClassifier, RecurrentForecaster, RecurrentLanguageModel
+from trainwell.models.rnn import RecurrentClassifier, RecurrentForecaster, RecurrentLanguageModel, RecurrentTagger
 from trainwell.models.seq2seq import Seq2Seq
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.t5 import T5
@@ -56,6 +56,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "transformer": Transformer,
     "seq2seq": Seq2Seq,
     "t5": T5,
+    "recurrent_tagger": RecurrentTagger,
+    "bert_tagger": BertTagger,
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
     "crnn": CRNN,

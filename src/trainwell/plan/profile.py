@@ -44,6 +44,7 @@ class Profile:
     series: dict[str, Any] = field(default_factory=dict)  # of a forecast: steps, step, period, time, channels
     language: dict[str, Any] = field(default_factory=dict)  # of text alone: characters, pieces, listed
     masks: dict[str, Any] = field(default_factory=dict)  # of segmentation: shares of the classes, width, height
+    tagged: dict[str, Any] = field(default_factory=dict)  # of sentences with tags: tokens, sentences, classes
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
     boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
 
@@ -86,6 +87,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         series=_series(source),
         language=source.hints.get("language", {}),
         masks={**images[0].facts, **targets[0].facts} if schema.task == "segment" else {},
+        tagged=source.hints.get("tagged", {}),
         aligned=source.hints.get("aligned", {}),
         boxes=targets[0].facts if schema.task == "detect" else {},
     )

@@ -12,7 +12,7 @@ from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds
-from trainwell.plan.texts import from_pairs
+from trainwell.plan.texts import from_pairs, from_tags
 from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
@@ -52,6 +52,7 @@ SEQUENCES = {  # kinds of work with rules of their own
     "translate": from_pairs,
     "summarize": from_pairs,
     "detect": from_boxes,
+    "tag": from_tags,
 }
 
 

@@ -7,7 +7,7 @@ from trainwell.plan.profile import Profile
 if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
 
-FEW_PAIRS, MANY_PAIRS = 5_000, 200_000
+FEW_PAIRS, MANY_PAIRS, FEW_TEXTS = 5_000, 200_000, 20_000
 PAIR_STEPS = 7_000  # of 64 pairs, in which some 30,000 pairs are learned
 
 
@@ -38,3 +38,28 @@ def from_pairs(profile: Profile, plan: "Plan") -> None:
     settings = {"epochs": epochs, "batch_size": batch, "evaluations": 20, "clip": 1.0, "precision": "float32"}
     why = f"some {PAIR_STEPS:,} steps, batches of like length; --time gives it more or less"
     plan.choose("train", settings, f"{epochs} epochs, batch {batch}", why)
+
+
+def from_tags(profile: Profile, plan: "Plan") -> None:
+    """Sentences with a tag for each word: what stands on both sides of each piece of a word says what it is."""
+    tagged, rows = profile.tagged, profile.rows
+    given = " and ".join(sorted(profile.given))
+    choice = f"{given} as the source gives it" if given else "20 % test, 10 % validation"
+    plan.choose("split", {"test": 0.2, "val": 0.1}, choice, f"{rows:,} sentences to learn from")
+    kinds = len({tag[2:] for tag in tagged["classes"] if tag[1:2] == "-"})
+    what = f"{kinds} kinds of entity in BIO" if kinds else f"{len(tagged['classes'])} tags"
+    plan.choose("task", {"name": "tag"}, "tag", f"{what}; the F1 of whole spans chooses the checkpoint")
+    vocabulary = 4_000 if rows < FEW_TEXTS else 16_000
+    transform = {"tokenizer": "bpe", "vocabulary": vocabulary}
+    why = "pieces of words: new names are made of known pieces, and capitals tell them"
+    plan.choose("transform", transform, f"bpe, {vocabulary:,} pieces", why)
+    model = {"name": "recurrent_tagger", "width": 128, "dropout": 0.5 if rows < FEW_TEXTS else 0.3}
+    why = f"{tagged['tokens']:,} words: a transformer needs far more of them, or weights learned elsewhere (--weights)"
+    plan.choose("model", model, "LSTM both ways", why)
+    plan.choose(
+        "optimizer", {"name": "adamw", "lr": 3e-3, "weight_decay": 0.01}, "AdamW at 0.003", "as usual for LSTMs"
+    )
+    plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
+    epochs = max(3, min(20, round(2_000 * 32 / max(1, rows))))
+    settings = {"epochs": epochs, "batch_size": 32, "clip": 1.0, "precision": "float32"}
+    plan.choose("train", settings, f"{epochs} epochs, batch 32", "some 2,000 steps, 20 passes at most")

@@ -123,7 +123,7 @@ def _confusion(facts: Facts) -> Figure | None:
     counts = np.asarray(saved.get("counts") or [], dtype=float)
     if len(labels) < 2 or counts.shape != (len(labels), len(labels)):
         return None
-    noun = noun_of(facts)
+    noun = str(saved.get("noun") or noun_of(facts))
     totals, wrong = counts.sum(axis=1), counts.copy()
     np.fill_diagonal(wrong, 0)
     text = _confusion_sentence(labels, counts, wrong, noun)

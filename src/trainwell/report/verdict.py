@@ -74,6 +74,8 @@ def goal_of(evaluation: dict[str, Any]) -> str:
 
 def noun_of(facts: Facts) -> str:
     """What one row of the source is called."""
+    if facts.summary.get("task") == "tag":
+        return "sentence"
     return "picture" if facts.summary.get("image") else "sound" if facts.summary.get("sound") else "row"
 
 

@@ -36,6 +36,7 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "calibration_error": ("calibration error", False, True),
     "rmse": ("root-mean-square error", False, False),
     "root_mean_squared_error": ("root-mean-square error", False, False),
+    "span_f1": ("F1 of entities", True, True),
     "bleu": ("BLEU", True, False),
     "chrf": ("chrF", True, False),
     "rouge1": ("ROUGE-1", True, False),

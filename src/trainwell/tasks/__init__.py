@@ -7,6 +7,7 @@ from trainwell.tasks.language import Language
 from trainwell.tasks.loss import LOSSES
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.segment import Segment
+from trainwell.tasks.tag import Tag
 from trainwell.tasks.task import Batch, Loss, Metrics, Task
 from trainwell.tasks.translate import Summarize, Translate
 
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Task]] = {
     "translate": Translate,
     "summarize": Summarize,
     "detect": Detect,
+    "tag": Tag,
 }
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Regress",
     "Segment",
     "Summarize",
+    "Tag",
     "Task",
     "Translate",
 ]
