@@ -27,6 +27,7 @@ from trainwell.data import (
 )
 from trainwell.errors import InputError
 from trainwell.models import MODELS
+from trainwell.models.transfer import Thawing
 from trainwell.nn.keras_network import KerasNetwork, is_keras
 from trainwell.nn.normalize import Normalize
 from trainwell.nn.side_by_side import SideBySide
@@ -35,6 +36,7 @@ from trainwell.tasks import TASKS, Batch, Task
 from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_for
 from trainwell.train.average import Average
 from trainwell.train.distributed import rank, world_size
+from trainwell.transfer import continued, transfer_of
 
 LARGEST_BATCH = 2**22  # numbers in a batch that is evaluated, so that maps of large pictures fit in memory
 LARGEST_SAMPLE = 2**27  # numbers in it
@@ -111,7 +113,8 @@ def fit_transform(
     layout = layout_of(model or recipe.model["name"], schema)
     kind = TRANSFORMS[layout]
     arguments = check(recipe.transform, kind.fit, "transform")
-    return kind.fit(source, schema, rows, layout=layout, **asked_of(recipe, model, kind.fit), **arguments)
+    made = kind.fit(source, schema, rows, layout=layout, **asked_of(recipe, model, kind.fit), **arguments)
+    return continued(made, recipe)
 
 
 def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = None) -> nn.Module:
@@ -129,6 +132,8 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
         network = KerasNetwork(own, [supplied[name] for name in sides])
     else:
         network = own
+    if recipe.transfer:
+        transfer_of(recipe).adapt(network)
     if transform.layout in PICTURED:
         network = network.to(memory_format=torch.channels_last)
         bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
@@ -136,10 +141,17 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
     return network
 
 
+def inner(model: nn.Module) -> nn.Module:
+    """The network behind the normalization of its pictures, or the model itself."""
+    behind = isinstance(model, nn.Sequential) and len(model) == 2 and isinstance(model[0], Normalize)
+    return model[1] if behind else model  # type: ignore[index]
+
+
 def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int) -> None:
     """Let a network that starts from the data see a sample of the training inputs."""
-    normalize = model[0] if isinstance(model, nn.Sequential) and isinstance(model[0], Normalize) else None
-    starts = getattr(model if normalize is None else model[1], "initialize", None)  # type: ignore[index]
+    network = inner(model)
+    normalize = None if network is model else model[0]  # type: ignore[index]
+    starts = getattr(network, "initialize", None)
     if not callable(starts):
         return
     generator = torch.Generator().manual_seed(seed)
@@ -188,6 +200,15 @@ def build_task(recipe: Recipe, schema: Schema, transform: Transform) -> Task:
 
 def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.device) -> State:
     """A training about to begin: the model on its device, an optimizer for each player, the schedule, the average."""
+    schedule = build(recipe.schedule or {"name": "constant"}, SCHEDULES, "schedule", {})
+    if recipe.transfer:
+        transfer = transfer_of(recipe)
+        transfer.start(inner(model))
+        if transfer.thaw and hasattr(schedule, "observe"):
+            raise InputError("transfer.thaw: the plateau schedule does not tell how much has passed; take another")
+        if transfer.thaw and world_size() > 1:
+            raise InputError("transfer.thaw: several ranks cannot thaw; set transfer.thaw=0, or transfer.freeze=0")
+        schedule = Thawing(schedule, transfer, inner(model))
     model = model.to(device)
     arguments = {key: value for key, value in recipe.optimizer.items() if key not in ("name", "lr", "weight_decay")}
     name = recipe.optimizer.get("name", "adamw")
@@ -200,12 +221,14 @@ def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.devi
         model=model,
         task=task,
         optimizers={},
-        schedule=build(recipe.schedule or {"name": "constant"}, SCHEDULES, "schedule", {}),
+        schedule=schedule,
         device=device,
         precision=settings.precision,
         average=Average(model, settings.ema) if settings.ema else None,
     )
     state.optimizers = {player: optimizer_for(part, **recipe.optimizer) for player, part in state.players.items()}
+    if recipe.transfer:
+        schedule(0.0)  # what stays frozen at first does so from the first look on
     return state
 
 

@@ -27,6 +27,9 @@ Types = Annotated[
 ]
 Group = Annotated[str | None, typer.Option(help="Rows of one value of this column stay on one side.")]
 Order = Annotated[str | None, typer.Option(help="Split by this column's order, the latest rows for the test.")]
+Weights = Annotated[
+    str | None, typer.Option(help="Start from these: a .safetensors file, a run folder, or hub:owner/name.")
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
 ]
@@ -40,6 +43,7 @@ def fit(
     model: Annotated[str | None, typer.Option(help="Which network; `trainwell models` lists them.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A recipe in YAML, in place of the plan.")] = None,
     changes: Changes = None,
+    weights: Weights = None,
     types: Types = None,
     val: Annotated[str | None, typer.Option(help="A source to choose the checkpoint by.")] = None,
     test: Annotated[str | None, typer.Option(help="A source to judge by.")] = None,
@@ -60,7 +64,8 @@ def fit(
 
     try:
         run = run_fit(
-            source, target, task=task, model=model, recipe=recipe, changes=changes, types=_pairs(types), val=val,
+            source, target, task=task, model=model, recipe=recipe, changes=changes, weights=weights,
+            types=_pairs(types), val=val,
             test=test, group=group, order=order, time=time, device=device, out=out, resume=resume, seed=seed,
             doctor=None if no_doctor else doctor,
         )  # fmt: skip
@@ -81,6 +86,7 @@ def plan(
     task: Annotated[str | None, typer.Option(help="What to learn.")] = None,
     model: Annotated[str | None, typer.Option(help="Which network.")] = None,
     changes: Changes = None,
+    weights: Weights = None,
     types: Types = None,
     group: Group = None,
     order: Order = None,
@@ -91,8 +97,8 @@ def plan(
     from trainwell.prepare import prepare
 
     data, schema, made = prepare(
-        source, target, task=task, model=model, changes=changes, types=_pairs(types), group=group, order=order,
-        time=time,
+        source, target, task=task, model=model, changes=changes, weights=weights, types=_pairs(types), group=group,
+        order=order, time=time,
     )  # fmt: skip
     if yaml:
         print(made.recipe.to_yaml(), end="")

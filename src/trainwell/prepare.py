@@ -89,12 +89,14 @@ def prepare(
     time: str | float | None = None,
     device: str = "auto",
     seed: int = 0,
+    weights: str | Path | None = None,
     schema: Schema | None = None,
 ) -> tuple[Source, Schema, Plan]:
     """What `fit` would do with a source, and why: the source as read, its schema and the plan. Trains nothing.
 
     recipe: a file or Recipe that takes the place of the rules; group, order: columns to split by, as groups or
-    in time; schema: takes the place of what would be inferred.
+    in time; weights: a file, a run folder or hub:owner/name to start from; schema: takes the place of what would be
+    inferred.
     """
     if recipe is not None and not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)
@@ -117,12 +119,14 @@ def prepare(
     else:
         name = "own" if isinstance(model, nn.Module) else model
         _check_model(name)
-        plan = propose(profile(data, schema, choose_device(device), seconds(time)), name, task)
+        plan = propose(profile(data, schema, choose_device(device), seconds(time)), name, task, _text(weights))
         plan.recipe.seed = seed
         plan.recipe.train["device"] = device
         plan.recipe.split |= {key: each for key, each in (("group", group), ("time", order)) if each is not None}
     if recipe is not None and device != "auto":
         plan.recipe.train["device"] = device
+    if recipe is not None and weights is not None:
+        plan.recipe.transfer["weights"] = str(weights)
     for change in changes or []:
         plan.recipe = plan.recipe.set(change)
         key, _, value = change.partition("=")
@@ -132,6 +136,10 @@ def prepare(
     _remember(plan.recipe, source, data, schema, {"val": val, "test": test})
     plan.recipe.types = types or {}
     return data, schema, plan
+
+
+def _text(weights: str | Path | None) -> str | None:
+    return None if weights is None else str(weights)
 
 
 def _remember(recipe: Recipe, source: Any, data: Source, schema: Schema, parts: dict[str, Any]) -> None:

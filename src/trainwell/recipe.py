@@ -29,6 +29,7 @@ class Recipe:
     transform: Part = field(default_factory=dict)  # arguments of data.Transform.fit
     augment: list[Part] = field(default_factory=list)
     model: Part = field(default_factory=dict)
+    transfer: Part = field(default_factory=dict)  # arguments of models.transfer.Transfer: weights to start from
     task: Part = field(default_factory=dict)
     optimizer: Part = field(default_factory=dict)
     schedule: Part = field(default_factory=dict)

@@ -69,6 +69,15 @@ class PictureEncoder:
         encoder.std = [round(max(float(value), 1e-3), 6) for value in shares.std(axis=(0, 2, 3), dtype=np.float64)]
         return encoder
 
+    def scaled_by(self, mean: list[float] | None, std: list[float] | None) -> None:
+        """Take these instead of the pictures' own; raises InputError for another number of channels."""
+        for name, given in (("mean", mean), ("std", std)):
+            if given is None:
+                continue
+            if len(given) != self.channels or (name == "std" and min(given) <= 0):
+                raise InputError(f"transform.{name}={given}: expected a number for each of {self.channels} channels")
+            setattr(self, name, list(given))
+
     def encode(self, source: Source, rows: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """rows -> (rows, channels, height, width) uint8 and (rows,) bool: which could be read.
 

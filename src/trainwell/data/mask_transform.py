@@ -31,12 +31,21 @@ class MaskTransform:
 
     @classmethod
     def fit(
-        cls, source: Source, schema: Schema, rows: np.ndarray, *, layout: str = "mask", size: int | None = None
+        cls,
+        source: Source,
+        schema: Schema,
+        rows: np.ndarray,
+        *,
+        layout: str = "mask",
+        size: int | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
     ) -> "MaskTransform":
         """Fit on these rows; `size` is the longest side in pixels. Raises InputError where no picture can be read."""
         image = next(column.name for column in schema.inputs if column.kind == "image")
         mask, notes = schema.targets[0], list[str]()
         pictures = PictureEncoder.fit(source, image, np.asarray(rows), size, notes, choose=whole_size)
+        pictures.scaled_by(mean, std)
         facts = mask.facts
         masks = MaskEncoder(
             mask.name, image, pictures.height, pictures.width, facts["form"], facts["values"], facts["ignored"]

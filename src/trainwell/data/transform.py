@@ -55,10 +55,13 @@ class Transform:
         missing_indicator: bool = True,
         locations: list[list[str]] | None = None,
         size: int | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
     ) -> "Transform":
         """Fit on these rows of the source.
 
-        `size` is the longest side of pictures, in pixels; `locations` pairs columns, as ["longitude", "latitude"].
+        `size` is the longest side of pictures, in pixels; `locations` pairs columns, as ["longitude", "latitude"];
+        `mean` and `std` of pictures by channel, in shares of 255, take the place of the training rows' own.
         Raises InputError for an unknown layout or scaling, and for a schema without columns of the kind that the
         layout reads.
         """
@@ -70,7 +73,9 @@ class Transform:
         if layout == "image":
             column = _only_picture(source, schema)
             notes: list[str] = []
-            made = cls(layout, answer, pictures=PictureEncoder.fit(source, column, rows, size, notes))
+            pictures = PictureEncoder.fit(source, column, rows, size, notes)
+            pictures.scaled_by(mean, std)
+            made = cls(layout, answer, pictures=pictures)
             made.notes += notes + _left_out(schema, [column])
             return made
         read = [column for column in schema.inputs if column.name in source.frame.columns]

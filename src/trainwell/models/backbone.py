@@ -38,6 +38,7 @@ class Backbone(nn.Module):
 
     def __init__(self, channels: int, part: dict[str, Any]) -> None:
         super().__init__()
+        self.channels, self.part = channels, dict(part)
         arguments = dict(part)
         name = arguments.pop("name", "resnet")
         if name not in BACKBONES:
@@ -55,6 +56,13 @@ class Backbone(nn.Module):
         self.places = [last[stride] for stride in sorted(last)]
         self.strides = sorted(last)
         self.widths = [maps[place].shape[1] for place in self.places]
+
+    def fill(self, whole: nn.Module) -> None:
+        """Takes the weights of the same network with its head on."""
+        own = self.network.state_dict()
+        self.network.load_state_dict(
+            {key: each for key, each in whole.state_dict().items() if key in own}, strict=False
+        )
 
     def initialize(self, x: Tensor) -> None:
         """Hands pictures, (batch, channels, height, width), to a network that starts from the data."""

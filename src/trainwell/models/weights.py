@@ -18,6 +18,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.")  # what wrappers put in front of 
 UNCOUNTED = "num_batches_tracked"  # of batch norm; many files leave it out, and no result depends on it
 NORMALIZE = {"0.mean", "0.scale"}  # of a run: its network stands second, behind the normalization of the pictures
 INSIDE = ("checkpoints/best.safetensors", "model.safetensors")  # of a run folder, of a hub folder
+ADDED = ("lora_down", "lora_up")  # what no file has, as it was added to the network
 SHOWN = 8  # names in one message
 
 
@@ -45,7 +46,7 @@ def load_weights(model: nn.Module, path: str | Path, *, new_head: bool = False) 
         if absent:
             if head:
                 fresh.append(ours)
-            elif not ours.endswith(UNCOUNTED):
+            elif not ours.endswith((UNCOUNTED, *ADDED)):
                 wrong += [f"missing {name}" for name in absent]
             continue
         value = torch.cat([tensors[name] for name in theirs]) if len(theirs) > 1 else tensors[theirs[0]]

@@ -13,6 +13,7 @@ from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds
 from trainwell.plan.texts import from_pairs, from_tags
+from trainwell.plan.transfer import from_weights, network_of_run
 from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
@@ -56,8 +57,10 @@ SEQUENCES = {  # kinds of work with rules of their own
 }
 
 
-def propose(profile: Profile, model: str | None = None, task: str | None = None) -> Plan:
+def propose(profile: Profile, model: str | None = None, task: str | None = None, weights: str | None = None) -> Plan:
     """The recipe for this profile; a model or task that its user names is kept, and the rest planned around it.
+
+    weights: a file, a run folder or hub:owner/name that the network is to start from.
 
     Raises InputError for data that no rule covers.
     """
@@ -67,6 +70,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
             "or a task and a model with --task and --model"
         )
     plan = Plan(Recipe())
+    model = model or network_of_run(weights)
     if profile.task in SEQUENCES:
         SEQUENCES[profile.task](profile, plan)
     elif profile.images:
@@ -91,6 +95,8 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None)
         plain(profile, plan)
     if task is not None and task != profile.task:
         plan.choose("task", {"name": task}, task, "named by the user")
+    if weights is not None:
+        from_weights(profile, plan, weights, model)
     if profile.seconds is not None:
         plan.recipe.train["seconds"] = profile.seconds
         why = "the time that was given; the schedule ends with it"
