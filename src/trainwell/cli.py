@@ -27,9 +27,7 @@ Types = Annotated[
 ]
 Group = Annotated[str | None, typer.Option(help="Rows of one value of this column stay on one side.")]
 Order = Annotated[str | None, typer.Option(help="Split by this column's order, the latest rows for the test.")]
-Weights = Annotated[
-    str | None, typer.Option(help="Start from these: a .safetensors file, a run folder, or hub:owner/name.")
-]
+Weights = Annotated[str | None, typer.Option(help="Start from a .safetensors file, a run folder or hub:owner/name.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be repeated.")
 ]
@@ -65,9 +63,8 @@ def fit(
     try:
         run = run_fit(
             source, target, task=task, model=model, recipe=recipe, changes=changes, weights=weights,
-            types=_pairs(types), val=val,
-            test=test, group=group, order=order, time=time, device=device, out=out, resume=resume, seed=seed,
-            doctor=None if no_doctor else doctor,
+            types=_pairs(types), val=val, test=test, group=group, order=order, time=time, device=device, out=out,
+            resume=resume, seed=seed, doctor=None if no_doctor else doctor,
         )  # fmt: skip
     except KeyboardInterrupt as error:
         kept = f"What it learned is kept; go on with: trainwell fit --resume {error.args[0]}" if error.args else ""
