@@ -127,15 +127,20 @@ def prepare(
         plan.recipe.train["device"] = device
     if recipe is not None and weights is not None:
         plan.recipe.transfer["weights"] = str(weights)
-    for change in changes or []:
-        plan.recipe = plan.recipe.set(change)
-        key, _, value = change.partition("=")
-        plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
+    _change(plan, changes or [])
     if time is not None:
         plan.recipe.train["seconds"] = seconds(time)
     _remember(plan.recipe, source, data, schema, {"val": val, "test": test})
     plan.recipe.types = types or {}
     return data, schema, plan
+
+
+def _change(plan: Plan, changes: list[str]) -> None:
+    """Set what the user sets, one after the other."""
+    for change in changes:
+        plan.recipe = plan.recipe.set(change)
+        key, _, value = change.partition("=")
+        plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
 
 
 def _text(weights: str | Path | None) -> str | None:
