@@ -132,3 +132,46 @@ def test_words_alone_are_tagged_without_spans(tmp_path: Path) -> None:
         frame, "kinds", task="tag", changes=["train.epochs=15", "model.width=16"], out=tmp_path / "run", quiet=True
     )
     assert list(run.metrics) == ["accuracy"] and run.metrics["accuracy"] > 0.9
+
+
+def questions(rows: int) -> dict:
+    """Passages of three facts and a question on one of them."""
+    random, articles = np.random.default_rng(rows), []
+    for number in range(rows):
+        names = random.permutation(["anna", "boris", "clara", "dmitri", "eva", "fyodor"])[:3]
+        towns = random.permutation(["paris", "rome", "oslo", "wien", "riga", "bern"])[:3]
+        context = " ".join(f"{name} lives in {town} ." for name, town in zip(names, towns, strict=True))
+        place = int(random.integers(3))
+        answer = {"text": str(towns[place]), "answer_start": context.index(str(towns[place]))}
+        asked = {"question": f"where lives {names[place]} ?", "answers": [answer], "id": str(number)}
+        articles.append({"title": str(number), "paragraphs": [{"context": context, "qas": [asked]}]})
+    return {"version": "1.1", "data": articles}
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> tw.Run:
+    path = tmp_path_factory.mktemp("reader") / "squad.json"
+    path.write_text(json.dumps(questions(120)))
+    changes = ["transform.tokenizer=words", "model.width=32", "model.depth=1", "model.heads=2", "model.dropout=0.0",
+               "train.epochs=6"]  # fmt: skip
+    return tw.fit(path, changes=changes, out=path.parent / "run", quiet=True)
+
+
+def test_questions_are_answered_from_passages(reader: tw.Run) -> None:
+    assert reader.schema.task == "answer" and reader.metrics["answer_f1"] > 0.15
+    evaluation = json.loads((reader.path / "evaluation.json").read_text())
+    assert evaluation["metrics"]["exact_match"]["value"] <= evaluation["metrics"]["answer_f1"]["value"] + 1e-9
+    assert json.loads((reader.path / "baselines.json").read_text())[0]["kind"] == "sentence"
+    assert "Answers with an F1" in reader.report.read_text()
+
+
+def test_a_reader_loads_and_answers_in_order(reader: tw.Run) -> None:
+    again = tw.load(reader.path)
+    frame = prediction_frame(again, reader.recipe.source)
+    assert frame.columns == ["prediction", "start", "sure", "question"] and frame.height == 120
+    assert frame["prediction"].to_list() == reader.predict(reader.recipe.source).tolist()
+    rows = pl.DataFrame({"context": ["anna lives in rome ."], "question": ["where lives anna ?"]})
+    answer = prediction_frame(again, rows)
+    start, text = answer["start"][0], answer["prediction"][0]
+    assert text and rows["context"][0][start : start + len(text)] == text
+    assert again.evaluate(reader.recipe.source)["rows"] == 120

@@ -78,6 +78,7 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "summarize": lambda model: "pairs",
     "detect": lambda model: "boxes",
     "tag": lambda model: "tags",
+    "answer": lambda model: "answers",
 }
 
 

@@ -11,6 +11,7 @@ from trainwell.build import choose_device
 from trainwell.data import (
     Schema,
     Source,
+    as_answers,
     as_boxes,
     as_language,
     as_pairs,
@@ -19,6 +20,7 @@ from trainwell.data import (
     as_tags,
     drop_unlabelled,
     infer,
+    looks_like_answers,
     looks_like_boxes,
     looks_like_language,
     looks_like_pairs,
@@ -38,6 +40,7 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
     "translate": lambda data, target, *rest: as_pairs(data, target),
     "tag": lambda data, target, *rest: as_tags(data, target),
+    "answer": lambda data, target, *rest: as_answers(data, target),
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
     "detect": lambda data, *rest: as_boxes(data),
 }
@@ -53,6 +56,8 @@ def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) 
         return "detect"
     if looks_like_tags(data):
         return "tag"
+    if looks_like_answers(data):
+        return "answer"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

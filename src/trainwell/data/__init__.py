@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trainwell.data.answers import as_answers, looks_like_answers
 from trainwell.data.boxes import as_boxes, looks_like_boxes
 from trainwell.data.infer import drop_unlabelled, infer
 from trainwell.data.language import as_language, looks_like_language
@@ -37,6 +38,7 @@ __all__ = [
     "Split",
     "StreamingLoader",
     "Transform",
+    "as_answers",
     "as_boxes",
     "as_language",
     "as_pairs",
@@ -46,6 +48,7 @@ __all__ = [
     "drop_unlabelled",
     "fits",
     "infer",
+    "looks_like_answers",
     "looks_like_boxes",
     "looks_like_language",
     "looks_like_pairs",

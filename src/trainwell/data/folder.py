@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trainwell.data.answers import read_answers
 from trainwell.data.dialect import guess_code
 from trainwell.data.file_names import label_by_names
 from trainwell.data.memory import read_memory
@@ -60,7 +61,7 @@ def read_folder(folder: Path) -> Source:
     folders, files = listed(folder)
     if not folders and not files:
         raise InputError(f"{folder}: the folder is empty; expected class folders with pictures, or a table file")
-    written = read_pairs(folder, files) or read_tags(folder, files)
+    written = read_pairs(folder, files) or read_tags(folder, files) or read_answers(folder, files)
     if written is not None:
         return written
     tables = [path for path in files if is_table(path) and path.name != "labels.json"]

@@ -5,6 +5,7 @@ from typing import Any
 from trainwell.data.box_transform import BoxTransform
 from trainwell.data.clips import SoundTransform
 from trainwell.data.mask_transform import MaskTransform
+from trainwell.data.passages import AnswerTransform
 from trainwell.data.sentences import PairsTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tagged import TagTransform
@@ -24,6 +25,7 @@ TRANSFORMS: dict[str, Any] = {
     "stream": StreamTransform,
     "pairs": PairsTransform,
     "tags": TagTransform,
+    "answers": AnswerTransform,
     "series": SeriesTransform,
     "series with phase": SeriesTransform,
 }

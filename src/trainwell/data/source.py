@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trainwell.data.answers import read_answers
 from trainwell.data.boxes import boxes_of_folder, boxes_of_table
 from trainwell.data.dialect import decode, sniff, split_by_blanks, unpack
 from trainwell.data.folder import PARTS, PICTURES, SOUNDS, concat, listed, read_file, read_folder
@@ -90,7 +91,7 @@ def _path(given: str | os.PathLike[str]) -> Source:
         raise InputError(f"{path}: one file alone; give the folder that holds the class folders")
     if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst")):
         return read_tags(path, [path]) or _text_file(path)
-    return read_tags(path, [path]) or _boxed(read_file(path))
+    return read_tags(path, [path]) or read_answers(path, [path]) or _boxed(read_file(path))
 
 
 def _boxed(source: Source) -> Source:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +21,8 @@ class Tokenizer(Protocol):
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]: ...
 
+    def located(self, text: str) -> tuple[np.ndarray, np.ndarray]: ...
+
     def decode(self, tokens: Iterable[int]) -> str: ...
 
     def save(self) -> dict[str, Any]: ...
@@ -35,6 +38,11 @@ class Characters:
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [np.fromiter((self.place.get(each, UNKNOWN) for each in text), np.int32, len(text)) for text in texts]
+
+    def located(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of a text and the characters (tokens, 2) that each stands for, the end not included."""
+        at = np.arange(len(text))
+        return self.encode([text])[0], np.stack([at, at + 1], 1)
 
     def decode(self, tokens: Iterable[int]) -> str:
         return "".join(
@@ -52,6 +60,11 @@ class Bytes:
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [np.frombuffer(text.encode(), np.uint8).astype(np.int32) + len(SPECIAL) for text in texts]
+
+    def located(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of a text and the characters (tokens, 2) that each stands in, the end not included."""
+        at = np.repeat(np.arange(len(text)), [len(each.encode()) for each in text])
+        return self.encode([text])[0], np.stack([at, at + 1], 1)
 
     def decode(self, tokens: Iterable[int]) -> str:
         return bytes(each - len(SPECIAL) for each in tokens if each >= len(SPECIAL)).decode("utf-8", errors="replace")
@@ -72,11 +85,52 @@ class Learned:
         encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [np.array(each.ids, dtype=np.int32) for each in encodings]
 
+    def located(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """The tokens of a text and the characters (tokens, 2) that each stands for, the end not included."""
+        found = self.tokenizer.encode(text, add_special_tokens=False)
+        return np.array(found.ids, dtype=np.int32), np.array(found.offsets, dtype=np.int64).reshape(-1, 2)
+
     def decode(self, tokens: Iterable[int]) -> str:
         return self.tokenizer.decode([each for each in tokens if each != PADDING])
 
     def save(self) -> dict[str, Any]:
         return {"name": self.name, "content": self.content}
+
+
+class Pretrained(Learned):
+    """A tokenizer that came with weights, from its tokenizer.json, and the tokens that it puts around a text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__("file", content)
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        plain, whole = (self.tokenizer.encode("a", add_special_tokens=special).ids for special in (False, True))
+        first = next((at for at in range(len(whole)) if whole[at : at + len(plain)] == plain), 0)
+        self.around: tuple[list[int], list[int]] = whole[:first], whole[first + len(plain) :]
+
+    @classmethod
+    def read(cls, path: str) -> "Pretrained":
+        """The tokenizer of a file; raises InputError where it is none."""
+        library = _library()
+        try:
+            content = Path(path).read_text(encoding="utf-8")
+            library.Tokenizer.from_str(content)
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"transform.tokenizer={path}: cannot be read: {error}") from None
+        except Exception as error:  # the library raises Exception itself
+            raise InputError(
+                f"transform.tokenizer={path}: no tokenizer.json of the tokenizers library: {error}"
+            ) from None
+        return cls(content)
+
+
+def enclosed(tokenizer: Tokenizer, pieces: np.ndarray, length: int) -> np.ndarray:
+    """The tokens of a text, cut so that they fit a length with what the tokenizer puts around them."""
+    before, after = getattr(tokenizer, "around", ([], []))
+    if not before and not after:
+        return pieces[:length]
+    inside = pieces[: max(0, length - len(before) - len(after))]
+    return np.concatenate([np.array(before, np.int32), inside, np.array(after, np.int32)])
 
 
 NAMES = ("characters", "bytes", "words", "bpe", "wordpiece", "unigram")
@@ -85,8 +139,11 @@ NAMES = ("characters", "bytes", "words", "bpe", "wordpiece", "unigram")
 def tokenizer_of(name: str, texts: Sequence[str], size: int) -> Tokenizer:
     """A tokenizer of this name, its vocabulary of at most so many tokens learned from these texts.
 
-    Raises InputError for an unknown name, texts without content, or where the tokenizers library is needed and missing.
+    A name that ends in .json is a file, as weights have it beside them; nothing is learned then. Raises InputError for
+    an unknown name, texts without content, or where the tokenizers library is needed and missing.
     """
+    if name.endswith(".json"):
+        return Pretrained.read(name)
     if name not in NAMES:
         raise InputError(f"transform.tokenizer={name!r}: no such tokenizer; {suggest(name, NAMES)}")
     if not any(text.strip() for text in texts):
@@ -103,6 +160,8 @@ def restored_tokenizer(saved: dict[str, Any]) -> Tokenizer:
     """The tokenizer that was saved."""
     if saved["name"] == "characters":
         return Characters(list(saved["characters"]))
+    if saved["name"] == "file":
+        return Pretrained(saved["content"])
     return Bytes() if saved["name"] == "bytes" else Learned(saved["name"], saved["content"])
 
 

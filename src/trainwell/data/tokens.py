@@ -10,7 +10,7 @@ from torch import Tensor
 from trainwell.data.encode_target import TargetEncoder
 from trainwell.data.rows import Source, counted
 from trainwell.data.schema import Schema
-from trainwell.data.text import PADDING, UNKNOWN, Tokenizer, restored_tokenizer, tokenizer_of
+from trainwell.data.text import PADDING, UNKNOWN, Tokenizer, enclosed, restored_tokenizer, tokenizer_of
 from trainwell.errors import InputError, suggest
 
 
@@ -127,7 +127,8 @@ class TextTransform:
                 f"{suggest(lost[0], source.columns)}"
             )
         part = source if rows is None else source.take(places)
-        found = [each[: self.length] for each in self.tokenizer.encode(joined(part.frame, self.columns))]
+        pieces = self.tokenizer.encode(joined(part.frame, self.columns))
+        found = [enclosed(self.tokenizer, each, self.length) for each in pieces]
         found = [each if len(each) else np.array([UNKNOWN], dtype=np.int32) for each in found]
         lengths = np.array([len(each) for each in found], dtype=np.int64)
         values = torch.from_numpy(np.concatenate(found))

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from trainwell.data import Source
+from trainwell.explain.answering import Answering
 from trainwell.explain.tagging import Tagging
 from trainwell.explain.translation import Summary, Translation
 
@@ -20,4 +21,4 @@ class Work(Protocol):
     def baselines(self, run: Any, source: Source, known: np.ndarray, rows: np.ndarray) -> list[dict[str, Any]]: ...
 
 
-TEXTS: dict[str, Work] = {"translate": Translation(), "summarize": Summary(), "tag": Tagging()}
+TEXTS: dict[str, Work] = {"translate": Translation(), "summarize": Summary(), "tag": Tagging(), "answer": Answering()}

@@ -160,7 +160,8 @@ class BertClassifier(nn.Module):
 class BertTagger(nn.Module):
     """Each token to scores of its classes: entities; with two classes, where an answer starts and ends.
 
-    tokens: (batch, time) long, mask: (batch, time) bool or None -> (batch, time, classes)
+    tokens: (batch, time) long, mask: (batch, time) bool or None, segments: (batch, time) long or None
+    -> (batch, time, classes)
     """
 
     def __init__(

@@ -45,6 +45,7 @@ class Profile:
     language: dict[str, Any] = field(default_factory=dict)  # of text alone: characters, pieces, listed
     masks: dict[str, Any] = field(default_factory=dict)  # of segmentation: shares of the classes, width, height
     tagged: dict[str, Any] = field(default_factory=dict)  # of sentences with tags: tokens, sentences, classes
+    asked: dict[str, Any] = field(default_factory=dict)  # of questions on passages: questions, passages
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
     boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
 
@@ -88,6 +89,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         language=source.hints.get("language", {}),
         masks={**images[0].facts, **targets[0].facts} if schema.task == "segment" else {},
         tagged=source.hints.get("tagged", {}),
+        asked=source.hints.get("asked", {}),
         aligned=source.hints.get("aligned", {}),
         boxes=targets[0].facts if schema.task == "detect" else {},
     )

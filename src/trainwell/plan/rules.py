@@ -12,7 +12,7 @@ from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds
-from trainwell.plan.texts import from_pairs, from_tags
+from trainwell.plan.texts import from_answers, from_pairs, from_tags
 from trainwell.plan.transfer import from_weights, network_of_run
 from trainwell.recipe import Recipe
 
@@ -54,6 +54,7 @@ SEQUENCES = {  # kinds of work with rules of their own
     "summarize": from_pairs,
     "detect": from_boxes,
     "tag": from_tags,
+    "answer": from_answers,
 }
 
 

@@ -63,3 +63,28 @@ def from_tags(profile: Profile, plan: "Plan") -> None:
     epochs = max(3, min(20, round(2_000 * 32 / max(1, rows))))
     settings = {"epochs": epochs, "batch_size": 32, "clip": 1.0, "precision": "float32"}
     plan.choose("train", settings, f"{epochs} epochs, batch 32", "some 2,000 steps, 20 passes at most")
+
+
+def from_answers(profile: Profile, plan: "Plan") -> None:
+    """Questions on passages: a small transformer reads both and points at the answer; weights do far better."""
+    asked, rows = profile.asked, profile.rows
+    given = " and ".join(sorted(profile.given))
+    choice = f"{given} as the source gives it" if given else f"20 % test, 10 % validation, by {asked['grouped']}"
+    plan.choose("split", {"test": 0.2, "val": 0.1}, choice, f"{rows:,} questions on {asked['passages']:,} passages")
+    plan.choose("task", {"name": "answer"}, "answer", "each answer stands in its passage: its two ends are pointed at")
+    vocabulary = 8_000 if rows < FEW_TEXTS else 16_000
+    plan.choose(
+        "transform",
+        {"tokenizer": "bpe", "vocabulary": vocabulary, "length": 384},
+        "bpe, 384 tokens",
+        "question, then passage",
+    )
+    model = {"name": "bert_tagger", "width": 128, "depth": 4, "heads": 4}
+    why = f"{rows:,} questions: far too few to learn reading from; start from weights with --weights"
+    plan.choose("model", model, "a small BERT", why)
+    optimizer = {"name": "adamw", "lr": 5e-4, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "AdamW at 0.0005", "small steps, as transformers that point need")
+    plan.choose("schedule", {"name": "cosine", "warmup": 0.1}, "warm-up, then cosine", "attention learns late")
+    epochs = max(2, min(20, round(2_000 * 16 / max(1, rows))))
+    settings = {"epochs": epochs, "batch_size": 16, "clip": 1.0, "evaluations": 10, "precision": "float32"}
+    plan.choose("train", settings, f"{epochs} epochs, batch 16", "some 2,000 steps, 20 passes at most")

@@ -76,6 +76,8 @@ def noun_of(facts: Facts) -> str:
     """What one row of the source is called."""
     if facts.summary.get("task") == "tag":
         return "sentence"
+    if facts.summary.get("task") == "answer":
+        return "question"
     return "picture" if facts.summary.get("image") else "sound" if facts.summary.get("sound") else "row"
 
 

@@ -37,6 +37,8 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "rmse": ("root-mean-square error", False, False),
     "root_mean_squared_error": ("root-mean-square error", False, False),
     "span_f1": ("F1 of entities", True, True),
+    "answer_f1": ("F1 of answers", True, True),
+    "exact_match": ("exact match", True, True),
     "bleu": ("BLEU", True, False),
     "chrf": ("chrF", True, False),
     "rouge1": ("ROUGE-1", True, False),

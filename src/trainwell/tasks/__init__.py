@@ -1,5 +1,6 @@
 """What a batch means: the loss to lower, the numbers to report, the answer to give; one kind of work a file."""
 
+from trainwell.tasks.answer import Answer
 from trainwell.tasks.classify import Classify
 from trainwell.tasks.detect import Detect
 from trainwell.tasks.forecast import Forecast
@@ -21,11 +22,13 @@ TASKS: dict[str, type[Task]] = {
     "summarize": Summarize,
     "detect": Detect,
     "tag": Tag,
+    "answer": Answer,
 }
 
 __all__ = [
     "LOSSES",
     "TASKS",
+    "Answer",
     "Batch",
     "Classify",
     "Detect",
