@@ -23,10 +23,10 @@ def begin(
     task = build.build_task(recipe, schema, transform)
     model = build.build_model(recipe, transform, own)
     loader, held_out, sample = build.loaders(recipe, transform, data, parts, device)
-    if own is not None:
+    if own is not None and not task.raw:
         plan.recipe = recipe = build.adapt(recipe, model, sample, task)
         task = build.build_task(recipe, schema, transform)
-    else:
+    elif own is None:
         build.initialize(model, sample, recipe.seed)
     state = build.build_state(recipe, model, task, device)
     state.model = wrap(state.model, task)

@@ -119,7 +119,10 @@ def fit_transform(
 
 
 def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = None) -> nn.Module:
-    """The network of the recipe, or the user's own; one for pictures stands behind a normalization of their bytes."""
+    """The network of the recipe, or the user's own; one for pictures stands behind a normalization of their bytes.
+
+    A task that scales pictures itself gets the network as it is.
+    """
     torch.manual_seed(recipe.seed)
     # Members that learn from each other's held-out rows would flatter themselves: as many groups as folds.
     supplied = {**transform.supplies, "groups": max(1, recipe.split.get("folds", 0))}
@@ -137,6 +140,8 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
         transfer_of(recipe).adapt(network)
     if transform.layout in PICTURED:
         network = network.to(memory_format=torch.channels_last)
+        if named(recipe.task, TASKS, "task").raw:
+            return network
         bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
         return nn.Sequential(Normalize(*bytes_of), network)
     return network

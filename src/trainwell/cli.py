@@ -162,7 +162,7 @@ def evaluate(run: RunPath, source: SourceName) -> None:
 
     found = load(run).evaluate(source)
     rows = [
-        (key, _figure(each["value"]), f"[{_figure(each['low'])}, {_figure(each['high'])}]")
+        (key, _figure(each["value"]), f"[{_figure(each['low'])}, {_figure(each['high'])}]" if "low" in each else "")
         for key, each in found["metrics"].items()
     ]
     print(f"{found['rows']:,} rows")
@@ -206,25 +206,26 @@ def predict(
 @app.command()
 def sample(
     run: RunPath,
-    prompt: Annotated[str | None, typer.Option(help="What to go on from; without it, as its texts begin.")] = None,
-    length: Annotated[int, typer.Option(help="Tokens to write.")] = 300,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token, 1 draws as often as learned.")] = 0.8,
+    prompt: Annotated[str | None, typer.Option(help="Text to go on from; without it, as its texts begin.")] = None,
+    length: Annotated[int | None, typer.Option(help="Tokens to write: 300.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="0 is the likeliest token: 0.8.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw among the likeliest tokens that hold this share.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed writes the same text.")] = 0,
+    n: Annotated[int | None, typer.Option(help="Pictures (64) or rows of a table (1000) to draw.")] = None,
+    class_: Annotated[str | None, typer.Option("--class", help="The class to draw; else all in turn.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps from noise to picture, of diffusion: 50.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How hard the class pulls, 1 to 5.")] = None,
+    reconstruct: Annotated[str | None, typer.Option(help="A source whose rows an autoencoder rebuilds.")] = None,
+    interpolate: Annotated[bool, typer.Option("--interpolate", help="Walk from one draw to another.")] = False,
+    out: Annotated[Path | None, typer.Option(help=".png; .gif for the steps; .csv, .parquet, .jsonl for rows.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed writes and draws the same.")] = 0,
 ) -> None:
-    """Let RUN, a language model, write."""
-    from trainwell.explain.language import continued
-    from trainwell.load import load
+    """Let RUN write, if it is a language model, or draw pictures or rows of a table."""
+    told = {key: each for key, each in locals().items() if key not in ("run", "seed")}
+    wishes = {key: each for key, each in told.items() if each is not None and each is not False}
+    from trainwell.sample import say
 
-    found = load(run)
-    options: dict[str, Any] = {"length": length, "heat": temperature, "most": top_k, "mass": top_p, "seed": seed}
-    written = continued(found.model, found.transform, prompt, **options)
-    first = next(written)  # what is wrong with the prompt is said before it is printed
-    print(prompt or "", first, sep="", end="", flush=True)
-    for piece in written:
-        print(piece, end="", flush=True)
-    print()
+    say(run, wishes, seed)
 
 
 @app.command()

@@ -17,13 +17,17 @@ from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.cases import picture
 from trainwell.explain.detections import detections, outlined
 from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
+from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
+from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Detect, Forecast, Segment
+from trainwell.tasks import Detect, Forecast, Reconstruct, Segment
 from trainwell.train import State
+
+LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn
 
 
 def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
@@ -40,6 +44,8 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         return _written(
             run, work.evaluate(run, source, rows) | {"part": part}, work.baselines(run, source, known, rows)
         )
+    if run.task.raw:
+        return _examine_whole(run, source, split.train, rows, part)
     goal = "accuracy" if run.schema.task == "classify" else "rmse"
     if run.transform.by_row:
         rows, answers, target = run.judged(source, rows)
@@ -82,6 +88,33 @@ def settle(run: Run, source: Source, split: Split) -> None:
     margins = run.task.margins_of(quantiles, torch.from_numpy(encoded["target"].numpy()))
     run.transform.margins, run.task.margins = margins, torch.tensor(margins)  # type: ignore[attr-defined]
     save(run.folder, run.recipe, run.schema, run.transform)
+
+
+def _examine_whole(run: Run, source: Source, train: np.ndarray, rows: np.ndarray, part: str) -> dict[str, Any]:
+    """The evaluation of a run that rebuilds or draws rows, and generated.json, which shows what it makes."""
+    task, model, transform, schema = run.task, run.model, run.transform, run.schema
+    model.to("cpu")
+    encoded, training = (transform.encode(source, each[:LOOKED_AT]) for each in (rows, train))
+    shown: dict[str, Any]
+    if isinstance(task, Reconstruct):
+        answers = run.answers_to(encoded)
+        evaluation = measure_rebuilt(task, model, encoded, answers)
+        simple = simply_rebuilt(task, model, training, encoded, answers["code"].shape[1])
+        shown = gallery(task, model, transform, schema, encoded, answers)
+        if hasattr(model, "seen"):
+            drawn, made, near = measure_drawn(task, model, transform, schema, training, encoded)
+            evaluation["metrics"] |= drawn["metrics"]
+    else:
+        evaluation, made, near = measure_drawn(task, model, transform, schema, training, encoded)
+        simple = simply_drawn(transform, schema, training, encoded)
+        shown = gallery(task, model, transform, schema, encoded, {})
+    if not isinstance(task, Reconstruct) or hasattr(model, "seen"):
+        known = training["inputs"][0]
+        shown["nearest"] = nearest_pairs(made, known, near, transform, schema)
+        if transform.layout != "image":
+            shown["table"] = table_shown(made, known, transform, schema)
+    run.folder.write_json("generated.json", shown)
+    return _written(run, {**evaluation, "part": part}, simple)
 
 
 def _whole(

@@ -16,6 +16,7 @@ from trainwell.data import PICTURED, split
 from trainwell.doctor.bedside import attend, mode_of
 from trainwell.errors import InputError
 from trainwell.examine import augmented, environment, examine, save_source, settle, summarize
+from trainwell.filming import Film
 from trainwell.load import Run, save
 from trainwell.plan import Plan
 from trainwell.prepare import announce, prepare
@@ -116,6 +117,7 @@ def _learn(state: State, loaders: Any, folder: RunFolder, plan: Plan, mode: Any,
     recorder = Recorder(folder if rank() == 0 else None).attach(events)
     if rank() == 0:
         Checkpoints(folder, events)
+        Film(folder, loaders[1], settings.seconds).attach(events)
         if not quiet:
             Bar(recorder, settings.seconds).attach(events)
     if resumed:

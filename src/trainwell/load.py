@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import polars as pl
 import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -14,11 +15,13 @@ from trainwell.build import build_model, build_task, choose_device, plain_loader
 from trainwell.data import PICTURED, TRANSFORMS, Schema, Source, Transform, read
 from trainwell.data.box_transform import BoxTransform
 from trainwell.errors import InputError
+from trainwell.explain.drawing import drawn, rows_drawn
 from trainwell.explain.evaluation import measure
+from trainwell.explain.generated import measure_whole
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Detect, Task
+from trainwell.tasks import Adversarial, Detect, Task
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -108,6 +111,10 @@ class Run:
     def answers_to(self, encoded: dict[str, Any]) -> dict[str, np.ndarray]:
         """What the task predicts for rows that the transform has encoded, by name."""
         device = next((each.device for each in self.model.parameters()), torch.device("cpu"))
+        if isinstance(self.task, Adversarial):
+            raise InputError(
+                f"{self.path}: a GAN answers nothing about rows; draw new ones: trainwell sample {self.path}"
+            )
         parts: list[dict[str, np.ndarray]] = []
         with torch.inference_mode():
             for batch in plain_loader(encoded, device, getattr(self.transform, "at_once", 1024)):
@@ -120,7 +127,8 @@ class Run:
         Of a detector, a list of boxes for each picture, as `boxes` gives it.
         Of a forecast, the steps after the end of the source: (horizon, channels).
         Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
-        the numbers or colours that it was taught with. Of a task whose answers are texts, the texts.
+        the numbers or colours that it was taught with. Of a task whose answers are texts, the texts. Of an autoencoder,
+        the rows as they come back; of diffusion, each row's error.
         The label of a row that cannot be read is None.
         """
         if self.schema.task in TEXTS:
@@ -128,6 +136,8 @@ class Run:
         if self.schema.task == "segment":
             return self.masks(source)
         answers = self.answers(source)
+        if self.task.raw:
+            return answers["output"] if "output" in answers else answers["loss"]
         if not self.transform.by_row:
             return answers["number"][0] if "number" in answers else answers["nats"] / answers["tokens"]
         if "boxes" in answers:
@@ -178,6 +188,9 @@ class Run:
 
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics with 95 % intervals on rows that have the target, and what they are made of."""
+        if self.task.raw:
+            encoded = self.transform.encode(read(source), with_target=False)
+            return measure_whole(self.task, self.model, self.transform, self.schema, encoded, self.answers_to)
         names = ",".join(column.name for column in self.schema.targets)
         if self.schema.task in TEXTS:
             return TEXTS[self.schema.task].evaluate(self, read(source))
@@ -188,6 +201,25 @@ class Run:
             encoded = self.transform.encode(data)
             answers, target = self.answers_to(encoded), encoded["target"].numpy()
         return measure(answers, target, self.schema, self.task)
+
+    def sample(
+        self,
+        count: int = 16,
+        *,
+        label: Any = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        seed: int = 0,
+    ) -> np.ndarray | pl.DataFrame:
+        """New pictures, (count, channels, height, width) bytes, or a frame of new rows; a seed draws the same again.
+
+        label: the class to draw, all in turn without one; steps, guidance: of diffusion. Raises InputError for a run
+        that does not draw.
+        """
+        rows = drawn(
+            self.task, self.model, self.schema, count, label=label, steps=steps, guidance=guidance, seed=seed
+        )  # fmt: skip
+        return rows_drawn(self.transform, self.schema, rows)
 
     def __repr__(self) -> str:
         numbers = ", ".join(f"{key} {value:.4g}" for key, value in self.metrics.items())

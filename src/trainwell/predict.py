@@ -31,6 +31,8 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})
+    if run.task.raw:
+        return whole_frame(answers)
     names = [column.name for column in run.schema.targets]
     columns: dict[str, Any] = {}
     if "probability" in answers:
@@ -148,6 +150,13 @@ def flat(frame: pl.DataFrame) -> pl.DataFrame:
         if "boxes" in frame.columns
         else frame
     )
+
+
+def whole_frame(answers: dict[str, np.ndarray]) -> pl.DataFrame:
+    """What each row costs, which is much for an unusual one, and its code where it has one."""
+    columns: dict[str, Any] = {"loss": answers["loss"]}
+    code = answers.get("code", np.zeros((len(answers["loss"]), 0)))
+    return pl.DataFrame(columns | {f"code_{place + 1}": code[:, place] for place in range(code.shape[1])})
 
 
 WRITERS: dict[str, Callable[[pl.DataFrame, Path], Any]] = {

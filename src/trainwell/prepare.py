@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from trainwell.data import (
     as_segments,
     as_series,
     as_tags,
+    as_whole,
     drop_unlabelled,
     infer,
     looks_like_answers,
@@ -31,6 +33,7 @@ from trainwell.data import (
 from trainwell.errors import InputError
 from trainwell.nn.keras_network import is_keras
 from trainwell.plan import Plan, Reason, profile, propose
+from trainwell.plan.generative import NETWORKS, task_of
 from trainwell.recipe import Recipe, seconds
 
 # Kinds of work whose rows are steps or pieces of one whole, by the function from a source to those and their schema.
@@ -44,6 +47,22 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
     "detect": lambda data, *rest: as_boxes(data),
 }
+
+
+def whole_rows(
+    task: str,
+    data: Source,
+    target: str | None,
+    order: str | None,
+    schema: Schema | None,
+    types: dict[str, Any] | None,
+    group: str | None,
+) -> tuple[Source, Schema]:
+    """Rows to rebuild or to draw, and their schema."""
+    return as_whole(data, task, target, types=types, group=group, order=order, schema=schema)
+
+
+WHOLE: dict[str, Callable[..., tuple[Source, Schema]]] = {task: partial(whole_rows, task) for task in NETWORKS}
 
 
 def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) -> str | None:
@@ -71,10 +90,12 @@ def as_table(
     types: dict[str, Any] | None,
     group: str | None,
 ) -> tuple[Source, Schema]:
-    """The rows that have an answer, and the schema of the columns."""
+    """The rows that have an answer, and the schema of the columns; rows without any are to be rebuilt."""
     schema = schema or infer(data, target=target, types=types, group=group, time=order)
     if group and data.hints.get("parts by name"):  # the user's way to split goes before what file names suggest
         data = replace(data, parts=None)
+    if schema.task == "reconstruct":
+        return as_whole(data, schema.task, schema=schema)
     return drop_unlabelled(data, schema), schema
 
 
@@ -115,8 +136,9 @@ def prepare(
     data = read(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
     )
-    kind = task or (recipe.task.get("name") if recipe else None) or sequence_of(data, target, types)
-    data, schema = SEQUENCES.get(kind or "", as_table)(data, target, order, schema, types, group)
+    named = recipe.model.get("name") if recipe else model if isinstance(model, str) else None
+    kind = task or (recipe.task.get("name") if recipe else None) or task_of(named) or sequence_of(data, target, types)
+    data, schema = {**SEQUENCES, **WHOLE}.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
         plan = Plan(
             recipe, [Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")]
@@ -175,6 +197,8 @@ def _check_model(model: Any) -> None:
 
 def announce(data: Source, schema: Schema, plan: Plan) -> str:
     """What is about to be learned, from what and with what, and the notes on the data, a line each."""
+    if schema.task in NETWORKS:
+        return "\n".join([_whole_words(data, schema, plan), *(f"note: {note}" for note in data.notes)])
     names = ", ".join(column.name for column in schema.targets)
     why = schema.targets[0].reason if len(schema.targets) == 1 else ""
     learns = f"learns {names}" + (f" ({why})" if why else "") if names else f"task {schema.task}"
@@ -182,3 +206,12 @@ def announce(data: Source, schema: Schema, plan: Plan) -> str:
     what = inputs[0].name if len(inputs) == 1 else f"{len(inputs)} columns"
     first = f"{data.name}: {schema.rows:,} rows; {learns} from {what} with {plan.recipe.model.get('name')}"
     return "\n".join([first, *(f"note: {note}" for note in data.notes)])
+
+
+def _whole_words(data: Source, schema: Schema, plan: Plan) -> str:
+    """What is learned of rows that have no answer."""
+    pictures = any(column.kind == "image" for column in schema.inputs)
+    noun = "pictures" if pictures else f"rows of {len(schema.inputs)} columns"
+    verb = "to rebuild" if schema.task == "reconstruct" else "to draw new"
+    of = f" of {len(schema.classes)} classes" if schema.classes and schema.task != "reconstruct" else ""
+    return f"{data.name}: {schema.rows:,} {noun}; learns {verb} ones{of} with {plan.recipe.model.get('name')}"

@@ -207,6 +207,7 @@ def test_pictures(write, tmp_path, picture):
     assert encoded["inputs"][0].shape == (2, 3, 30, 40) and encoded["row"].tolist() == [3, 1]
     assert transform.supplies == {
         "outputs": 2, "classes": 2, "channels": 3, "height": 30, "width": 40, "features": 3600,
+        "shape": (3, 30, 40),
     }  # fmt: skip
     everything = transform.encode(source)["inputs"][0].float() / 255
     assert transform.mean == pytest.approx(everything.mean((0, 2, 3)).tolist(), abs=1e-4)

@@ -14,6 +14,7 @@ from trainwell.data.series import as_series, looks_like_series, stamps_after
 from trainwell.data.source import SOURCES, Source, read
 from trainwell.data.split import Split, split
 from trainwell.data.tags import as_tags, looks_like_tags
+from trainwell.data.whole import as_whole
 
 if TYPE_CHECKING:
     from trainwell.data.ahead import EncodedRows, PictureRows
@@ -45,6 +46,7 @@ __all__ = [
     "as_segments",
     "as_series",
     "as_tags",
+    "as_whole",
     "drop_unlabelled",
     "fits",
     "infer",

@@ -74,6 +74,25 @@ class CategoryEncoder:
                 parts.append((table / table.max())[codes[:, place], None].astype(np.float32))
         return np.concatenate(parts, axis=1)
 
+    def decode(self, encoded: np.ndarray) -> list[list[str | None]]:
+        """(rows, features) as `one_hot` gives them -> the likeliest level by column and row, None for none of them."""
+        found: list[list[str | None]] = []
+        start = 0
+        for levels, shares in zip(self.levels, self.shares, strict=True):
+            width = len(levels) if len(levels) <= WIDEST else 1
+            part, start = encoded[:, start : start + width], start + width
+            if not levels:
+                found.append([None] * len(encoded))
+                continue
+            if len(levels) <= WIDEST:
+                scores = np.concatenate([1 - part.sum(1, keepdims=True), part], axis=1)
+            else:  # the level that is about as common as the number says
+                table = np.log1p(np.array([0.0, *shares]) * 1e4)
+                scores = -np.abs(part - (table / table.max())[None])
+            names = [None, *levels]
+            found.append([names[place] for place in scores.argmax(1)])
+        return found
+
     def save(self) -> dict[str, Any]:
         """All of it, for JSON."""
         return {"columns": self.columns, "levels": self.levels, "shares": self.shares}

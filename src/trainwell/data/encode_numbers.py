@@ -88,6 +88,23 @@ class NumberEncoder:
                 x = x / np.sqrt(1 + (x / 3) ** 2)
         return np.concatenate([x, gaps[:, self.indicators]], axis=1).astype(np.float32)
 
+    def decode(self, encoded: np.ndarray) -> np.ndarray:
+        """(rows, numbers) as `encode` gives them -> (rows, names) in the columns' own units, NaN for marked gaps."""
+        x, marks = encoded[:, : len(self.names)].astype(np.float64), encoded[:, len(self.names) :]
+        if self.how == "quantile":
+            from scipy.special import ndtr
+
+            shares = np.linspace(0, 1, len(self.quantiles))
+            points = [np.interp(ndtr(x[:, i]), shares, self.quantiles[:, i]) for i in range(x.shape[1])]
+            x = np.stack(points, axis=1) if points else x
+        else:
+            if self.how == "robust":  # what encode squeezed into (-3, 3) is stretched again
+                x = np.clip(x, -2.999, 2.999)
+                x = x / np.sqrt(1 - (x / 3) ** 2)
+            x = x / np.where(self.scale == 0, 1.0, self.scale) + self.center
+        x[:, self.indicators] = np.where(marks > 0.5, np.nan, x[:, self.indicators])
+        return x
+
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Names for JSON and arrays for a tensor file."""
         state: dict[str, Any] = {"columns": self.columns, "kinds": self.kinds, "how": self.how, "names": self.names}

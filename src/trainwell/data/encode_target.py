@@ -37,8 +37,9 @@ class TargetEncoder:
         """Fit on a frame of training rows; raises InputError for a logarithm of numbers at or below -1."""
         if how not in WAYS:
             raise InputError(f"target={how!r}: no such scaling of the target; {suggest(how, WAYS)}")
-        encoder = cls([column.name for column in schema.targets], schema.task, list(schema.classes))
-        if schema.task == "classify":
+        task = "classify" if schema.classes else schema.task  # what a class is drawn or told for, it is coded alike
+        encoder = cls([column.name for column in schema.targets], task, list(schema.classes))
+        if task == "classify":
             if len(encoder.columns) > 1:
                 encoder.levels = [list(column.categories) for column in schema.targets]
             return encoder

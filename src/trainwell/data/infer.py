@@ -26,10 +26,10 @@ def infer(
 ) -> Schema:
     """The schema of a source.
 
-    `target` names the answer (several, separated by commas, for several answers); `types` overrules kinds by column,
-    of which "ignored" leaves it out; `group` and `time` name the columns to split by; `ignore` names columns to leave
-    out. Rows without an answer are counted in the target's `missing` and not in `rows`: pass the source through
-    `drop_unlabelled` before splitting.
+    `target` names the answer (several, separated by commas, for several answers; an empty list for none); `types`
+    overrules kinds by column, of which "ignored" leaves it out; `group` and `time` name the columns to split by;
+    `ignore` names columns to leave out. Rows without an answer are counted in the target's `missing` and not in `rows`:
+    pass the source through `drop_unlabelled` before splitting.
     Raises InputError for unknown names, too few or equal rows, and answers that cannot be learnt.
     """
     ignore = [*ignore, *(name for name, kind in (types or {}).items() if kind == "ignored")]
@@ -122,6 +122,8 @@ def _targets(
 ) -> tuple[list[str], str]:
     """The names of the target columns and why they were chosen."""
     names = source.frame.columns
+    if target is not None and not len(target):
+        return [], ""
     if target:
         wanted = [target] if isinstance(target, str) and target in names else target
         wanted = [part.strip() for part in wanted.split(",")] if isinstance(wanted, str) else list(wanted)

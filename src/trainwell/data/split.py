@@ -188,7 +188,7 @@ def _strata(source: Source, schema: Schema) -> np.ndarray:
     targets = [column.name for column in schema.targets if column.name in source.frame.columns]
     if not targets or schema.targets[0].kind in ("mask", "boxes", "text"):
         return np.zeros(source.rows, dtype=np.int64)
-    if schema.task == "classify":
+    if schema.classes:
         cells = [as_text(source.frame[name]).fill_null("") for name in targets]
         strata = _numbered(pl.DataFrame(cells).hash_rows(seed=2).to_numpy())
         # Several labels together make many rare combinations: then only the first label is kept even.

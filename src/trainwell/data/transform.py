@@ -159,11 +159,13 @@ class Transform:
             p = self.pictures
             found.update(channels=p.channels, height=p.height, width=p.width)
             found["features"] = p.channels * p.height * p.width
+            found["shape"] = (p.channels, p.height, p.width)
         elif self.numbers is not None and self.categories is not None:
             if self.layout == "columns":
                 found.update(numbers=self.numbers.width, categories=self.categories.cardinalities)
             else:
                 found["features"] = self.numbers.width + self.categories.width
+                found["shape"] = (found["features"],)
         return found
 
     @property

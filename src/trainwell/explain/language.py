@@ -17,6 +17,7 @@ RESAMPLES = 200
 ORDER = 5  # tokens of the longest n-gram
 SPECIAL = 2  # tokens that are no text: padding and unknown
 SAMPLES, LENGTH = 3, 300  # texts on the page, and their tokens
+HEAT = 0.8
 
 
 def measure_language(answers: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def continued(
     prompt: str | None = None,
     *,
     length: int = LENGTH,
-    heat: float = 0.8,
+    heat: float = HEAT,
     most: int | None = None,
     mass: float | None = None,
     seed: int = 0,
@@ -155,6 +156,24 @@ def continued(
             continue
         yield text[len(said) :]
         said = text
+
+
+def written(
+    model: nn.Module,
+    transform: Any,
+    prompt: str | None,
+    length: int | None,
+    heat: float | None,
+    most: int | None,
+    mass: float | None,
+    seed: int,
+) -> Iterator[str]:
+    """The prompt and what the model goes on with; what is wrong with the prompt is said before anything is given."""
+    options: dict[str, Any] = {"length": LENGTH if length is None else length, "heat": HEAT if heat is None else heat}
+    pieces = continued(model, transform, prompt, **options, most=most, mass=mass, seed=seed)
+    first = next(pieces)
+    yield (prompt or "") + first
+    yield from pieces
 
 
 def language_samples(model: nn.Module, transform: Any) -> list[str]:

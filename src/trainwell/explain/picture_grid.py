@@ -1,5 +1,7 @@
 """Pictures to one picture of them all, and a way of such pictures to an animation."""
 
+import base64
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +31,13 @@ def as_image(picture: Tensor, *, enlarge: int = 1) -> Image.Image:
     array = picture.permute(1, 2, 0).cpu().numpy()
     image = Image.fromarray(array) if array.shape[2] == 3 else Image.fromarray(array[:, :, 0])
     return image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST)
+
+
+def as_text(picture: Tensor, *, enlarge: int = 2) -> str:
+    """One picture as the base64 text of a PNG. picture: (channels, height, width) uint8"""
+    file = io.BytesIO()
+    as_image(picture, enlarge=enlarge).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def save_grid(pictures: Tensor, path: Path, *, columns: int = 8, enlarge: int = 2) -> Path:

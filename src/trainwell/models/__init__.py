@@ -3,14 +3,19 @@
 from torch import nn
 
 from trainwell.models.alexnet import AlexNet
+from trainwell.models.autoencoder import Autoencoder, ConvAutoencoder
 from trainwell.models.bert import BertClassifier, BertTagger
 from trainwell.models.crnn import CRNN
 from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
+from trainwell.models.diffusion_mlp import DiffusionMLP
+from trainwell.models.diffusion_unet import DiffusionUNet
+from trainwell.models.dit import DiT
 from trainwell.models.dlinear import DLinear
 from trainwell.models.efficientnet import EfficientNet
 from trainwell.models.fasttext import FastText
 from trainwell.models.fcos import FCOS
+from trainwell.models.gan import DCGAN, GAN
 from trainwell.models.gpt import GPT
 from trainwell.models.gpt2 import GPT2
 from trainwell.models.itransformer import ITransformer
@@ -30,6 +35,7 @@ from trainwell.models.t5 import T5
 from trainwell.models.tabm import TabM
 from trainwell.models.transformer import Transformer
 from trainwell.models.unet import UNet
+from trainwell.models.vae import VAE, ConvVAE
 from trainwell.models.vgg import VGG
 from trainwell.models.vit import VisionTransformer
 
@@ -68,6 +74,15 @@ MODELS: dict[str, type[nn.Module]] = {
     "patchtst": PatchTST,
     "itransformer": ITransformer,
     "recurrent_forecaster": RecurrentForecaster,
+    "autoencoder": Autoencoder,
+    "conv_autoencoder": ConvAutoencoder,
+    "vae": VAE,
+    "conv_vae": ConvVAE,
+    "gan": GAN,
+    "dcgan": DCGAN,
+    "diffusion_mlp": DiffusionMLP,
+    "diffusion_unet": DiffusionUNet,
+    "dit": DiT,
 }
 
 __all__ = ["MODELS"]

@@ -4,12 +4,13 @@ Time runs from 0, data, to 1, noise: x_t = signal(t) * data + spread(t) * noise.
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 
+@runtime_checkable  # a recipe's value is checked to be one
 class Path(Protocol):
     """A way from data to noise."""
 

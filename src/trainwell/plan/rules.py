@@ -8,6 +8,7 @@ from trainwell.data.rows import counted
 from trainwell.errors import InputError
 from trainwell.models.backbone import BACKBONES
 from trainwell.plan.boxes import from_boxes
+from trainwell.plan.generative import NETWORKS, check_pair, from_whole
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
@@ -65,14 +66,17 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
 
     Raises InputError for data that no rule covers.
     """
-    if profile.task not in ("classify", "regress", *SEQUENCES) and task is None:
+    if profile.task not in ("classify", "regress", *SEQUENCES, *NETWORKS) and task is None:
         raise InputError(
             f"this data asks for the task {profile.task!r}, which has no plan yet; name a target column with --target, "
             "or a task and a model with --task and --model"
         )
+    check_pair(task or profile.task, model)
     plan = Plan(Recipe())
     model = model or network_of_run(weights)
-    if profile.task in SEQUENCES:
+    if profile.task in NETWORKS:
+        from_whole(profile, plan, model)
+    elif profile.task in SEQUENCES:
         SEQUENCES[profile.task](profile, plan)
     elif profile.images:
         from_pictures(profile, plan)

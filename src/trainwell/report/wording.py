@@ -51,6 +51,12 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "median_absolute_error": ("median absolute error", False, False),
     "map50": ("mean average precision at overlap 0.5", True, False),
     "map": ("mean average precision, overlaps 0.5 to 0.95", True, False),
+    "told_apart": ("told from real ones (area under the ROC curve)", False, False),
+    "copies": ("nearer to a training row than 95 % of held-out ones", False, True),
+    "distance": ("sliced Wasserstein distance", False, False),
+    "kl": ("nats for the code", False, False),
+    "reconstruction": ("nats for the row given its code", False, False),
+    "active_units": ("units of the code in use", True, False),
     "mape": ("mean absolute error, of the truth", False, True),
 }
 LOWER = ("loss", "error", "rmse", "mae", "mse", "perplexity", "brier", "deviance", "distance")

@@ -3,9 +3,12 @@
 from trainwell.tasks.answer import Answer
 from trainwell.tasks.classify import Classify
 from trainwell.tasks.detect import Detect
+from trainwell.tasks.diffusion import Diffusion
 from trainwell.tasks.forecast import Forecast
+from trainwell.tasks.gan import Adversarial
 from trainwell.tasks.language import Language
 from trainwell.tasks.loss import LOSSES
+from trainwell.tasks.reconstruct import Reconstruct
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.segment import Segment
 from trainwell.tasks.tag import Tag
@@ -23,19 +26,25 @@ TASKS: dict[str, type[Task]] = {
     "detect": Detect,
     "tag": Tag,
     "answer": Answer,
+    "reconstruct": Reconstruct,
+    "gan": Adversarial,
+    "diffusion": Diffusion,
 }
 
 __all__ = [
     "LOSSES",
     "TASKS",
+    "Adversarial",
     "Answer",
     "Batch",
     "Classify",
     "Detect",
+    "Diffusion",
     "Forecast",
     "Language",
     "Loss",
     "Metrics",
+    "Reconstruct",
     "Regress",
     "Segment",
     "Summarize",

@@ -27,6 +27,7 @@ class Diffusion(Task):
     """
 
     goal = ("loss", "min")
+    raw = True
 
     def __init__(
         self,
@@ -60,8 +61,8 @@ class Diffusion(Task):
         return signed(x)
 
     def classes(self, model: Any, batch: Batch) -> Tensor | None:
-        """The rows' classes, some of them hidden while training; None for a model without classes. (batch,) long"""
-        if not inner(model).classes:
+        """The rows' classes, some of them hidden while training; None where there are none. (batch,) long"""
+        if not inner(model).classes or "target" not in batch:
             return None
         target = batch["target"]
         if not (model.training and self.drop):

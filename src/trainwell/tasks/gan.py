@@ -84,6 +84,7 @@ class Adversarial(Task):
 
     players = ("discriminator", "generator")
     goal = ("distance", "min")
+    raw = True
 
     def __init__(
         self,

@@ -30,6 +30,7 @@ class Reconstruct(Task):
     """
 
     goal = ("loss", "min")
+    raw = True
 
     def __init__(
         self,

@@ -60,11 +60,13 @@ class Gathered:
 class Task:
     """Five members decide a kind of work; everything but the loss has a default.
 
-    `goal` names the metric that chooses the best checkpoint and whether more or less of it is better.
+    `goal` names the metric that chooses the best checkpoint and whether more or less of it is better. `raw` says that
+    the task scales its inputs itself, so that pictures reach the model as bytes rather than normalized.
     """
 
     players: tuple[str, ...] = ("model",)  # the parts that learn in turn, one optimizer each; "model" is the whole
     goal: tuple[str, str] = ("loss", "min")
+    raw: bool = False
 
     def batches(self, model: nn.Module, batch: Batch) -> Iterator[Batch]:
         """Batches to learn from; a policy samples, scores and yields here."""
