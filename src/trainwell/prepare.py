@@ -136,8 +136,7 @@ def prepare(
     data = read(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
     )
-    named = recipe.model.get("name") if recipe else model if isinstance(model, str) else None
-    kind = task or (recipe.task.get("name") if recipe else None) or task_of(named) or sequence_of(data, target, types)
+    kind = task or (recipe.task.get("name") if recipe else task_of(model)) or sequence_of(data, target, types)
     data, schema = {**SEQUENCES, **WHOLE}.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
         plan = Plan(

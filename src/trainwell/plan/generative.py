@@ -20,7 +20,7 @@ STEPS = {"reconstruct": 8_000, "gan": 12_000, "diffusion": 10_000}
 MOST_EPOCHS = 400
 
 
-def task_of(model: str | None) -> str | None:
+def task_of(model: Any) -> str | None:
     """The one of these tasks that a network of this name is for; None for any other network."""
     return next((task for task, names in NETWORKS.items() if model in names), None)
 
