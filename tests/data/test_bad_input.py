@@ -93,7 +93,10 @@ def test_enormous_picture_is_refused_by_its_header(write, tmp_path, picture):
     source = read(tmp_path / "pets")
     transform = Transform.fit(source, infer(source), np.arange(source.rows), layout="image")
     assert len(transform.encode(source)["row"]) == 12
-    assert "bomb.png: more than 500,000,000 pixels" in " ".join(transform.notes)
+    assert "bomb.png: 40,000 x 40,000, more than 500,000,000 pixels" in " ".join(transform.notes)
+    low = Transform.fit(source, infer(source), np.arange(source.rows), layout="image", most_pixels=10**10)
+    low.encode(source)
+    assert "bomb.png: damaged" in " ".join(low.notes)
 
 
 def test_ragged_rows(write):

@@ -76,7 +76,15 @@ def read_folder(folder: Path) -> Source:
         pieces = [(part, *_files(parts[part])) for part in ("train", "val", "test") if part in parts]
     else:
         pieces = [("", *_files(folder))]
-    return _examples(folder, pieces)
+    source = _examples(folder, pieces)
+    classes = {child.name for base in (parts.values() if pieces[0][0] else [folder]) for child in listed(base)[0]}
+    bare = sorted(classes - set(source.hints.get("labels", classes)))
+    if bare:
+        kind = "picture" if "image" in source.frame.columns else "file to learn from"
+        more = f" (and {len(bare) - 3} more)" if len(bare) > 3 else ""
+        holds = "holds" if len(bare) == 1 else "hold"
+        source.notes.append(f"{counted(len(bare), 'class folder')} {holds} no {kind}: {', '.join(bare[:3])}{more}")
+    return source
 
 
 def _holds_pictures(folder: Path) -> bool:

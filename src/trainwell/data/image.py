@@ -16,7 +16,9 @@ from trainwell.errors import InputError
 SAMPLE = 2000  # pictures that are looked at to choose size and colours, and to measure mean and deviation
 LARGEST = 256  # a side up to which pictures of one common size keep it
 USUAL = 128  # the longer side that other pictures are brought to
-PIXELS = 500_000_000  # a picture of more is refused by what its header says
+PIXELS = 500_000_000  # a picture of more is refused by what its header says, unless its user sets another limit
+DEPTHS = (255, 1023, 4095, 16383, 65535)  # the greatest value of grey pictures of 8, 10, 12, 14 and 16 bits
+DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of more than 8 bits
 ORIENTATION = 0x0112  # of EXIF: how the camera was held
 Chooser = Callable[[Counter[tuple[int, int]], int | None, list[str]], tuple[int, int]]  # of the size for all pictures
 
@@ -40,6 +42,8 @@ class PictureEncoder:
     low: float = 0.0  # of array values: what becomes 0
     high: float = 255.0  # and what becomes 255
     whole: bool = False  # pictures of another shape are squeezed into the size rather than cut
+    depth: list[float] = field(default_factory=list)  # of grey of more than 8 bits: what becomes 0 and what 255
+    limit: int = PIXELS
     mean: list[float] = field(default_factory=list)
     std: list[float] = field(default_factory=list)
 
@@ -52,8 +56,10 @@ class PictureEncoder:
         size: int | None,
         notes: list[str],
         choose: "Chooser | None" = None,
+        limit: int | None = None,
     ) -> "PictureEncoder":
-        """Fit on these rows; `choose` gives the size that whole pictures are squeezed into, where none shall be cut.
+        """Fit on these rows; `choose` gives the size that whole pictures are squeezed into, where none shall be cut;
+        `limit` is the number of pixels from which on a picture is refused.
 
         Raises InputError where no picture among the rows can be read.
         """
@@ -61,7 +67,7 @@ class PictureEncoder:
         if column in source.arrays:
             encoder = _fit_array(column, source.arrays[column], rows, size, notes)
         else:
-            encoder = _fit_files(source, column, rows, size, notes, choose or common_size)
+            encoder = _fit_files(source, column, rows, size, notes, choose or common_size, limit or PIXELS)
             encoder.whole = choose is not None
         pixels, good = encoder.encode(source, rows, [])
         shares = pixels[good].astype(np.float32) / 255
@@ -117,8 +123,11 @@ class PictureEncoder:
 
     def _pixels(self, cell: Any) -> np.ndarray:
         """One cell to (height, width, channels)."""
-        picture = open_picture(cell, (self.width, self.height), "L" if self.channels == 1 else "RGB", whole=self.whole)
-        array = np.asarray(picture)
+        size, mode = (self.width, self.height), "L" if self.channels == 1 else "RGB"
+        picture = opened(cell, size, mode, self.limit)
+        if picture.size == (1, 1) != size:
+            raise PictureError("1 x 1 pixel")
+        array = np.asarray(shaped(picture, size, mode, self.whole, self.depth))
         return array[..., None] if array.ndim == 2 else array
 
     def scale(self, array: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -159,26 +168,49 @@ def open_picture(cell: Any, size: tuple[int, int] | None, mode: str | None, *, w
     One of another shape is cut in the middle, or squeezed where it shall stay whole.
     Raises PictureError that says why a picture cannot be read.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    return shaped(opened(cell, size, mode), size, mode, whole)
 
-    Image.MAX_IMAGE_PIXELS = PIXELS // 2  # Pillow refuses beyond twice this, by the header alone
+
+def opened(cell: Any, size: tuple[int, int] | None, mode: str | None, limit: int = PIXELS) -> Any:
+    """Encoded bytes or a path to the first frame of a picture as it is stored; large JPEGs come reduced.
+
+    Raises PictureError that says why a picture cannot be read.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = 100 * limit  # Pillow's own guard, which warns of what ours refuses, stands far behind
     if cell is None:
         raise PictureError("no picture in this row")
     try:
         picture: Any = Image.open(cell if isinstance(cell, str) else io.BytesIO(cell))
+        if picture.width * picture.height > limit:
+            raise PictureError(f"{picture.width:,} x {picture.height:,}, more than {limit:,} pixels")
         if picture.format == "JPEG" and size and picture.size != size:
             picture.draft(mode, (size[0] * 2, size[1] * 2))  # decodes at a half, a quarter or an eighth
         picture.load()
+        if getattr(picture, "is_animated", False):  # which keeps its file open for the next frame
+            with picture as moving:
+                picture = moving.copy()
+                picture.format, picture.info["frames"] = moving.format, True
     except Image.DecompressionBombError as error:
-        raise PictureError(f"more than {PIXELS:,} pixels") from error
+        raise PictureError(f"more than {limit:,} pixels") from error
     except UnidentifiedImageError as error:
         raise PictureError(_what(cell)) from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         lost = isinstance(error, FileNotFoundError)
         raise PictureError("no such file" if lost else f"damaged ({str(error)[:60]})") from error
+    return picture
+
+
+def shaped(
+    picture: Any, size: tuple[int, int] | None, mode: str | None, whole: bool = False, depth: Sequence[float] = ()
+) -> Any:
+    """A picture turned as its camera was held, in 8 bits, this size and mode; depth: what becomes 0 and what 255."""
+    from PIL import Image, ImageOps
+
     if "exif" in picture.info or picture.format in ("TIFF", "MPO"):
         picture = ImageOps.exif_transpose(picture)
-    picture = _flat_mode(picture, mode)
+    picture = _flat_mode(picture, mode, depth)
     if size and picture.size != size and whole:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
     elif size and picture.size != size:
@@ -217,14 +249,14 @@ def _what(cell: Any) -> str:
     return f"no picture (begins with {shown})" if start else "empty"
 
 
-def _flat_mode(picture: Any, mode: str | None) -> Any:
-    """Grey or RGB: see-through pictures are laid on white, 16-bit grey is scaled to 8."""
+def _flat_mode(picture: Any, mode: str | None, depth: Sequence[float] = ()) -> Any:
+    """Grey or RGB: see-through pictures are laid on white, grey of more than 8 bits is scaled from `depth`."""
     from PIL import Image
 
-    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+    if picture.mode in DEEP:
         values = np.asarray(picture, dtype=np.float32)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        picture = Image.fromarray((np.clip(values / top, 0, 1) * 255).astype(np.uint8))
+        low, high = depth or depth_of([values])
+        picture = Image.fromarray((np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8))
     if picture.mode in ("RGBA", "LA", "PA") or (picture.mode == "P" and "transparency" in picture.info):
         picture = picture.convert("RGBA")
         ground = Image.new("RGBA", picture.size, "white")
@@ -233,18 +265,39 @@ def _flat_mode(picture: Any, mode: str | None) -> Any:
     return picture if picture.mode == mode else picture.convert(mode)
 
 
+def depth_of(greys: list[np.ndarray]) -> tuple[float, float]:
+    """What becomes 0 and what 255 of grey values of more than 8 bits: the range of the least depth that holds them."""
+    ends = [float(end) for each in greys for end in (np.nanmin(each), np.nanmax(each)) if np.isfinite(end)]
+    low, high = min(ends, default=0.0), max(ends, default=255.0)
+    whole = all((each[:64] == np.rint(each[:64])).all() for each in greys)
+    if low >= 0 and whole and high > 1:
+        return 0.0, float(next((top for top in DEPTHS if high <= top), high))
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, max(high, low + 1e-6))
+
+
 def _fit_files(
-    source: Source, column: str, rows: np.ndarray, size: int | None, notes: list[str], choose: Chooser
+    source: Source,
+    column: str,
+    rows: np.ndarray,
+    size: int | None,
+    notes: list[str],
+    choose: Chooser,
+    limit: int,
 ) -> PictureEncoder:
     """Size and colours by a look at a sample of pictures."""
     sizes: Counter[tuple[int, int]] = Counter()
-    colour, reason = False, ""
+    colour, reason, moving, ends = False, "", 0, []
     for cell in source.frame[column][rows].to_list():
         try:
-            picture = open_picture(cell, None, None)
+            raw = opened(cell, None, None, limit)
         except PictureError as error:
             reason = str(error)
             continue
+        moving += raw.format != "MPO" and "frames" in raw.info
+        if raw.mode in DEEP:
+            values = np.asarray(raw, dtype=np.float32)
+            ends.append(np.array([values.min(), values.max(), *values.ravel()[:62]]))
+        picture = shaped(raw, None, None)
         sizes[picture.size] += 1
         if not colour and picture.mode == "RGB":
             pixels = np.asarray(picture).astype(np.int16)
@@ -252,7 +305,16 @@ def _fit_files(
     if not sizes:
         raise InputError(f"{source.origin}: none of {len(rows)} pictures could be read ({reason})")
     width, height = choose(sizes, size, notes)
-    return PictureEncoder(column, height, width, 3 if colour else 1)
+    if max(width, height) < 2:
+        raise InputError(f"{source.origin}: pictures of 1 x 1 pixel show nothing to learn from")
+    encoder = PictureEncoder(column, height, width, 3 if colour else 1, limit=limit)
+    if moving:
+        notes.append(f"{counted(moving, 'picture')} with several frames: the first of each is read")
+    if ends:
+        encoder.depth = list(depth_of(ends))
+        low, high = encoder.depth
+        notes.append(f"{counted(len(ends), 'picture')} of more than 8 bits: values {low:g} to {high:g} become 0 to 255")
+    return encoder
 
 
 def common_size(sizes: Counter[tuple[int, int]], size: int | None, notes: list[str]) -> tuple[int, int]:

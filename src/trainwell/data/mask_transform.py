@@ -40,11 +40,14 @@ class MaskTransform:
         size: int | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
+        most_pixels: int | None = None,
     ) -> "MaskTransform":
-        """Fit on these rows; `size` is the longest side in pixels. Raises InputError where no picture can be read."""
+        """Fit on these rows; `size` is the longest side, the others are those of `Transform.fit`.
+
+        Raises InputError where no picture can be read."""
         image = next(column.name for column in schema.inputs if column.kind == "image")
         mask, notes = schema.targets[0], list[str]()
-        pictures = PictureEncoder.fit(source, image, np.asarray(rows), size, notes, choose=whole_size)
+        pictures = PictureEncoder.fit(source, image, np.asarray(rows), size, notes, whole_size, most_pixels)
         pictures.scaled_by(mean, std)
         facts = mask.facts
         masks = MaskEncoder(

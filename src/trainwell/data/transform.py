@@ -57,11 +57,13 @@ class Transform:
         size: int | None = None,
         mean: list[float] | None = None,
         std: list[float] | None = None,
+        most_pixels: int | None = None,
     ) -> "Transform":
         """Fit on these rows of the source.
 
         `size` is the longest side of pictures, in pixels; `locations` pairs columns, as ["longitude", "latitude"];
-        `mean` and `std` of pictures by channel, in shares of 255, take the place of the training rows' own.
+        `mean` and `std` of pictures by channel, in shares of 255, take the place of the training rows' own;
+        `most_pixels` is the number from which on a picture is refused unread.
         Raises InputError for an unknown layout or scaling, and for a schema without columns of the kind that the
         layout reads.
         """
@@ -73,7 +75,7 @@ class Transform:
         if layout == "image":
             column = _only_picture(source, schema)
             notes: list[str] = []
-            pictures = PictureEncoder.fit(source, column, rows, size, notes)
+            pictures = PictureEncoder.fit(source, column, rows, size, notes, limit=most_pixels)
             pictures.scaled_by(mean, std)
             made = cls(layout, answer, pictures=pictures)
             made.notes += notes + _left_out(schema, [column])
