@@ -79,6 +79,7 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "detect": lambda model: "boxes",
     "tag": lambda model: "tags",
     "answer": lambda model: "answers",
+    "likeness": lambda model: "likeness",
 }
 
 

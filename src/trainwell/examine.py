@@ -20,11 +20,13 @@ from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
 from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
 from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
 from trainwell.explain.language import language_samples, language_sentence
+from trainwell.explain.likeness import likeness_sentence, neighbours
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
 from trainwell.tasks import Detect, Forecast, Reconstruct, Segment
+from trainwell.tasks import Detect, Forecast, Likeness, Segment
 from trainwell.train import State
 
 LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn
@@ -63,6 +65,12 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
     if isinstance(run.task, Detect):
         evaluation["drawn"] = detections(source, rows, answers["boxes"], run.transform, run.task.threshold)
+        return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
+    if isinstance(run.task, Likeness):
+        column = run.transform.facts["column"]
+        evaluation["sentence"] = likeness_sentence(evaluation)
+        evaluation["drawn"] = neighbours(source, rows, answers["embedding"], target, column)
+        evaluation["drawn_text"] = "Left a held-out picture, beside it those most like it: same in blue, others orange."
         return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 

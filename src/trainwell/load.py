@@ -124,7 +124,7 @@ class Run:
     def predict(self, source: Any) -> np.ndarray:
         """A label or number for each row, in the row's order; (rows, targets) where there are several targets.
 
-        Of a detector, a list of boxes for each picture, as `boxes` gives it.
+        Of a detector, a list of boxes for each picture, as `boxes` gives it. Of likeness, (rows, width) of length one.
         Of a forecast, the steps after the end of the source: (horizon, channels).
         Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
         the numbers or colours that it was taught with. Of a task whose answers are texts, the texts. Of an autoencoder,
@@ -140,6 +140,8 @@ class Run:
             return answers["output"] if "output" in answers else answers["loss"]
         if not self.transform.by_row:
             return answers["number"][0] if "number" in answers else answers["nats"] / answers["tokens"]
+        if "embedding" in answers:
+            return answers["embedding"]
         if "boxes" in answers:
             return self.boxes(source, answers["boxes"])
         if "number" in answers:

@@ -12,10 +12,11 @@ from trainwell.data import read, stamps_after
 from trainwell.data.image import PictureError, open_picture
 from trainwell.errors import InputError
 from trainwell.explain.draw import draw_boxes
+from trainwell.explain.likeness import nearest_others
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder
-from trainwell.tasks import Detect, Forecast, Language, Segment
+from trainwell.tasks import Detect, Forecast, Language, Likeness, Segment
 
 
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
@@ -28,6 +29,8 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return TEXTS[run.schema.task].frame(run, read(source))
     if isinstance(run.task, Detect):
         return box_frame(run, source)
+    if isinstance(run.task, Likeness):
+        return likeness_frame(run, source)
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})
@@ -117,6 +120,18 @@ def box_frame(run: Run, source: Any) -> pl.DataFrame:
     sides = {name: pl.Float64 for name in ("score", "left", "top", "right", "bottom")}
     kind = pl.List(pl.Struct({"label": pl.String, **sides}))
     return pl.DataFrame([pl.Series("image", names), pl.Series("boxes", found.tolist(), dtype=kind)])
+
+
+def likeness_frame(run: Run, source: Any) -> pl.DataFrame:
+    """One row a picture: the other picture most like it, how alike from -1 to 1, and the direction as numbers."""
+    data = read(source)
+    embedding = run.predict(data)
+    nearest, alike = nearest_others(embedding)
+    column = run.transform.facts["column"]
+    names = data.frame[column].to_list() if column in data.frame.columns else list(range(data.rows))
+    columns: dict[str, Any] = {column: names, "nearest": [names[each] if each >= 0 else None for each in nearest]}
+    columns["likeness"] = alike
+    return pl.DataFrame(columns | {f"embedding_{i + 1}": embedding[:, i] for i in range(embedding.shape[1])})
 
 
 def draw_frame(run: Run, frame: pl.DataFrame, folder: Path) -> int:

@@ -15,6 +15,7 @@ from trainwell.data import (
     as_answers,
     as_boxes,
     as_language,
+    as_likeness,
     as_pairs,
     as_segments,
     as_series,
@@ -46,6 +47,7 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "answer": lambda data, target, *rest: as_answers(data, target),
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
     "detect": lambda data, *rest: as_boxes(data),
+    "likeness": lambda data, target, *rest: as_likeness(data, target),
 }
 
 

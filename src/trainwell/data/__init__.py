@@ -7,6 +7,7 @@ from trainwell.data.answers import as_answers, looks_like_answers
 from trainwell.data.boxes import as_boxes, looks_like_boxes
 from trainwell.data.infer import drop_unlabelled, infer
 from trainwell.data.language import as_language, looks_like_language
+from trainwell.data.likeness import as_likeness
 from trainwell.data.pairs import as_pairs, looks_like_pairs
 from trainwell.data.schema import Column, Schema
 from trainwell.data.segment import as_segments
@@ -42,6 +43,7 @@ __all__ = [
     "as_answers",
     "as_boxes",
     "as_language",
+    "as_likeness",
     "as_pairs",
     "as_segments",
     "as_series",

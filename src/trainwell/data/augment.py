@@ -115,7 +115,7 @@ class Flip(Geometric):
 
 
 class Rotation(Geometric):
-    """Turns each picture about its middle by up to so many degrees; outside is zero."""
+    """Turns each picture about its middle by up to so many degrees; outside, its edge goes on."""
 
     def __init__(self, *, degrees: float = 10.0) -> None:
         self.degrees = degrees
@@ -126,7 +126,7 @@ class Rotation(Geometric):
         zero = torch.zeros_like(angle)
         across = torch.stack([angle.cos(), -angle.sin() * aspect, zero], 1)
         down = torch.stack([angle.sin() / aspect, angle.cos(), zero], 1)
-        return _affine(torch.stack([across, down], 1))
+        return _affine(torch.stack([across, down], 1), "border")
 
 
 class Crop(Geometric):

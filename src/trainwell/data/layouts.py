@@ -4,6 +4,7 @@ from typing import Any
 
 from trainwell.data.box_transform import BoxTransform
 from trainwell.data.clips import SoundTransform
+from trainwell.data.likeness_transform import LikenessTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.passages import AnswerTransform
 from trainwell.data.sentences import PairsTransform
@@ -19,6 +20,7 @@ TRANSFORMS: dict[str, Any] = {
     "image": Transform,
     "mask": MaskTransform,
     "boxes": BoxTransform,
+    "likeness": LikenessTransform,
     "tokens": TextTransform,
     "sound": SoundTransform,
     "sound with length": SoundTransform,

@@ -186,7 +186,7 @@ def _contents(paths: pl.Series) -> pl.Series:
 def _strata(source: Source, schema: Schema) -> np.ndarray:
     """A small number for each row: its class, or the tenth of the numbers to predict that it falls in."""
     targets = [column.name for column in schema.targets if column.name in source.frame.columns]
-    if not targets or schema.targets[0].kind in ("mask", "boxes", "text"):
+    if not targets or schema.task == "likeness" or schema.targets[0].kind in ("mask", "boxes", "text"):
         return np.zeros(source.rows, dtype=np.int64)
     if schema.classes:
         cells = [as_text(source.frame[name]).fill_null("") for name in targets]

@@ -12,10 +12,11 @@ from trainwell.explain.detections import nearest_boxes
 from trainwell.explain.evaluation import measure
 from trainwell.explain.forecasts import naive_forecasts
 from trainwell.explain.language import n_grams
+from trainwell.explain.likeness import pixels_alike
 from trainwell.explain.segments import simple_segments
 from trainwell.explain.sounds import mean_cepstra
 from trainwell.explain.words import word_weights
-from trainwell.tasks import Detect, Forecast, Language, Segment, Task
+from trainwell.tasks import Detect, Forecast, Language, Likeness, Segment, Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
 
@@ -33,6 +34,8 @@ def baselines(
         return simple_segments(source, transform, train, transform.encode(source, test))
     if isinstance(task, Detect):
         return nearest_boxes(source, train, transform.encode(source, test), transform, schema.classes)
+    if isinstance(task, Likeness):
+        return pixels_alike(transform.encode(source, test))
     if isinstance(task, Forecast):
         return naive_forecasts(source, transform, train, transform.encode(source, test), task)
     if not len(test) or len(schema.targets) > 1:

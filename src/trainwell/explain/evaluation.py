@@ -11,8 +11,9 @@ from trainwell.data.schema import Schema
 from trainwell.explain.detections import measure_boxes
 from trainwell.explain.forecasts import measure_forecasts
 from trainwell.explain.language import measure_language
+from trainwell.explain.likeness import measure_likeness
 from trainwell.explain.segments import measure_segments
-from trainwell.tasks import Detect, Forecast, Language, Regress, Segment, Task
+from trainwell.tasks import Detect, Forecast, Language, Likeness, Regress, Segment, Task
 from trainwell.tasks.classify import label_accuracy, label_log_loss, log_loss
 from trainwell.tasks.regress import mae, r2, rmse
 
@@ -33,6 +34,8 @@ def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, 
         return measure_segments(answers, target, schema.classes)
     if isinstance(task, Detect):
         return measure_boxes(answers["boxes"], target, schema.classes, task.threshold)
+    if isinstance(task, Likeness):
+        return measure_likeness(answers["embedding"], target)
     if isinstance(task, Forecast):
         return measure_forecasts(answers, target, task)
     if isinstance(task, Regress):

@@ -13,6 +13,7 @@ from trainwell.models.diffusion_unet import DiffusionUNet
 from trainwell.models.dit import DiT
 from trainwell.models.dlinear import DLinear
 from trainwell.models.efficientnet import EfficientNet
+from trainwell.models.embedder import Embedder
 from trainwell.models.fasttext import FastText
 from trainwell.models.fcos import FCOS
 from trainwell.models.gan import DCGAN, GAN
@@ -55,6 +56,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "speednet": SpeedNet,
     "unet": UNet,
     "fcos": FCOS,
+    "embedder": Embedder,
     "gpt": GPT,
     "gpt2": GPT2,
     "recurrent_language_model": RecurrentLanguageModel,

@@ -48,6 +48,7 @@ class Profile:
     asked: dict[str, Any] = field(default_factory=dict)  # of questions on passages: questions, passages
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
     boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
+    target: str = ""  # the column to answer, where there is one alone
 
 
 def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:
@@ -92,6 +93,7 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         asked=source.hints.get("asked", {}),
         aligned=source.hints.get("aligned", {}),
         boxes=targets[0].facts if schema.task == "detect" else {},
+        target=targets[0].name if len(targets) == 1 else "",
     )
 
 

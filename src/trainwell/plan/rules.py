@@ -9,6 +9,7 @@ from trainwell.errors import InputError
 from trainwell.models.backbone import BACKBONES
 from trainwell.plan.boxes import from_boxes
 from trainwell.plan.generative import NETWORKS, check_pair, from_whole
+from trainwell.plan.likeness import from_likeness
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
@@ -22,6 +23,7 @@ FEW_PICTURES, MANY_PICTURES = 5_000, 20_000
 TINY_SIDE, SMALL_SIDE = 16, 64  # pixels
 STEMS = ("resnet", "densenet", "efficientnet", "alexnet")  # made for pictures of 224 pixels, which they shrink at once
 LEAST_ROWS, TINY_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 500, 2_000, 15_000, 50_000  # of a table
+MANY_CLASSES = 50  # from which on pictures may be of people or things rather than of kinds
 RARE = 0.05  # share of the rows
 
 
@@ -56,7 +58,9 @@ SEQUENCES = {  # kinds of work with rules of their own
     "detect": from_boxes,
     "tag": from_tags,
     "answer": from_answers,
+    "likeness": from_likeness,
 }
+OVER = {"segment": "unet", "detect": "fcos", "likeness": "embedder"}  # networks that stand on one for pictures
 
 
 def propose(profile: Profile, model: str | None = None, task: str | None = None, weights: str | None = None) -> Plan:
@@ -88,16 +92,21 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         answer_of(profile, plan)
     else:
         from_table(profile, plan, folds=folds_of(profile, model))
-    if profile.task == "segment" and model in BACKBONES:
+    if profile.task in OVER and model in BACKBONES:
         backbone, why = named_network(model, profile.shape)
-        plan.choose("model", {"name": "unet", "backbone": backbone}, f"unet over {model}", why)
-    elif profile.task == "detect" and model in BACKBONES:
-        backbone, why = named_network(model, profile.shape)
-        plan.choose("model", {"name": "fcos", "backbone": backbone}, f"fcos over {model}", why)
+        whole = OVER[profile.task]
+        plan.choose("model", {"name": whole, "backbone": backbone}, f"{whole} over {model}", why)
     elif model is not None and model != plan.recipe.model.get("name"):
         part, why = named_network(model, profile.shape)
         plan.choose("model", part, model, why)
         plain(profile, plan)
+    if (
+        profile.task == "classify"
+        and profile.images
+        and profile.classes >= MANY_CLASSES > profile.rows / profile.classes
+    ):
+        why = f"{profile.classes:,} classes of few pictures; to tell apart classes never seen, --task likeness"
+        plan.reasons.append(Reason("task", "classify", why))
     if task is not None and task != profile.task:
         plan.choose("task", {"name": task}, task, "named by the user")
     if weights is not None:

@@ -32,7 +32,7 @@ def drawn_of(facts: Facts, budget: int = 900_000) -> dict[str, Any] | None:
     least = facts.evaluation.get("threshold_shown")
     sure = f" Answers less sure than {grouped(least, 2)} are not shown." if is_number(least) else ""
     text = "Held-out pictures: answers in colour with class and score, true boxes dashed in white." + sure
-    return {"cards": cards, "text": text}
+    return {"cards": cards, "text": str(facts.evaluation.get("drawn_text") or text)}
 
 
 def precision_recall_of(facts: Facts) -> tuple[Any, str] | None:

@@ -57,6 +57,9 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "kl": ("nats for the code", False, False),
     "reconstruction": ("nats for the row given its code", False, False),
     "active_units": ("units of the code in use", True, False),
+    "equal_error_rate": ("equal error rate", False, True),
+    "found_at_1_percent_alarms": ("same pairs found at 1 % false alarms", True, True),
+    "nearest_right": ("nearest neighbour of the same class", True, True),
     "mape": ("mean absolute error, of the truth", False, True),
 }
 LOWER = ("loss", "error", "rmse", "mae", "mse", "perplexity", "brier", "deviance", "distance")

@@ -7,6 +7,7 @@ from trainwell.tasks.diffusion import Diffusion
 from trainwell.tasks.forecast import Forecast
 from trainwell.tasks.gan import Adversarial
 from trainwell.tasks.language import Language
+from trainwell.tasks.likeness import Likeness
 from trainwell.tasks.loss import LOSSES
 from trainwell.tasks.reconstruct import Reconstruct
 from trainwell.tasks.regress import Regress
@@ -29,6 +30,7 @@ TASKS: dict[str, type[Task]] = {
     "reconstruct": Reconstruct,
     "gan": Adversarial,
     "diffusion": Diffusion,
+    "likeness": Likeness,
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "Diffusion",
     "Forecast",
     "Language",
+    "Likeness",
     "Loss",
     "Metrics",
     "Reconstruct",
