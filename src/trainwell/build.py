@@ -80,6 +80,7 @@ SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "tag": lambda model: "tags",
     "answer": lambda model: "answers",
     "likeness": lambda model: "likeness",
+    "recognize": lambda model: "speech",
 }
 
 

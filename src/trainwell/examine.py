@@ -25,8 +25,7 @@ from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Detect, Forecast, Reconstruct, Segment
-from trainwell.tasks import Detect, Forecast, Likeness, Segment
+from trainwell.tasks import Detect, Forecast, Likeness, Reconstruct, Segment
 from trainwell.train import State
 
 LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn

@@ -19,6 +19,7 @@ from trainwell.data import (
     as_pairs,
     as_segments,
     as_series,
+    as_speech,
     as_tags,
     as_whole,
     drop_unlabelled,
@@ -30,6 +31,7 @@ from trainwell.data import (
     looks_like_series,
     looks_like_tags,
     read,
+    spoken_column,
 )
 from trainwell.errors import InputError
 from trainwell.nn.keras_network import is_keras
@@ -46,6 +48,7 @@ SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "tag": lambda data, target, *rest: as_tags(data, target),
     "answer": lambda data, target, *rest: as_answers(data, target),
     "summarize": lambda data, target, *rest: as_pairs(data, target, "summarize"),
+    "recognize": lambda data, target, *rest: as_speech(data, target),
     "detect": lambda data, *rest: as_boxes(data),
     "likeness": lambda data, target, *rest: as_likeness(data, target),
 }
@@ -79,6 +82,8 @@ def sequence_of(data: Source, target: str | None, types: dict[str, Any] | None) 
         return "tag"
     if looks_like_answers(data):
         return "answer"
+    if not types and spoken_column(data, target):
+        return "recognize"
     if target or types:
         return None
     return "forecast" if looks_like_series(data) else "language" if looks_like_language(data) else None

@@ -13,6 +13,7 @@ from trainwell.data.schema import Column, Schema
 from trainwell.data.segment import as_segments
 from trainwell.data.series import as_series, looks_like_series, stamps_after
 from trainwell.data.source import SOURCES, Source, read
+from trainwell.data.speech import as_speech, spoken_column
 from trainwell.data.split import Split, split
 from trainwell.data.tags import as_tags, looks_like_tags
 from trainwell.data.whole import as_whole
@@ -47,6 +48,7 @@ __all__ = [
     "as_pairs",
     "as_segments",
     "as_series",
+    "as_speech",
     "as_tags",
     "as_whole",
     "drop_unlabelled",
@@ -60,6 +62,7 @@ __all__ = [
     "looks_like_tags",
     "read",
     "split",
+    "spoken_column",
     "stamps_after",
 ]
 

@@ -17,7 +17,6 @@ from trainwell.data.schema import Schema
 from trainwell.data.tokens import Ragged, within
 from trainwell.errors import InputError, suggest
 
-LAYOUTS = ("sound", "sound with length")
 SLACK = 1.5  # clips longer than this times the 99th percentile are cut there
 FASTEST = 16_000  # samples a second: speech and most other sounds lose nothing that tells them apart
 
@@ -80,7 +79,7 @@ class SoundTransform:
         lengths = [sound.seconds for sound in learned]
         rate = rate or min(FASTEST, Counter(sound.rate for sound in learned).most_common(1)[0][0])
         seconds = seconds or min(max(lengths), SLACK * float(np.quantile(lengths, 0.99)))
-        answer = TargetEncoder.fit(source.frame[np.asarray(rows)], schema, target)
+        answer = cls.answer(source, schema, np.asarray(rows), target)
         made = cls(layout, answer, found[0], rate, round(seconds * rate))
         made.notes += made.oddities([name_of(cell, row) for row, cell in enumerate(cells)], heard)
         made.digest = source.digest
@@ -88,6 +87,11 @@ class SoundTransform:
         if left:
             made.notes.append(f"columns that this layout does not read: {', '.join(left[:8])}")
         return made
+
+    @classmethod
+    def answer(cls, source: Source, schema: Schema, rows: np.ndarray, how: str) -> TargetEncoder:
+        """What encodes the target, fitted on these rows."""
+        return TargetEncoder.fit(source.frame[rows], schema, how)
 
     def encode(self, source: Source, rows: np.ndarray | None = None, with_target: bool = True) -> dict[str, Any]:
         """Rows as {"inputs": (waves,) or (waves, lengths), "target": tensor, "row": row numbers}.
@@ -119,7 +123,7 @@ class SoundTransform:
         inputs: tuple[Any, ...] = (
             Waves(torch.from_numpy(np.concatenate(waves)), lengths.cumsum(0) - lengths, lengths),
         )
-        inputs += (lengths,) if self.layout == "sound with length" else ()
+        inputs += (lengths,) if self.layout != "sound" else ()
         result: dict[str, Any] = {"inputs": inputs, "row": torch.from_numpy(places[kept].astype(np.int64))}
         if with_target and self.target.columns:
             result["target"] = self.encoded_target(source.take(places[kept]))

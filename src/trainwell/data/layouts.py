@@ -8,6 +8,7 @@ from trainwell.data.likeness_transform import LikenessTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.passages import AnswerTransform
 from trainwell.data.sentences import PairsTransform
+from trainwell.data.speech import SpeechTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tagged import TagTransform
 from trainwell.data.tokens import TextTransform
@@ -24,6 +25,7 @@ TRANSFORMS: dict[str, Any] = {
     "tokens": TextTransform,
     "sound": SoundTransform,
     "sound with length": SoundTransform,
+    "speech": SpeechTransform,
     "stream": StreamTransform,
     "pairs": PairsTransform,
     "tags": TagTransform,

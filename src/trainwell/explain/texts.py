@@ -7,6 +7,7 @@ import polars as pl
 
 from trainwell.data import Source
 from trainwell.explain.answering import Answering
+from trainwell.explain.recognition import Recognition
 from trainwell.explain.tagging import Tagging
 from trainwell.explain.translation import Summary, Translation
 
@@ -21,4 +22,10 @@ class Work(Protocol):
     def baselines(self, run: Any, source: Source, known: np.ndarray, rows: np.ndarray) -> list[dict[str, Any]]: ...
 
 
-TEXTS: dict[str, Work] = {"translate": Translation(), "summarize": Summary(), "tag": Tagging(), "answer": Answering()}
+TEXTS: dict[str, Work] = {
+    "translate": Translation(),
+    "summarize": Summary(),
+    "tag": Tagging(),
+    "answer": Answering(),
+    "recognize": Recognition(),
+}

@@ -5,7 +5,7 @@ from torch import nn
 from trainwell.models.alexnet import AlexNet
 from trainwell.models.autoencoder import Autoencoder, ConvAutoencoder
 from trainwell.models.bert import BertClassifier, BertTagger
-from trainwell.models.crnn import CRNN
+from trainwell.models.crnn import CRNN, SpeechCRNN
 from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
 from trainwell.models.diffusion_mlp import DiffusionMLP
@@ -69,6 +69,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
     "crnn": CRNN,
+    "speech_crnn": SpeechCRNN,
     "nlinear": NLinear,
     "linear_blend": LinearBlend,
     "dlinear": DLinear,

@@ -13,7 +13,7 @@ from trainwell.plan.likeness import from_likeness
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
-from trainwell.plan.sounds import from_sounds
+from trainwell.plan.sounds import from_sounds, from_speech
 from trainwell.plan.texts import from_answers, from_pairs, from_tags
 from trainwell.plan.transfer import from_weights, network_of_run
 from trainwell.recipe import Recipe
@@ -59,6 +59,7 @@ SEQUENCES = {  # kinds of work with rules of their own
     "tag": from_tags,
     "answer": from_answers,
     "likeness": from_likeness,
+    "recognize": from_speech,
 }
 OVER = {"segment": "unet", "detect": "fcos", "likeness": "embedder"}  # networks that stand on one for pictures
 

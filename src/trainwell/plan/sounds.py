@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
 
 FEW_SOUNDS, MANY_SOUNDS = 5_000, 30_000
+STEPS = 4_000  # that a recognizer learns in
 
 
 def from_sounds(profile: Profile, plan: "Plan") -> None:
@@ -33,3 +34,26 @@ def from_sounds(profile: Profile, plan: "Plan") -> None:
     batch = 32 if rows < FEW_SOUNDS // 5 else 64 if not many else 128
     settings = {"epochs": epochs, "batch_size": batch, "ema": 0.998 if rows < FEW_SOUNDS else 0.999}
     plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"{rows:,} sounds; averaged weights answer")
+
+
+def from_speech(profile: Profile, plan: "Plan") -> None:
+    """Sounds beside what is said in them: the same network, read step by step by CTC."""
+    rows = profile.rows
+    plan.choose("split", {"test": 0.1, "val": 0.1}, "10 % test, 10 % validation", f"{rows:,} sounds with their texts")
+    why = "each sound has a text and no times: CTC sums over all ways to lay one along the other"
+    plan.choose("task", {"name": "recognize", "beams": 8}, "recognize, 8 beams", why)
+    plan.choose(
+        "transform", {}, "waves at the files' own rate, characters", "the alphabet is that of the training texts"
+    )
+    many = rows >= MANY_SOUNDS
+    model: dict[str, Any] = {"name": "speech_crnn", "width": 256 if many else 96}
+    plan.choose("model", model, "speech_crnn on log-mel bands", f"{rows:,} sounds: a step every 20 ms, few weights")
+    changes = [{"name": "pace", "most": 0.1}, {"name": "hiss", "most": 0.02}]
+    plan.choose("augment", changes, "pace 10 %, hiss", "another pace moves pitch too, as another voice does")
+    optimizer = {"name": "adamw", "lr": 2e-3, "weight_decay": 0.01}
+    plan.choose("optimizer", optimizer, "AdamW at 0.002", "norms in every layer let the rate be high")
+    plan.choose("schedule", {"name": "one_cycle"}, "one cycle", "CTC says nothing but blanks at first, until it starts")
+    batch = 16 if rows < FEW_SOUNDS else 32
+    epochs = max(15, min(60, round(STEPS * batch / max(1, rows))))
+    settings = {"epochs": epochs, "batch_size": batch, "precision": "float32", "clip": 5.0}
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"some {STEPS:,} steps, 60 passes at most")

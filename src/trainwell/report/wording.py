@@ -60,6 +60,8 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "equal_error_rate": ("equal error rate", False, True),
     "found_at_1_percent_alarms": ("same pairs found at 1 % false alarms", True, True),
     "nearest_right": ("nearest neighbour of the same class", True, True),
+    "character_error": ("characters wrong", False, True),
+    "word_error": ("words wrong", False, True),
     "mape": ("mean absolute error, of the truth", False, True),
 }
 LOWER = ("loss", "error", "rmse", "mae", "mse", "perplexity", "brier", "deviance", "distance")

@@ -9,6 +9,7 @@ from trainwell.tasks.gan import Adversarial
 from trainwell.tasks.language import Language
 from trainwell.tasks.likeness import Likeness
 from trainwell.tasks.loss import LOSSES
+from trainwell.tasks.recognize import Recognize
 from trainwell.tasks.reconstruct import Reconstruct
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.segment import Segment
@@ -31,6 +32,7 @@ TASKS: dict[str, type[Task]] = {
     "gan": Adversarial,
     "diffusion": Diffusion,
     "likeness": Likeness,
+    "recognize": Recognize,
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "Likeness",
     "Loss",
     "Metrics",
+    "Recognize",
     "Reconstruct",
     "Regress",
     "Segment",
