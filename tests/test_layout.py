@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "trainwell"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FACES = {"__init__", "__main__", "callbacks"}  # beside those of the table: nothing imports them
-LAZY = {"cli.py"}  # --help answers without importing torch
+LAZY = {"cli.py", "listings.py"}  # --help answers without importing torch
 
 # Where the table says less than a rank: these import from the package nothing else. Every unit may raise errors.
 MAY_IMPORT = {

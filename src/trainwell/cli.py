@@ -1,13 +1,13 @@
 """Words on a command line to calls of the package; torch is imported only by the commands that need it."""
 
-import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from trainwell.errors import InputError
+from trainwell.listings import RunPath, figure, models, runs_app, sources, table, tasks
 
 app = typer.Typer(
     name="trainwell",
@@ -16,11 +16,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-runs_app = typer.Typer(help="List, show, compare and remove runs.", invoke_without_command=True)
-app.add_typer(runs_app, name="runs")
 
 SourceName = Annotated[str, typer.Argument(metavar="SOURCE", help="A file, a folder, or a named set such as digits.")]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/digits-1.")]
 Target = Annotated[str | None, typer.Option(help="The column to predict; several with commas.")]
 Types = Annotated[
     list[str] | None, typer.Option(help="What a column is, as in age=category; id=ignored leaves it out; repeatable.")
@@ -106,12 +103,12 @@ def plan(
     )
     for note in data.notes:
         print(f"  note: {note}")
-    _table(
+    table(
         [(c.name, c.kind, c.role, f"{c.missing:,}", c.reason) for c in schema.columns],
         ("column", "kind", "role", "missing", "why"),
     )
     print()
-    _table([(each.key, each.choice, each.why) for each in made.reasons], ("part", "choice", "why"))
+    table([(each.key, each.choice, each.why) for each in made.reasons], ("part", "choice", "why"))
     print("\nThe recipe: trainwell plan SOURCE --yaml. Change it with --set, as in --set model.width=256")
 
 
@@ -162,11 +159,11 @@ def evaluate(run: RunPath, source: SourceName) -> None:
 
     found = load(run).evaluate(source)
     rows = [
-        (key, _figure(each["value"]), f"[{_figure(each['low'])}, {_figure(each['high'])}]" if "low" in each else "")
+        (key, figure(each["value"]), f"[{figure(each['low'])}, {figure(each['high'])}]" if "low" in each else "")
         for key, each in found["metrics"].items()
     ]
     print(f"{found['rows']:,} rows")
-    _table(rows, ("metric", "value", "95 % interval"))
+    table(rows, ("metric", "value", "95 % interval"))
 
 
 @app.command()
@@ -242,123 +239,9 @@ def report(
         typer.launch(path.resolve().as_uri())
 
 
-@runs_app.callback()
-def runs(context: typer.Context) -> None:
-    """List, show, compare and remove runs."""
-    if context.invoked_subcommand is None:
-        list_(Path("runs"))
-
-
-@runs_app.command("list")
-def list_(folder: Annotated[Path, typer.Argument(help="Where the runs lie.")] = Path("runs")) -> None:
-    """All runs, the newest last."""
-    from trainwell.runs import list_runs
-
-    found = list_runs(folder)
-    if not found:
-        print(f"no runs in {folder}; make one with `trainwell fit digits`")
-        return
-    rows = []
-    for each in found:
-        metrics = ", ".join(f"{key} {_figure(value)}" for key, value in list((each.get("metrics") or {}).items())[:2])
-        rows.append((each["path"], each["state"], each.get("task") or "", each.get("model") or "", metrics))
-    _table(rows, ("run", "state", "task", "model", "result"))
-
-
-@runs_app.command("show")
-def show(
-    run: RunPath, as_json: Annotated[bool, typer.Option("--json", help="All that is known, as JSON.")] = False
-) -> None:
-    """What RUN is and gave."""
-    from trainwell.report import result
-    from trainwell.runs import RunFolder
-
-    folder = RunFolder.open(run)
-    state = folder.facts()["state"]
-    if as_json:
-        print(json.dumps({**folder.facts(), **folder.read_json("summary.json")}, indent=1, ensure_ascii=False))
-        return
-    print(result(folder.path))
-    if state != "finished":
-        print(f"state: {state}; go on with: trainwell fit --resume {folder.path}")
-        return
-    known = folder.read_json("summary.json")
-    rows = ", ".join(f"{part} {count:,}" for part, count in known["rows"].items() if count)
-    _table(
-        [
-            ("source", known["origin"]),
-            ("task", known["task"] + (f" of {', '.join(known['target'])}" if known["target"] else "")),
-            ("rows", f"{rows} ({known['split']})"),
-            ("model", f"{known['model']}, {known['parameters']:,} weights"),
-            ("training", f"{known['seconds_training']:,.0f} s, {known['steps']:,} steps; {known['stopped']}"),
-            ("report", folder.path / "report.html"),
-        ],
-        ("", ""),
-    )
-
-
-@runs_app.command("compare")
-def compare(runs: Annotated[list[Path], typer.Argument(metavar="RUN...")]) -> None:
-    """What differs between runs: recipe and metrics."""
-    from trainwell.runs import compare as differences
-
-    rows = [
-        (key, *("" if each is None else _figure(each) if isinstance(each, float) else str(each) for each in values))
-        for key, values in differences(list(runs)).items()
-    ]
-    _table(rows, ("", *(run.name for run in runs)))
-
-
-@runs_app.command("remove")
-def remove(run: RunPath, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
-    """Delete RUN with all it holds."""
-    from trainwell.runs import RunFolder
-
-    folder = RunFolder.open(run)
-    if yes or typer.confirm(f"Delete {folder.path}?"):
-        folder.remove()
-        print(f"removed {folder.path}")
-
-
-@app.command()
-def models() -> None:
-    """The networks, with what a recipe may set."""
-    from trainwell.models import MODELS
-
-    _signatures(MODELS)
-
-
-@app.command()
-def tasks() -> None:
-    """The tasks, with what a recipe may set."""
-    from trainwell.tasks import TASKS
-
-    _signatures(TASKS)
-
-
-@app.command()
-def sources() -> None:
-    """The named sets that need no download."""
-    from trainwell.data import SOURCES
-
-    _table(
-        [(name, (each.__doc__ or "").strip().splitlines()[0]) for name, each in SOURCES.items()], ("name", "what it is")
-    )
-
-
-def _figure(value: float) -> str:
-    """A number in four digits, from a thousand on in full: 0.9831, 48,730."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _signatures(table: dict[str, Any]) -> None:
-    from trainwell.recipe import choices
-
-    rows = []
-    for name, each in table.items():
-        arguments = ", ".join(f"{key}={parameter.default!r}" for key, parameter in choices(each).items())
-        rows.append((name, (each.__doc__ or "").strip().splitlines()[0], arguments))
-    _table(rows, ("name", "what it is", "a recipe may set"))
+app.add_typer(runs_app, name="runs")
+for listing in (models, tasks, sources):
+    app.command()(listing)
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:
@@ -369,20 +252,6 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
             raise InputError(f"--types {text}: expected COLUMN=KIND, such as age=category")
         pairs[name.strip()] = kind.strip()
     return pairs
-
-
-def _table(rows: list[tuple], header: tuple[str, ...]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(str(each).replace("[", r"\[") for each in row))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    console.print(table)
 
 
 def _say(text: str) -> None:
