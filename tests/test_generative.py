@@ -65,6 +65,9 @@ def test_a_run_is_whole_and_shows_what_it_makes(runs: dict[str, tw.Run], task: s
     words = "nats" if task == "reconstruct" else "trees"
     assert task == "reconstruct" or run.metrics["told_apart"] > 0.9, "noise is told from digits"
     assert run.metrics and words in run.folder.read_json("evaluation.json")["sentence"]
+    page = run.report.read_text()
+    assert 'id="made"' in page and film[-1]["picture"] in page and "could not be read" not in page
+    assert ("both players" in page) == (task == "gan") and ("Rebuilt from their code" in page) == ("rebuilt" in shown)
 
 
 @pytest.mark.parametrize("task", ["gan", "diffusion", "reconstruct"])
@@ -121,6 +124,8 @@ def test_a_table_is_drawn_as_it_was(table: tw.Run, tmp_path: Path) -> None:
     metrics = table.metrics
     apart = {each["kind"]: each["metrics"]["told_apart"] for each in table.folder.read_json("baselines.json")}
     assert metrics["told_apart"] < apart["independent"] and 0 <= metrics["copies"] <= 1
+    page = table.report.read_text()
+    assert "Column by column" in page and "nearest known" in page and "rings" in page
 
 
 def test_a_table_says_what_each_row_costs(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ class Facts:
     history: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
+    generated: dict[str, Any] = field(default_factory=dict)  # what it drew or rebuilt
+    film: list[dict[str, Any]] = field(default_factory=list)  # the same draws as the training went on
     present: set[str] = field(default_factory=set)  # names of the files that were read
     troubles: list[str] = field(default_factory=list)  # sentences about what could not be read or drawn
 
@@ -51,12 +53,14 @@ def read_facts(folder: Path) -> Facts:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such run folder; `trainwell runs` lists what there is")
     facts = Facts(folder)
-    for name in ("run", "schema", "environment", "summary", "plan", "checks", "evaluation", "augmented", "probes"):
+    told = ("run", "schema", "environment", "summary", "plan", "checks", "evaluation", "augmented", "probes")
+    for name in (*told, "generated"):
         setattr(facts, name, _json(facts, f"{name}.json", dict, {}))
     for name in ("baselines", "history"):
         setattr(facts, name, _entries(_json(facts, f"{name}.json", list, [])))
     facts.events = _lines(facts, "metrics.jsonl")
     facts.findings = _lines(facts, "findings.jsonl")
+    facts.film = _lines(facts, "film.jsonl")
     facts.samples = _lines(facts, "samples.jsonl")
     facts.recipe = _text(facts, "recipe.yaml")
     return facts

@@ -14,6 +14,7 @@ from trainwell.report.drawn import drawn_of
 from trainwell.report.files import Facts, read_facts
 from trainwell.report.forecasts import forecasts_of
 from trainwell.report.health import health_of
+from trainwell.report.made import made_of
 from trainwell.report.overview import data_of, environment_of, headline_of, next_of, plan_of, training_of
 from trainwell.report.segments import segments_of
 from trainwell.report.texts import texts_of
@@ -38,6 +39,7 @@ PARTS: dict[str, tuple[Callable[[Facts], Any], Callable[[], Any]]] = {
     "examples": (examples_of, list),
     "texts": (texts_of, dict),
     "drawn": (drawn_of, lambda: None),
+    "made": (made_of, lambda: None),
     "worth": (worth_of, lambda: None),
     "environment": (environment_of, list),
     "next": (next_of, dict),
