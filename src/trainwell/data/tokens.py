@@ -65,6 +65,9 @@ class TextTransform:
     def __init__(self, target: TargetEncoder, columns: list[str], tokenizer: Tokenizer, length: int) -> None:
         self.target, self.columns, self.tokenizer, self.length = target, columns, tokenizer, length
         self.notes: list[str] = []
+        # Texts that are read by a network of many weights are put by length: padding would cost more than order.
+        self.bucketed = tokenizer.save()["name"] == "file"
+        self.at_once = 128 if self.bucketed else 1024
 
     @classmethod
     def fit(

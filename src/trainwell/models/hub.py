@@ -57,6 +57,12 @@ INSTEAD = {
 }
 
 
+def is_hub(model: nn.Module, folder: str | Path) -> bool:
+    """Whether the folder has the hub's config.json, and the hub a layout for this model's class."""
+    known = any(type(model) is layout.model for layout in LAYOUTS.values())
+    return known and (Path(folder) / "config.json").is_file()
+
+
 def load_hub(folder: str | Path) -> nn.Module:
     """The model that a hub folder holds, in evaluation mode.
 

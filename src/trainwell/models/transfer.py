@@ -7,6 +7,7 @@ from torch import nn
 
 from trainwell.errors import InputError
 from trainwell.models.backbone import BACKBONES, Backbone
+from trainwell.models.hub import is_hub, load_into
 from trainwell.models.weights import Loaded, load_weights
 from trainwell.nn.lora import add_lora
 from trainwell.nn.transfer import freeze, layer_rates, stages, unfreeze
@@ -56,6 +57,8 @@ class Transfer:
         A network over a backbone takes the weights of that backbone too. Raises InputError that names what is missing,
         unexpected or misshapen.
         """
+        if is_hub(network, self.weights):
+            return Loaded("transformers", load_into(network, self.weights))
         backbone = getattr(network, "backbone", None)
         try:
             loaded = load_weights(network, self.weights, new_head=True)

@@ -12,6 +12,7 @@ from trainwell.plan.generative import NETWORKS, check_pair, from_whole
 from trainwell.plan.likeness import from_likeness
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
+from trainwell.plan.readers import from_reader, is_reader
 from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
 from trainwell.plan.sounds import from_sounds, from_speech
 from trainwell.plan.texts import from_answers, from_pairs, from_tags
@@ -78,7 +79,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         )
     check_pair(task or profile.task, model)
     plan = Plan(Recipe())
-    model = model or network_of_run(weights)
+    named, model = model, model or network_of_run(weights)
     if profile.task in NETWORKS:
         from_whole(profile, plan, model)
     elif profile.task in SEQUENCES:
@@ -110,7 +111,9 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         plan.reasons.append(Reason("task", "classify", why))
     if task is not None and task != profile.task:
         plan.choose("task", {"name": task}, task, "named by the user")
-    if weights is not None:
+    if weights is not None and is_reader(weights) and not profile.images:
+        from_reader(profile, plan, weights, named)
+    elif weights is not None:
         from_weights(profile, plan, weights, model)
     if profile.seconds is not None:
         plan.recipe.train["seconds"] = profile.seconds
