@@ -15,6 +15,7 @@ from trainwell.doctor.remedy import (
     lower_rate,
     mend_head,
     more_regularization,
+    pass_the_slope,
     refuse_step,
     revive_units,
     settle_head,
@@ -51,6 +52,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
     "learning-slowdown": (
+        Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
         Cure(initialize_again, "initialize again", "first"),
         Cure(mend_head, "take off the squashing head", "first"),
     ),
@@ -62,6 +64,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "exploding-gradient": (
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(lower_rate, "a lower rate", "first"),
+        Cure(initialize_again, "initialize again", "first"),
+    ),
+    "cannot-fit-one-batch": (
+        Cure(straighten, "ReLU for saturating activations", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "vanishing-gradient": (

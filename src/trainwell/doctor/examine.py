@@ -1,6 +1,7 @@
 """A patient and a sample of its data to findings before training: data, split, wiring, one batch to learn by heart."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from trainwell.doctor import data_check, split_check, wiring_check
@@ -27,15 +28,26 @@ EXPLAIN_ONE_BATCH = {
 
 
 def examine(
-    patient: Patient, sample: Sample, held: Sample | None, facts: dict[str, Any], *, one_batch: bool = True
+    patient: Patient,
+    sample: Sample,
+    held: Sample | None,
+    facts: dict[str, Any],
+    *,
+    wanted: Callable[[str], bool] = lambda name: True,
+    found: set[str] = frozenset(),  # type: ignore[assignment]
 ) -> tuple[list[Finding], dict[str, str], list[str]]:
-    """(findings, name of a skipped check -> why, names of the checks that ran)."""
+    """(findings, name of a skipped check -> why, names of the checks that ran), of the checks that are wanted.
+
+    found: what is known already.
+    """
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
     ran: list[str] = []
     facts["first layer normalizes"] = data_check.first_layer_normalizes(patient.bare)
 
     def run(name: str, check: Any, *arguments: Any) -> None:
+        if not wanted(name):
+            return
         try:
             finding = check(*arguments)
         except CannotJudge as reason:
@@ -56,8 +68,7 @@ def examine(
     if trial is not None:
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)
-        if one_batch:
-            run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {each.name for each in findings})
+        run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, found | {each.name for each in findings})
     return findings, skipped, ran
 
 

@@ -44,7 +44,7 @@ Remedy = Callable[[Chart, Finding], str | None]
 
 def lower_rate(chart: Chart, finding: Finding) -> str | None:
     """A tenth or a hundredth of the rate, whichever does best on a copy."""
-    if "from the start" in finding.cause:
+    if "from the start" in finding.cause or finding.statistic.get("origin") == "input":
         return None
     lower = chart.best_factor([1 / 10, 1 / 100]) or 0.1
     return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
@@ -81,7 +81,7 @@ def usual_updates(chart: Chart, finding: Finding) -> str | None:
 
 def clip_gradients(chart: Chart, finding: Finding) -> str | None:
     """From now on no gradient norm above the usual one; nothing where that is so already."""
-    if chart.clip is not None and chart.clip <= chart.usual_norm:
+    if (chart.clip is not None and chart.clip <= chart.usual_norm) or finding.statistic.get("origin") == "input":
         return None
     chart.clip = chart.usual_norm
     return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
@@ -224,8 +224,40 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
 
 
 def impute_inputs(chart: Chart, finding: Finding) -> str | None:
-    """The standardizing hook, where inputs are what is not finite: it puts the mean in their place."""
-    return standardize_inputs(chart, finding) if finding.statistic.get("origin") == "input" else None
+    """The standardizing hook, where inputs are what is not finite: it puts the mean in their place, or at first 0."""
+    if finding.statistic.get("origin") != "input":
+        return None
+    if chart.own_loop or chart.sample is not None:
+        return standardize_inputs(chart, finding)
+
+    def blank(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            each.nan_to_num(0.0, 0.0, 0.0) if isinstance(each, Tensor) and each.is_floating_point() else each
+            for each in inputs
+        )
+
+    chart.patient.bare.register_forward_pre_hook(blank)
+    return "input values that are not finite replaced by 0 in front of the model"
+
+
+def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
+    """The slope of a last sigmoid or softmax left out of the way back: squared error then pulls as cross-entropy does.
+
+    Its gradient on the scores is the error itself, answer minus target, however sure the answer is.
+    """
+    leaves = [each for each in chart.patient.bare.modules() if not list(each.children())]
+    last = leaves[-1] if leaves else None
+    if chart.own_loop or chart.facts.get("loss") != "mse" or not isinstance(last, nn.Sigmoid | nn.Softmax):
+        return None
+
+    def straight(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        scores = inputs[0] * max(1.0, output.shape[-1] / 2)  # the mean over the outputs taken back
+        return scores + (output - scores).detach()
+
+    last.register_forward_hook(straight)
+    _forget(chart.patient)
+    kind = type(last).__name__.lower()
+    return f"the {kind}'s slope left out of the gradient, which makes it that of cross-entropy"
 
 
 def mend_head(chart: Chart, finding: Finding) -> str | None:

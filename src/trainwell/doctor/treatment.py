@@ -23,6 +23,7 @@ from trainwell.doctor.wiring_check import CHECKS as WIRING
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
+OF_DATA = {"input-not-normalized", "bad-features"}
 WATCHED = 60  # steps after which a treatment is judged
 
 
@@ -117,6 +118,8 @@ class Treatments:
 
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
+        if finding.name in OF_DATA and not self.doctor.examined:
+            return False  # mean and deviation are taken from more rows
         return (
             finding.severity != "note"
             and finding.cured is None

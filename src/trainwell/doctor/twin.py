@@ -54,7 +54,7 @@ def run_twin(
         raise RuntimeError("no batches were kept to try a change on")
     if len(patient.players) > 1:
         raise RuntimeError("players that learn in turn have no single loss to compare")
-    twin, began = Twin(), time.perf_counter()
+    twin, began = Twin(), time.thread_time()
     with leaving_no_trace(), torch.enable_grad():
         model, optimizers = patient.copy()
         model.train(patient.bare.training)
@@ -65,14 +65,14 @@ def run_twin(
             loss = patient.loss(model, batches[step % len(batches)])
             value = float(loss.detach())
             twin.losses.append(value)
-            if not math.isfinite(value) or time.perf_counter() - began > seconds:
+            if not math.isfinite(value) or time.thread_time() - began > seconds:
                 break
             optimizer.zero_grad()
             loss.backward()
             if patient.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), patient.clip)
             optimizer.step()
-    twin.seconds = time.perf_counter() - began
+    twin.seconds = time.thread_time() - began
     return twin
 
 
@@ -125,7 +125,7 @@ def one_batch(
 ) -> Twin:
     """Adam on at most so many rows of a batch, dropout off, until `enough` of the first loss is left; inputs zero
     if blank."""
-    twin, began = Twin(), time.perf_counter()
+    twin, began = Twin(), time.thread_time()
     piece = _few(batch, rows)
     piece = _blanked(piece) if blank else piece
     with leaving_no_trace(), torch.enable_grad():
@@ -141,13 +141,13 @@ def one_batch(
                 raise RuntimeError("the loss does not depend on any parameter")
             value = float(loss.detach())
             twin.losses.append(value)
-            if not math.isfinite(value) or value < enough * twin.losses[0] or time.perf_counter() - began > seconds:
+            if not math.isfinite(value) or value < enough * twin.losses[0] or time.thread_time() - began > seconds:
                 break
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
-    twin.seconds = time.perf_counter() - began
+    twin.seconds = time.thread_time() - began
     return twin
 
 

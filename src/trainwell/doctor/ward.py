@@ -24,10 +24,15 @@ from trainwell.doctor.sample import Sample, collect
 from trainwell.doctor.series import Record, finite
 from trainwell.doctor.signal import learned
 from trainwell.doctor.snapshot import Snapshot
+from trainwell.doctor.split_check import CHECKS as OF_SPLIT
 from trainwell.doctor.treatment import Treatments
+from trainwell.doctor.wiring_check import CHECKS as OF_WIRING
 from trainwell.train.state import State
 
 Mode = Literal["watch", "ask", "treat"]
+WIRED = {*OF_WIRING, "cannot-fit-one-batch"}
+OF_MANY_ROWS = {*OF_SPLIT, "class-imbalance", "label-noise", "data-not-shuffled", "dying-relu", "cannot-fit-one-batch"}
+EARLY = 32  # rows after which the wiring is looked at, and what else so few rows can show
 KEPT = 8  # batches that twins may train on
 
 
@@ -56,7 +61,7 @@ class Ward:
         self.batches: list[Any] = []
         self.handles: list[Any] = []
         self.losses: list[tuple[int, Tensor | float]] = []
-        self.examined, self.closed = False, False
+        self.wired, self.examined, self.closed = False, False, False
         self.state: State | None = None
         self.patient: Patient | None = None
         self.sample: Sample | None = None
@@ -172,6 +177,8 @@ class Ward:
             del self.batches[: -KEPT if self.examined else -4 * KEPT]
             self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
             rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
+            if not self.examined and not self.wired and rows >= EARLY:
+                self.examine(list(self.batches), early=True)
             if not self.examined and (len(self.batches) >= 4 * KEPT or (self.step >= 4 and rows >= 512)):
                 self.examine(list(self.batches))
             if self.step == 1:
@@ -245,20 +252,31 @@ class Ward:
                 self.record.add(step, quantity, "", next(numbers) if isinstance(value, Tensor) else float(value))
             kept.clear()
 
-    def examine(self, batches: Iterable[Any]) -> None:
-        """The checks before training, on the weights as they were before the first step where those are kept."""
+    def examine(self, batches: Iterable[Any], *, early: bool = False) -> None:
+        """The checks before training, on the weights as they were before the first step where those are kept.
+
+        early: on the first rows of a loop that hands over one batch a step, to mend the wiring before more are lost;
+        the data, and what so few rows could not show, come when there are enough.
+        """
         assert self.patient is not None
-        self.examined = True
+        self.wired, self.examined = True, not early
         sample = self.sample = collect(self.patient, batches)
-        self.held = collect(self.patient, read(self.held_out)) if self.held_out is not None else None
-        folds = self.held is not None and any("held_out_fold" in each for each in self.held.batches)
-        self.record.facts["folds"] = folds
+        held = collect(self.patient, read(self.held_out)) if self.held_out is not None and not early else None
+        self.held = held
+        self.record.facts["folds"] = held is not None and any("held_out_fold" in each for each in held.batches)
         self.batches = self.batches or list(sample.batches[:KEPT])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
-        findings, skipped, ran = examine(patient, sample, self.held, self.record.facts)
+        known = self.ran & WIRED
+
+        def wanted(name: str) -> bool:
+            return name not in OF_MANY_ROWS if early else name not in known
+
+        findings, skipped, ran = examine(
+            patient, sample, held, self.record.facts, wanted=wanted, found={each.name for each in self.findings}
+        )
         self.ran |= set(ran)
-        self.skipped |= skipped
+        self.skipped = {name: why for name, why in (self.skipped | skipped).items() if name not in self.ran}
         for finding in findings:
             self.diagnosis.take(finding, self.step)
         self._speak()
