@@ -8,24 +8,26 @@ from trainwell.doctor.remedy import (
     clip_gradients,
     either_rate,
     higher_rate,
-    impute_inputs,
     initialize_again,
-    leak_rectifiers,
     less_regularization,
     lower_rate,
-    mend_head,
     more_regularization,
-    pass_the_slope,
     refuse_step,
     revive_units,
     settle_head,
-    standardize_inputs,
-    straighten,
     third_of_rate,
     training_mode,
     turn_sign,
     usual_updates,
     zero_gradients,
+)
+from trainwell.doctor.surgery import (
+    impute_inputs,
+    leak_rectifiers,
+    mend_head,
+    pass_the_slope,
+    standardize_inputs,
+    straighten,
 )
 
 

@@ -79,6 +79,8 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
         if finding.name == name or name not in EXPLAINS.get(finding.name, set()) or finding.severity == "note":
             continue
         mutual = finding.name in EXPLAINS.get(name, set())
+        if finding.name == "cannot-fit-one-batch" and finding.severity == "critical":
+            mutual = False  # the inputs make no difference, so no size or length of the training would
         if not mutual or order.index(finding.name) < order.index(name):
             return finding
     return None

@@ -1,7 +1,7 @@
 """A patient and a sample of its data to findings before training: data, split, wiring, one batch to learn by heart."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Collection
 from typing import Any
 
 from trainwell.doctor import data_check, split_check, wiring_check
@@ -33,10 +33,10 @@ def examine(
     held: Sample | None,
     facts: dict[str, Any],
     *,
-    wanted: Callable[[str], bool] = lambda name: True,
-    found: set[str] = frozenset(),  # type: ignore[assignment]
+    left_out: Collection[str] = (),
+    found: Collection[str] = (),
 ) -> tuple[list[Finding], dict[str, str], list[str]]:
-    """(findings, name of a skipped check -> why, names of the checks that ran), of the checks that are wanted.
+    """(findings, name of a skipped check -> why, names of the checks that ran), of the checks that are not left out.
 
     found: what is known already.
     """
@@ -46,7 +46,7 @@ def examine(
     facts["first layer normalizes"] = data_check.first_layer_normalizes(patient.bare)
 
     def run(name: str, check: Any, *arguments: Any) -> None:
-        if not wanted(name):
+        if name in left_out:
             return
         try:
             finding = check(*arguments)
@@ -68,7 +68,7 @@ def examine(
     if trial is not None:
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)
-        run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, found | {each.name for each in findings})
+        run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {*found, *(each.name for each in findings)})
     return findings, skipped, ran
 
 
@@ -113,6 +113,15 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     blind = own.end > 0.9 * blank.end - 1e-6
     if steps < THRESHOLDS.one_batch_steps and not blind:
         raise CannotJudge(f"only {steps} steps fitted in the time")
+    place, ratio = _faded(trial)
+    if ratio < THRESHOLDS.vanishing_ratio:
+        evidence = (
+            f"The gradient of {place} is {ratio:.1e} times that of the last layer, "
+            f"and after {steps} steps on at most {rows} rows {left:.0%} of the loss is left."
+        )
+        cause = "Each layer passes back a fraction of the error: saturating activations, small weights, or much depth."
+        statistic = {"value": ratio, "healthy": [THRESHOLDS.vanishing_ratio, 1e3], "twin": {"as it is": own.losses}}
+        return Finding("vanishing-gradient", place, "critical", evidence, cause, 0.9, statistic=statistic)
     evidence = (
         f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
@@ -135,6 +144,18 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
+
+
+def _faded(trial: Trial) -> tuple[str, float]:
+    """The first layer, and its gradient's size over the last one's; 1 where there are fewer than three or none is."""
+    sizes = [
+        (name, float(each.grad.norm()) / each.numel() ** 0.5)
+        for name, each in trial.model.named_parameters()
+        if each.dim() > 1 and each.grad is not None and not each.grad.is_sparse and "embed" not in name
+    ]
+    if len(sizes) < 3 or sizes[0][1] == 0 or sizes[-1][1] == 0:
+        return "", 1.0
+    return sizes[0][0], sizes[0][1] / sizes[-1][1]
 
 
 def _rows_in_time(trial: Trial, limit: float) -> int:

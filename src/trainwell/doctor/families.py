@@ -145,7 +145,9 @@ def no_long_range_signal(record: Record) -> Finding | None:
         raise CannotJudge("no recurrent layer")
     if not len(reach) or record.step < 5 * LIMITS.warm_up:
         raise CannotJudge(f"needs {5 * LIMITS.warm_up} steps on sequences")
-    if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3:
+    if record.facts.get("answer each step"):
+        raise CannotJudge("each step has an answer of its own, for which near inputs may be enough")
+    if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3 or falling(record):
         return None
     evidence = (
         f"The last output depends on the first inputs {reach.values[-1]:.1e} times as much as on the last ones, "

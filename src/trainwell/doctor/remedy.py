@@ -152,26 +152,8 @@ def initialize_again(chart: Chart, finding: Finding) -> str | None:
             if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not squashing:
                 initialize_for(module, "relu")
             count += 1
-    _forget(chart.patient)
+    forget(chart.patient)
     return f"{count} layers initialized again" if count else None
-
-
-def leak_rectifiers(chart: Chart, finding: Finding) -> str | None:
-    """ReLU modules replaced by LeakyReLU, which always passes some gradient."""
-    count = _replace(chart.patient.bare, RECTIFYING, lambda: nn.LeakyReLU(0.1))
-    return f"{count} ReLU replaced by LeakyReLU" if count and not chart.own_loop else None
-
-
-def straighten(chart: Chart, finding: Finding) -> str | None:
-    """Hidden sigmoids and tanhs replaced by ReLU, and the layers initialized for it."""
-    if chart.own_loop:
-        return None
-    last = [each for each in chart.patient.bare.modules() if not list(each.children())][-1]
-    count = _replace(chart.patient.bare, SQUASHING, nn.ReLU, spared=last)
-    if not count:
-        return None
-    initialize_again(chart, finding)
-    return f"{count} saturating activations replaced by ReLU, layers initialized for it"
 
 
 @torch.no_grad()
@@ -196,113 +178,6 @@ def revive_units(chart: Chart, finding: Finding) -> str | None:
     return f"{revived} dead units initialized again" if revived else None
 
 
-def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
-    """A hook in front of the model that subtracts the training rows' mean and divides by their deviation."""
-    if chart.own_loop or chart.sample is None:
-        return None
-    scalers: dict[int, tuple[Tensor, Tensor]] = {}
-    for place, matrix in chart.sample.numbers():
-        values = torch.as_tensor(matrix)
-        values = torch.where(values.isfinite(), values, torch.nan)
-        center = values.nanmean(0).nan_to_num()
-        deviation = (values - center).square().nanmean(0).sqrt()
-        deviation = torch.where(deviation > 1e-6 * deviation.max() + 1e-12, deviation, torch.ones_like(deviation))
-        original = chart.sample.inputs[place]
-        shape = (1, -1, *[1] * (original.dim() - 2)) if original.dim() >= 4 else (-1,)
-        scalers[place] = center.reshape(shape).to(original), deviation.reshape(shape).to(original)
-
-    def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            ((each - scalers[place][0]) / scalers[place][1]).nan_to_num(0.0, 0.0, 0.0).clamp(-20, 20)
-            if place in scalers and isinstance(each, Tensor) and each.is_floating_point()
-            else each
-            for place, each in enumerate(inputs)
-        )
-
-    chart.patient.bare.register_forward_pre_hook(scale)
-    return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
-
-
-def impute_inputs(chart: Chart, finding: Finding) -> str | None:
-    """The standardizing hook, where inputs are what is not finite: it puts the mean in their place, or at first 0."""
-    if finding.statistic.get("origin") != "input":
-        return None
-    if chart.own_loop or chart.sample is not None:
-        return standardize_inputs(chart, finding)
-
-    def blank(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            each.nan_to_num(0.0, 0.0, 0.0) if isinstance(each, Tensor) and each.is_floating_point() else each
-            for each in inputs
-        )
-
-    chart.patient.bare.register_forward_pre_hook(blank)
-    return "input values that are not finite replaced by 0 in front of the model"
-
-
-def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
-    """The slope of a last sigmoid or softmax left out of the way back: squared error then pulls as cross-entropy does.
-
-    Its gradient on the scores is the error itself, answer minus target, however sure the answer is.
-    """
-    leaves = [each for each in chart.patient.bare.modules() if not list(each.children())]
-    last = leaves[-1] if leaves else None
-    if chart.own_loop or chart.facts.get("loss") != "mse" or not isinstance(last, nn.Sigmoid | nn.Softmax):
-        return None
-
-    def straight(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        scores = inputs[0] * max(1.0, output.shape[-1] / 2)  # the mean over the outputs taken back
-        return scores + (output - scores).detach()
-
-    last.register_forward_hook(straight)
-    _forget(chart.patient)
-    kind = type(last).__name__.lower()
-    return f"the {kind}'s slope left out of the gradient, which makes it that of cross-entropy"
-
-
-def mend_head(chart: Chart, finding: Finding) -> str | None:
-    """What squashes the scores before the loss taken off, or what the loss expects put on."""
-    head, kind = chart.facts.get("head"), chart.facts.get("loss")
-    if chart.own_loop:
-        if head in ("softmax", "sigmoid") and getattr(chart.task, "scores", None) == "logits":
-            chart.task.scores = "probabilities"
-            return "task.scores set to probabilities, as the model ends in a softmax or sigmoid"
-        return None
-    modules = {"softmax": nn.Softmax, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
-    leaves = [(name, each) for name, each in chart.patient.bare.named_modules() if not list(each.children())]
-    last = next((each for each in reversed(leaves) if not isinstance(each[1], nn.Identity | nn.Flatten)), None)
-    takes_off = kind in ("cross_entropy", "bce_logits") or head in ("relu", "tanh") or kind in ("mse", "mae", "huber")
-    if last and head in modules and isinstance(last[1], modules[head]) and takes_off:
-        parent, _, child = last[0].rpartition(".")
-        setattr(chart.patient.bare.get_submodule(parent), child, nn.Identity())
-        return f"the {head} in front of the loss taken off"
-    if kind == "cross_entropy" and head == "softmax":
-        return _put_on(
-            chart, lambda output: output.clamp_min(1e-12).log(), "the logarithm of the softmax given to the loss"
-        )
-    if kind in ("cross_entropy", "bce_logits") and head == "sigmoid":
-        return _put_on(
-            chart, lambda output: output.clamp(1e-6, 1 - 1e-6).logit(), "the sigmoid in front of the loss undone"
-        )
-    if kind == "nll" and head == "softmax":
-        return _put_on(chart, lambda output: output.clamp_min(1e-12).log(), "a logarithm put in front of the loss")
-    if kind == "nll":
-        return _put_on(chart, lambda output: output.log_softmax(-1), "a log-softmax put in front of the loss")
-    if "compared" in finding.evidence:
-        return _put_on(
-            chart,
-            lambda output: output.squeeze(-1) if output.dim() > 1 else output[:, None],
-            "the outputs brought to the targets' shape",
-        )
-    return None
-
-
-def _put_on(chart: Chart, change: Callable[..., Tensor], words: str) -> str:
-    """The change made to every output of the model from now on."""
-    chart.patient.bare.register_forward_hook(lambda module, inputs, output: change(output))
-    return words
-
-
 @torch.no_grad()
 def settle_head(chart: Chart, finding: Finding) -> str | None:
     """The last layer's weights a hundredth, its bias at the answer of guessing."""
@@ -320,7 +195,7 @@ def settle_head(chart: Chart, finding: Finding) -> str | None:
     elif not target.is_floating_point() and target.dim() == 1 and chart.facts.get("classes") == len(layer.bias):
         counts = torch.bincount(target[target >= 0], minlength=len(layer.bias)).float()
         layer.bias.copy_(((counts + 1) / (counts + 1).sum()).log())
-    _forget(chart.patient)
+    forget(chart.patient)
     return "the last layer's weights nearly zero, its bias at the answer of guessing"
 
 
@@ -369,19 +244,7 @@ def _set_rates(patient: Patient, rate: float) -> None:
                 group["initial_lr"] = rate
 
 
-def _forget(patient: Patient) -> None:
+def forget(patient: Patient) -> None:
     """Empty the optimizers' memory, which belongs to other weights."""
     for optimizer in patient.optimizers.values():
         optimizer.state.clear()
-
-
-def _replace(
-    model: nn.Module, kinds: tuple[type, ...], make: Callable[[], nn.Module], spared: nn.Module | None = None
-) -> int:
-    count = 0
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, kinds) and child is not spared:
-                setattr(module, name, make())
-                count += 1
-    return count

@@ -79,6 +79,7 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         scores = trial.made.output  # (rows, classes) or (batch, classes, ...), as the loss received it
         trial.classes = int(scores.shape[1] if scores is not None and scores.dim() > 1 else trial.output.shape[-1])
         facts["classes"] = trial.classes
+    facts["answer each step"] = target is not None and target.dim() == 2 and min(target.shape) > 1
     prior = None
     if target is not None and target.numel():
         if kind in ("cross_entropy", "nll") and not target.is_floating_point() and int(target.min()) >= -100:

@@ -39,7 +39,7 @@ KEPT = 8  # batches that twins may train on
 class Ward:
     """Where a patient is watched step by step; a doctor is a ward with ways in and out.
 
-    budget: share of the training's steps that proofs on copies may cost.
+    budget: share of the training's steps for proofs on copies.
     """
 
     def __init__(self, mode: Mode, every: int, budget: float, held_out: Iterable[Any] | None, scaler: Any) -> None:
@@ -259,21 +259,18 @@ class Ward:
         the data, and what so few rows could not show, come when there are enough.
         """
         assert self.patient is not None
-        self.wired, self.examined = True, not early
-        sample = self.sample = collect(self.patient, batches)
-        held = collect(self.patient, read(self.held_out)) if self.held_out is not None and not early else None
-        self.held = held
+        self.wired, self.examined, sample = True, not early, collect(self.patient, batches)
+        self.sample = sample
+        unread = self.held_out is None or early
+        held = self.held = None if unread else collect(self.patient, read(self.held_out))
         self.record.facts["folds"] = held is not None and any("held_out_fold" in each for each in held.batches)
         self.batches = self.batches or list(sample.batches[:KEPT])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
-        known = self.ran & WIRED
-
-        def wanted(name: str) -> bool:
-            return name not in OF_MANY_ROWS if early else name not in known
+        left_out = OF_MANY_ROWS if early else self.ran & WIRED
 
         findings, skipped, ran = examine(
-            patient, sample, held, self.record.facts, wanted=wanted, found={each.name for each in self.findings}
+            patient, sample, held, self.record.facts, left_out=left_out, found={each.name for each in self.findings}
         )
         self.ran |= set(ran)
         self.skipped = {name: why for name, why in (self.skipped | skipped).items() if name not in self.ran}

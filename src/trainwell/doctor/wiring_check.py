@@ -246,6 +246,9 @@ def dying_relu(trial: Trial) -> Finding | None:
     share = 1 - float(fired[worst].float().mean())
     if share <= LIMITS.dead_share:
         return None
+    output = trial.output
+    if share < 0.9 and output is not None and len(output) > 1 and float((output - output[:1]).abs().max()) < 1e-6:
+        raise CannotJudge("every row gives the same answer, dead units or not")
     return Finding(
         "dying-relu",
         worst,
