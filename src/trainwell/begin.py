@@ -27,7 +27,7 @@ def begin(
         plan.recipe = recipe = build.adapt(recipe, model, sample, task)
         task = build.build_task(recipe, schema, transform)
     elif own is None:
-        build.initialize(model, sample, recipe.seed)
+        build.initialize(model, sample, recipe.seed, getattr(loader, "tensors", {}).get("target"))
     state = build.build_state(recipe, model, task, device)
     state.model = wrap(state.model, task)
     return state, loader, held_out

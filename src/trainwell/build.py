@@ -155,8 +155,8 @@ def inner(model: nn.Module) -> nn.Module:
     return model[1] if behind else model  # type: ignore[index]
 
 
-def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int) -> None:
-    """Let a network that starts from the data see a sample of the training inputs."""
+def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int, target: Any = None) -> None:
+    """Let a network that starts from the data see a sample of the training inputs, and of the targets if it asks."""
     network = inner(model)
     normalize = None if network is model else model[0]  # type: ignore[index]
     starts = getattr(network, "initialize", None)
@@ -165,9 +165,16 @@ def initialize(model: nn.Module, inputs: tuple[torch.Tensor, ...], seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     rows = min(SAMPLE, max(1, LARGEST_SAMPLE // max(1, inputs[0][:1].numel())))
     chosen = torch.randperm(len(inputs[0]), generator=generator)[:rows]
+    more = {}
+    parameters = inspect.signature(starts).parameters
+    if target is not None and ("target" in parameters or isinstance(network, SideBySide)):
+        chosen = chosen.sort().values  # in order of time, if they have one
+        more["target"] = target[chosen.to(target.values.device if hasattr(target, "starts") else target.device)]
+    elif "target" in parameters:
+        return  # what it has to start from is not at hand
     sample = tuple(each[chosen] for each in inputs)
     with torch.no_grad():
-        starts(*(sample if normalize is None else (normalize(sample[0]),)))
+        starts(*(sample if normalize is None else (normalize(sample[0]),)), **more)
 
 
 def adapt(recipe: Recipe, model: nn.Module, inputs: tuple[torch.Tensor, ...], task: Task) -> Recipe:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from trainwell.nn.ridge import ridge
+
 
 class LinearBlend(nn.Module):
     """One linear map for all channels from each of several last stretches of a window, less its last value.
@@ -34,6 +36,16 @@ class LinearBlend(nn.Module):
             nn.init.zeros_(each.weight)
             nn.init.zeros_(each.bias)
         self.maps = nn.ModuleList(maps)
+
+    def initialize(self, x: Tensor, target: Tensor) -> None:
+        """Begin at the map that ridge regression finds in closed form, so that learning only refines it.
+
+        x: (windows, lookback, channels), target: (windows, horizon, channels), in order of time
+        """
+        last = x[:, -1:]
+        past, future = x - last, target - last
+        for each, length in zip(self.maps, self.lengths, strict=True):
+            each.weight.copy_(ridge(past[:, -length:], future))  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         last = x[:, -1:]

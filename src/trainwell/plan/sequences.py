@@ -1,7 +1,7 @@
 """The profile of a series or a text to a recipe: the rules, each with the reason that it gives."""
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainwell.models import MODELS
 from trainwell.plan.profile import Profile
@@ -12,13 +12,14 @@ if TYPE_CHECKING:
 FEW_TEXTS, STEPS = 20_000, 1_000  # texts; steps that a text classifier learns in
 MUCH_TEXT = 5_000_000  # characters from which on pieces of words repay their larger vocabulary
 GPT_STEPS, GPT_BATCH = 2_000, 16
+PERIODS = 21  # that a window reaches back in a long series
 SHORT_SERIES = 1_000  # steps below which a linear map with few weights is all that can be learned
 CYCLES = 30  # periods in the training part that a learned cycle needs
 LONGEST = 60  # steps of a period that is forecast whole
 
 
 def from_series(profile: Profile, plan: "Plan") -> None:
-    """A series to forecast: a linear map of normalized windows, with a learned cycle where the series has a period."""
+    """A series to forecast: linear maps of two lookbacks, which begin where ridge regression ends."""
     series = profile.series
     steps, period, channels = series["steps"], series["period"], series["channels"]
     training = profile.rows if profile.given else round(0.7 * steps)
@@ -35,21 +36,16 @@ def from_series(profile: Profile, plan: "Plan") -> None:
     plan.choose("task", {"name": "forecast", "horizon": horizon, "quantiles": [0.1, 0.9]}, choice, why)
     cyclic = period > 0 and steps >= SHORT_SERIES and training >= CYCLES * period
     lookback = lookback_of(training, period, horizon, cyclic)
-    if cyclic:
-        model: dict[str, Any] = {"name": "cyclenet", "lookback": lookback, "period": period}
-        why = (
-            f"{steps:,} steps of {channels} series that repeat every {period}: what the learned cycle leaves is mapped"
-        )
-    else:
-        model = {"name": "nlinear", "lookback": lookback}
-        why = f"{steps:,} steps, " + (f"period {period}" if period else "no period") + ": one linear map"
-    plan.choose("model", model, f"{model['name']}, lookback {lookback}", f"{why}; each window is normalized by itself")
+    model = {"name": "linear_blend", "lookback": lookback, "shares": [0.66, 1.0]}
+    why = f"{steps:,} steps of {channels} series" + (f" that repeat every {period}" if period else ", no period")
+    why += ": linear maps of two lookbacks begin at ridge regression's answer, and their mean errs less than each"
+    plan.choose("model", model, f"linear_blend, lookback {lookback}", why)
     plan.choose("transform", {}, "standardized", "by the mean and spread of the training steps alone")
-    rate = 5e-3 if cyclic else 1e-3
-    plan.choose("optimizer", {"name": "adam", "lr": rate}, f"Adam at {rate}", "few weights, all in one or two matrices")
+    why = "the closed form is near the best map: small steps refine it"
+    plan.choose("optimizer", {"name": "adam", "lr": 1e-4}, "Adam at 0.0001", why)
     plan.choose("schedule", {"name": "trapezoid", "decay": 0.9, "warmup": 0.0}, "flat, then down", "noise averages out")
-    batch = 256 if training > 20 * 256 else 32
-    epochs = max(30, min(200, round(1_000 * batch / max(1, training))))
+    batch = 128 if training > 20 * 256 else 32
+    epochs = max(4, min(60, round(300 * batch / max(1, training))))
     settings = {"epochs": epochs, "batch_size": batch, "patience": 8, "precision": "float32"}
     plan.choose(
         "train", settings, f"{epochs} epochs, batch {batch}", "the checkpoint of the least held-out error stays"
@@ -57,8 +53,8 @@ def from_series(profile: Profile, plan: "Plan") -> None:
 
 
 def lookback_of(training: int, period: int, horizon: int, cyclic: bool) -> int:
-    """How many steps back a window reaches: 14 periods if the series is long, two at least where it has many cycles."""
-    wanted = min(14 * period, training // 10) if period else min(96, training // 10)
+    """How many steps back a window reaches: 21 periods if the series is long, two at least where it has many cycles."""
+    wanted = min(PERIODS * period, training // 10) if period else min(96, training // 10)
     wanted = max(2 * period, wanted) if cyclic else wanted
     return max(1, min(wanted, training - horizon - training // 5))
 
