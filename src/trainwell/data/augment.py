@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainwell.data.augment_boxes import moved_boxes
+from trainwell.data.augment_kornia import Jitter, Kornia, RandAugment
 from trainwell.data.augment_sound import Hiss, Pace, Trim
 
 Batch = dict[str, Any]
@@ -305,6 +306,9 @@ AUGMENTATIONS: dict[str, Callable[..., Callable[[Batch], Batch]]] = {
     "cutout": Cutout,
     "colour": Colour,
     "noise": Noise,
+    "randaugment": RandAugment,
+    "jitter": Jitter,
+    "kornia": Kornia,
     "mixup": Mixup,
     "cutmix": CutMix,
     "pace": Pace,

@@ -20,7 +20,15 @@ def moved_boxes(target: Tensor, matrix: Tensor, height: int, width: int) -> Tens
     matrix = matrix.to(target)
     new = torch.linalg.solve(matrix[:, None, :, :2], (old - matrix[:, None, None, :, 2]).transpose(-1, -2))
     places = (new.transpose(-1, -2) + 1) * (size / 2)
-    low, high = places.amin(2), places.amax(2)
+    return remaining_boxes(target, places.amin(2), places.amax(2), height, width)
+
+
+def remaining_boxes(target: Tensor, low: Tensor, high: Tensor, height: int, width: int) -> Tensor:
+    """Moved boxes cut at the picture's edge; one that mostly left it, or was none, gets class -1.
+
+    target: (batch, boxes, 5), of which the class is read; low, high: (batch, boxes, 2) the corners as moved, in pixels
+    """
+    size = target.new_tensor([width, height])
     inside_low, inside_high = low.clamp_min(0).minimum(size), high.clamp_min(0).minimum(size)
     sides = inside_high - inside_low
     seen = sides.prod(-1) / (high - low).prod(-1).clamp_min(1e-6)
