@@ -76,3 +76,14 @@ def test_an_unknown_norm_is_named():
     for kind in SHAPES:
         with pytest.raises(ValueError, match=r"no norm 'layer'.*spectral"):
             make(kind, norm="layer")
+
+
+def test_only_the_sign_of_bits_is_read():
+    torch.manual_seed(0)
+    model = GAN(3, latent=6, bits=4)
+    noise = torch.randn(5, 6)
+    louder = torch.cat([noise[:, :4] * 7, noise[:, 4:]], 1)
+    assert torch.equal(model(noise), model(louder))
+    assert not torch.equal(model(noise), model(torch.cat([noise[:, :4], noise[:, 4:] * 7], 1)))
+    with pytest.raises(ValueError, match="bits 9"):
+        GAN(3, latent=6, bits=9)

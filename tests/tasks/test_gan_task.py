@@ -120,3 +120,18 @@ def test_bad_choices_are_named():
         Adversarial((2,), game="wgan")
     with pytest.raises(ValueError, match=r"no penalty 'gp'.*gradient"):
         Adversarial((2,), penalty="gp")
+
+
+def test_blur_falls_to_nothing_and_is_the_same_for_both():
+    torch.manual_seed(0)
+    task, model = Adversarial((2,), blur=0.8, blurred=4, penalty=None), GAN(2)
+    x = torch.zeros(20_000, 2)
+    deviations = []
+    for _ in range(5):
+        (batch,) = task.batches(model, {"inputs": (x,), "row": torch.arange(len(x))})
+        deviations.append(task.hazy(x, batch).std().item())
+    wanted = [0.8 * max(0.0, 1 - turn / 4) ** 2 for turn in range(1, 6)]
+    assert deviations == pytest.approx(wanted, rel=0.02)
+    plain = Adversarial((2,))
+    (batch,) = plain.batches(model, {"inputs": (x,)})
+    assert plain.hazy(x, batch) is x

@@ -28,14 +28,17 @@ class Generator(nn.Module):
     """Noise, joined by a learned vector for the class, through a body; the end is squashed to [-1, 1] for pictures.
 
     noise: (batch, latent), classes: (batch,) long or None -> (batch, features) or (batch, channels, height, width)
+    bits: of the noise, of which only the sign is read
     """
 
-    def __init__(self, body: nn.Module, latent: int, classes: int, end: nn.Module) -> None:
+    def __init__(self, body: nn.Module, latent: int, classes: int, end: nn.Module, bits: int = 0) -> None:
         super().__init__()
-        self.body, self.end = body, end
+        self.body, self.end, self.bits = body, end, bits
         self.label = nn.Embedding(classes, latent) if classes else None
 
     def forward(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
+        if self.bits:
+            noise = torch.cat([noise[:, : self.bits].sign(), noise[:, self.bits :]], 1)
         if self.label is not None:
             if classes is None:
                 raise ValueError("a conditional generator has to be told the classes to draw")
@@ -70,6 +73,7 @@ class GAN(nn.Module):
 
     noise: (batch, latent), classes: (batch,) long or None -> (batch, features)
     waves: frequencies in cycles a unit at which the discriminator also sees the features as sines and cosines.
+    bits: of the noise, of which only the sign is read: separate heaps of data then need no steep way between them.
     `turns` counts the batches of training, so that a critic's extra steps go on where they stopped.
     Raises ValueError for an unknown norm.
     """
@@ -85,15 +89,20 @@ class GAN(nn.Module):
         widths: Sequence[int] = (128, 128, 128),
         norm: str = "none",
         waves: Sequence[float] = (),
+        bits: int = 0,
         conditional: bool = True,
     ) -> None:
         super().__init__()
+        if not 0 <= bits <= latent:
+            raise ValueError(f"bits {bits} of a noise of {latent}: expected 0 to {latent}")
         classes = classes if conditional else 0
         generator = dense(latent * (2 if classes else 1), widths, features, nn.SiLU)
         seen = Waves(features, waves)
         layers = dense(seen.outputs, widths[:-1], widths[-1], nn.SiLU)
         body = nn.Sequential(nn.Flatten(), seen, layers, nn.SiLU())
-        self._assemble(Generator(generator, latent, classes, nn.Identity()), Discriminator(body, widths[-1], classes))
+        self._assemble(
+            Generator(generator, latent, classes, nn.Identity(), bits), Discriminator(body, widths[-1], classes)
+        )
         self.latent, self.classes = latent, classes
         _normalize(self.discriminator, norm)
 

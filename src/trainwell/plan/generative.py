@@ -92,10 +92,15 @@ def _played(profile: Profile, plan: "Plan", model: str | None) -> None:
     side = min(profile.shape[:2] or (0,))
     name = model or ("dcgan" if side >= LEAST_SIDE else "gan")
     part: dict[str, Any] = {"name": name, "latent": 64, "maps": 32} if name == "dcgan" else {"name": name}
+    if not profile.images:
+        part |= {"latent": 32, "bits": 16, "widths": [256, 256, 256]}
     plan.choose("model", part, name, "named by the user" if model else _told(profile))
     weight = 0.05 if profile.images else 0.01
-    task = {"name": "gan", "game": "non_saturating", "penalty": "r1", "weight": weight}
+    task: dict[str, Any] = {"name": "gan", "game": "non_saturating", "penalty": "r1", "weight": weight}
     why = "a penalty on the discriminator's slope at real ones lets both players come to rest"
+    if not profile.images:
+        task |= {"blur": 0.5, "blurred": STEPS["gan"] // 2}
+        why += "; rows are blurred at first, so that rare ones are not passed over"
     plan.choose("task", task, f"non-saturating, R1 {weight}", why)
     _optimizer(plan, "adam", 5e-4, [0.5, 0.99], 64 if profile.images else 256)
 
