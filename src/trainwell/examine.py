@@ -6,7 +6,7 @@ import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from torch import nn
 
 from trainwell.data import PICTURED, Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
+from trainwell.explain.calibration import before_tempering, best_temperature
 from trainwell.explain.cases import picture
 from trainwell.explain.detections import detections, outlined
+from trainwell.explain.evaluation import calibration
 from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
 from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
 from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
@@ -25,7 +27,7 @@ from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Detect, Forecast, Likeness, Reconstruct, Segment
+from trainwell.tasks import Classify, Detect, Forecast, Likeness, Reconstruct, Segment
 from trainwell.train import State
 
 LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn
@@ -71,6 +73,11 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         evaluation["drawn"] = neighbours(source, rows, answers["embedding"], target, column)
         evaluation["drawn_text"] = "Left a held-out picture, beside it those most like it: same in blue, others orange."
         return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
+    if isinstance(run.task, Classify) and run.task.temperature != 1:
+        found = before_tempering(answers["probability"], target, run.task.temperature)
+        sure = answers["probability"].argmax(1) == target
+        found["ece_before"] = calibration(found.pop("confidence_before"), sure)["ece"]
+        evaluation["temperature"] = found
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 
     def score(part_source: Source, numbers: np.ndarray) -> float:
@@ -86,7 +93,9 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
 
 
 def settle(run: Run, source: Source, split: Split) -> None:
-    """Widen or narrow the quantiles of a forecast until each keeps its promise on the validation rows; keep that."""
+    """What is chosen on validation rows once all is learned: a forecast's margins, a classification's temperature."""
+    if isinstance(run.task, Classify):
+        settle_temperature(run, source, split)
     if not (isinstance(run.task, Forecast) and run.task.quantiles and len(split.val)):
         return
     run.task.margins = None
@@ -95,6 +104,26 @@ def settle(run: Run, source: Source, split: Split) -> None:
     margins = run.task.margins_of(quantiles, torch.from_numpy(encoded["target"].numpy()))
     run.transform.margins, run.task.margins = margins, torch.tensor(margins)  # type: ignore[attr-defined]
     save(run.folder, run.recipe, run.schema, run.transform)
+
+
+def settle_temperature(run: Run, source: Source, split: Split) -> None:
+    """Choose the temperature by validation rows, or by the rows that each group of members left out; keep it."""
+    task = cast(Classify, run.task)
+    if task.labels or not run.transform.by_row:
+        return
+    task.temperature = 1.0
+    if split.fold is not None:
+        encoded = run.transform.encode(source, split.train)
+        encoded["held_out_fold"] = torch.as_tensor(split.fold[encoded["row"].numpy()])
+        answers, target = run.answers_to(encoded), encoded["target"].numpy()
+    elif len(split.val):
+        _, answers, target = run.judged(source, split.val)
+    else:
+        return
+    task.temperature = best_temperature(answers["probability"], target)
+    if run.transform.target.temperature != task.temperature:
+        run.transform.target.temperature = task.temperature
+        save(run.folder, run.recipe, run.schema, run.transform)
 
 
 def _examine_whole(run: Run, source: Source, train: np.ndarray, rows: np.ndarray, part: str) -> dict[str, Any]:

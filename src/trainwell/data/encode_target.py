@@ -31,6 +31,7 @@ class TargetEncoder:
     log: list[bool] = field(default_factory=list)
     low: list[float] = field(default_factory=list)  # of training rows, scaled
     high: list[float] = field(default_factory=list)
+    temperature: float = 1.0  # of a classification's answers, chosen once it has learned
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, schema: Schema, how: str) -> "TargetEncoder":

@@ -192,6 +192,10 @@ def _reliability(facts: Facts) -> Figure | None:
     text += f": {grouped(abs(gap), 1)} points {lean}." if abs(gap) >= 1 else ", which is close."
     if is_number(saved.get("ece")):
         text += f" The mean distance from the dashed line (calibration error) is {share(saved['ece'])}."
+    heated = facts.evaluation.get("temperature") or {}
+    if is_number(heated.get("value")) and is_number(heated.get("ece_before")):
+        text += f" A temperature of {grouped(heated['value'], 2)}, chosen on rows held out while learning, brought"
+        text += f" it there from {share(heated['ece_before'])}."
     text += " Upright lines are 95 % intervals: small dots, of few rows, tell little."
     return plots.reliability(said, right, rows, text), text
 

@@ -16,6 +16,7 @@ class Classify(Task):
     """One of the classes for each row, or with several targets any number of labels.
 
     A model gives (batch, classes) scores, (batch, members, classes) for an ensemble, or (batch, 1) for two classes.
+    Answers are cooled or heated by `temperature`, which a run chooses after its training (Guo et al. 2017).
     `scores` says what they are: logits, or probabilities where the user's own model ends in a softmax or sigmoid.
     Raises ValueError for a loss that does not fit the kind of target.
     """
@@ -25,6 +26,7 @@ class Classify(Task):
         outputs: int,
         labels: int = 0,
         folds: int = 0,
+        temperature: float = 1.0,
         *,
         loss: str | None = None,
         label_smoothing: float = 0.0,
@@ -33,6 +35,7 @@ class Classify(Task):
         scores: Literal["logits", "probabilities"] = "logits",
     ) -> None:
         self.outputs, self.labels, self.folds, self.scores = outputs, labels, folds, scores
+        self.temperature = temperature
         table = LABEL_LOSSES if labels else CLASS_LOSSES
         loss = loss or next(iter(table))
         if loss not in table:
@@ -83,6 +86,8 @@ class Classify(Task):
         probability = logits.sigmoid() if self.labels else logits.softmax(-1)
         if logits.dim() == 3:
             probability = (probability * member_weights(logits, batch, self.folds)[:, :, None]).sum(1)
+        if self.temperature != 1 and not self.labels:
+            probability = (probability.clamp_min(1e-12).log() / self.temperature).softmax(-1)
         return {"probability": probability}
 
     def metrics(self) -> Metrics:
