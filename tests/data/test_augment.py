@@ -142,6 +142,30 @@ def test_zoom_goes_both_ways_and_marks_what_lies_outside():
         Zoom(least=2.0, most=1.0)
 
 
+def test_a_crop_of_bytes_is_that_of_floats():
+    """Bytes are cut and enlarged picture by picture, floats sampled on a grid: the same cut, in whole pixels."""
+    smooth = torch.nn.functional.interpolate(torch.rand(20, 3, 6, 8), (48, 64), mode="bilinear") * 255
+    bytes_ = smooth.round().to(torch.uint8)
+    torch.manual_seed(2)
+    one = Crop(least=0.3)({"inputs": (bytes_,)})["inputs"][0]
+    torch.manual_seed(2)
+    other = Crop(least=0.3)({"inputs": (bytes_.float(),)})["inputs"][0]
+    inner = (slice(None), slice(None), slice(3, -3), slice(3, -3))  # at the edge floats see beyond the cut
+    assert (one.float() - other)[inner].abs().max() <= 2.0
+    assert (one.float() - bytes_).abs().mean() > 5
+
+
+def test_colour_is_the_formula_on_bytes_and_floats():
+    x = batch(rows=6)["inputs"][0]
+    torch.manual_seed(4)
+    changed = AUGMENTATIONS["colour"](brightness=0.3, contrast=0.4)({"inputs": (x,)})["inputs"][0]
+    torch.manual_seed(4)
+    bright, strong = torch.rand(2, 6, 1, 1, 1) * 2 - 1
+    mean = x.float().mean((1, 2, 3), keepdim=True)
+    wanted = (x - mean) * (1 + 0.4 * strong) + mean * (1 + 0.3 * bright)
+    assert (changed.float() - wanted.clamp(0, 255)).abs().max() <= 0.51
+
+
 def test_cutout_paints_one_square_of_the_asked_size():
     x = torch.rand(50, 3, 16, 16)
     changed = (Cutout(share=0.5)({"inputs": (x,)})["inputs"][0] != x).any(1)

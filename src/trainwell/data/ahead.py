@@ -53,7 +53,10 @@ class PictureRows:
             pixels, good = self.pictures.scale(self.array[rows], notes)
         else:
             pixels, good = self.pictures.decode([self.cells[place] for place in places], rows, notes)
-        found: dict[str, Any] = {"inputs": (torch.from_numpy(pixels[good]),), "row": torch.from_numpy(rows[good])}
+        found: dict[str, Any] = {
+            "inputs": (torch.from_numpy(pixels if good.all() else pixels[good]),),
+            "row": torch.from_numpy(rows[good]),
+        }
         if self.target is not None:
             found["target"] = torch.from_numpy(self.target[chosen[good]])
         if self.fold is not None:

@@ -140,11 +140,26 @@ class Crop(Geometric):
         area, shape, down, across = torch.rand(4, len(x), device=x.device)
         area = self.least + (1 - self.least) * area
         stretch = torch.exp((shape * 2 - 1) * math.log(4 / 3) / 2)
-        height, width = (area.sqrt() * stretch).clamp(max=1), (area.sqrt() / stretch).clamp(max=1)
+        sides = (area.sqrt() * stretch).clamp(max=1), (area.sqrt() / stretch).clamp(max=1)
+        # Whole pixels, so that bytes can be cut rather than sampled.
+        spans = [_span(share, at, size) for share, at, size in zip(sides, (down, across), x.shape[-2:], strict=True)]
+        (top, height), (left, width) = spans
         zero = torch.zeros_like(area)
-        first = torch.stack([width, zero, (across * 2 - 1) * (1 - width)], 1)
-        second = torch.stack([zero, height, (down * 2 - 1) * (1 - height)], 1)
-        return _affine(torch.stack([first, second], 1), "border")
+        first = torch.stack([width / x.shape[-1], zero, (2 * left + width) / x.shape[-1] - 1], 1)
+        second = torch.stack([zero, height / x.shape[-2], (2 * top + height) / x.shape[-2] - 1], 1)
+        sampled = _affine(torch.stack([first, second], 1), "border")
+
+        def move(pixels: Tensor, mask: bool) -> Tensor:
+            if mask or pixels.dtype != torch.uint8 or pixels.device.type != "cpu":
+                return sampled(pixels, mask)
+            cuts = torch.stack([top, top + height, left, left + width], 1).long().tolist()
+            moved = torch.empty_like(pixels)
+            for picture, new, (low, high, start, end) in zip(pixels, moved, cuts, strict=True):
+                part = picture[None, :, low:high, start:end]
+                new.copy_(F.interpolate(part, pixels.shape[-2:], mode="bilinear", antialias=True)[0])
+            return moved
+
+        return Movement(move, sampled.matrix)
 
 
 class Zoom(Geometric):
@@ -193,9 +208,13 @@ class Colour(Picturewise):
 
     def change(self, x: Tensor) -> Tensor:
         bright, strong = torch.rand(2, len(x), 1, 1, 1, device=x.device) * 2 - 1
-        mean = x.float().mean((1, 2, 3), keepdim=True)
-        changed = (x - mean) * (1 + self.contrast * strong) + mean * (1 + self.brightness * bright)
-        return _like(changed, x)
+        factor, light = 1 + self.contrast * strong, self.brightness * bright - self.contrast * strong
+        changed = torch.empty_like(x)
+        at_once = max(1, len(x)) if x.device.type != "cpu" else 1  # one picture's floats stay in the cache
+        for part, new, by, lift in zip(*(each.split(at_once) for each in (x, changed, factor, light)), strict=True):
+            floats = part.float()
+            new.copy_(_like(floats.mean((1, 2, 3), keepdim=True).mul(lift).addcmul(floats, by), x))
+        return changed
 
 
 class Noise(Picturewise):
@@ -267,6 +286,12 @@ def _affine(matrix: Tensor, outside: str = "zeros") -> Movement:
         return _like(F.grid_sample(pixels.float(), grid, padding_mode=outside, align_corners=False), pixels)
 
     return Movement(move, matrix)
+
+
+def _span(share: Tensor, at: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Where a stretch of this share of a side begins and how long it is, in whole pixels: (batch,) floats both."""
+    length = (share * size).round().clamp(1, size)
+    return (at * (size - length)).round(), length
 
 
 def _boxes(x: Tensor, side: Tensor, height: int, width: int) -> Tensor:

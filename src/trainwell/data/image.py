@@ -186,7 +186,7 @@ def opened(cell: Any, size: tuple[int, int] | None, mode: str | None, limit: int
         if picture.width * picture.height > limit:
             raise PictureError(f"{picture.width:,} x {picture.height:,}, more than {limit:,} pixels")
         if picture.format == "JPEG" and size and picture.size != size:
-            picture.draft(mode, (size[0] * 2, size[1] * 2))  # decodes at a half, a quarter or an eighth
+            picture.draft(mode, size)  # decodes at a half, a quarter or an eighth, never below the size
         picture.load()
         if getattr(picture, "is_animated", False):  # which keeps its file open for the next frame
             with picture as moving:
