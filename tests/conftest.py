@@ -1,6 +1,7 @@
 """What all tests share: real data where it lies beside the project, one thread a test, and patience."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background, which inherits that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # A slow or busy machine is no fault of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

@@ -8,7 +8,7 @@ from trainwell.data.likeness_transform import LikenessTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.passages import AnswerTransform
 from trainwell.data.sentences import PairsTransform
-from trainwell.data.speech import SpeechTransform
+from trainwell.data.speech_transform import SpeechTransform
 from trainwell.data.stream import StreamTransform
 from trainwell.data.tagged import TagTransform
 from trainwell.data.tokens import TextTransform
