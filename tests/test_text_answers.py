@@ -10,6 +10,7 @@ import pytest
 import trainwell as tw
 from trainwell.errors import InputError
 from trainwell.predict import prediction_frame
+from trainwell.sample import sampled
 
 pytest.importorskip("tokenizers")
 
@@ -175,3 +176,17 @@ def test_a_reader_loads_and_answers_in_order(reader: tw.Run) -> None:
     start, text = answer["start"][0], answer["prediction"][0]
     assert text and rows["context"][0][start : start + len(text)] == text
     assert again.evaluate(reader.recipe.source)["rows"] == 120
+
+
+def test_what_was_written_as_it_learned_is_kept(translation: tw.Run) -> None:
+    lines = [json.loads(line) for line in (translation.path / "samples.jsonl").read_text().splitlines()]
+    assert len(lines) >= 2 and lines[-1]["last"] and all("→" in line["text"] for line in lines)
+    assert lines[0]["value"] > lines[-1]["value"] and "As it learned" in translation.report.read_text()
+
+
+def test_a_prompt_is_translated(translation: tw.Run) -> None:
+    answer = translation.predict(pl.DataFrame({"en": ["one two three four"]}))[0]
+    assert list(sampled(translation.path, {"prompt": "one two three four"})) == [answer]
+    for wishes, message in (({}, "--prompt"), ({"prompt": "one", "top_k": 3}, "--top-k")):
+        with pytest.raises(InputError, match=message):
+            list(sampled(translation.path, wishes))

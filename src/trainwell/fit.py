@@ -23,6 +23,7 @@ from trainwell.prepare import announce, prepare
 from trainwell.recipe import Recipe, check
 from trainwell.report import write_report
 from trainwell.runs import RunFolder
+from trainwell.telling import Telling
 from trainwell.train import Events, State, train
 from trainwell.train.checkpoint import load_state
 from trainwell.train.distributed import rank, unwrap
@@ -77,7 +78,8 @@ def fit(
         if plan.recipe.augment and transform.layout in PICTURED:
             folder.write_json("augmented.json", {"pictures": augmented(loader)})
     with _marked(folder):
-        _learn(state, (loader, held_out), folder, plan, mode, quiet=quiet, resumed=resume is not None)
+        telling = Telling(folder, transform, held_out, plan.recipe.train.get("seconds"))
+        _learn(state, (loader, held_out), folder, plan, mode, telling, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
         if rank() == 0:
             settle(run, data, parts)
@@ -111,13 +113,24 @@ def _marked(folder: RunFolder) -> Iterator[None]:
         raise
 
 
-def _learn(state: State, loaders: Any, folder: RunFolder, plan: Plan, mode: Any, *, quiet: bool, resumed: bool) -> None:
+def _learn(
+    state: State,
+    loaders: Any,
+    folder: RunFolder,
+    plan: Plan,
+    mode: Any,
+    telling: Telling,
+    *,
+    quiet: bool,
+    resumed: bool,
+) -> None:
     """Train, with record, progress, checkpoints and doctor listening; after Ctrl-C the run can be resumed."""
     events, settings = Events(), build.settings_of(plan.recipe)
     recorder = Recorder(folder if rank() == 0 else None).attach(events)
     if rank() == 0:
         Checkpoints(folder, events)
         Film(folder, loaders[1], settings.seconds).attach(events)
+        telling.attach(events)
         if not quiet:
             Bar(recorder, settings.seconds).attach(events)
     if resumed:

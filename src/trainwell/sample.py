@@ -17,7 +17,7 @@ from trainwell.explain.language import written
 from trainwell.explain.picture_grid import save_animation, save_grid
 from trainwell.load import Run, load
 from trainwell.predict import WRITERS, write_frame
-from trainwell.tasks import Diffusion, Language, Reconstruct
+from trainwell.tasks import Diffusion, Language, Reconstruct, Translate
 
 MOST = 2_000  # pictures of one sheet
 ENDINGS = (".png", ".gif")
@@ -41,6 +41,9 @@ def sampled(path: Path, wishes: dict[str, Any], seed: int = 0) -> Iterator[str]:
     for a wish that is not for its kind.
     """
     run = load(path)
+    if isinstance(run.task, Translate):
+        yield _answered(run, wishes)
+        return
     writes = isinstance(run.task, Language)
     if not writes and not draws(run.task):
         raise InputError(
@@ -59,6 +62,19 @@ def sampled(path: Path, wishes: dict[str, Any], seed: int = 0) -> Iterator[str]:
     options: dict[str, Any] = {"label": wishes.get("class_"), "source": wishes.get("reconstruct"), "seed": seed}
     options |= {name: wishes[name] for name in ("steps", "guidance", "interpolate") if name in wishes}
     yield str(sample_to_file(run, out, count, **options))
+
+
+def _answered(run: Run, wishes: dict[str, Any]) -> str:
+    """What a translation or a summary writes for a prompt; raises InputError without one, and for other wishes."""
+    others = [name for name in wishes if name != "prompt"]
+    if others:
+        wrong = others[0].strip("_").replace("_", "-")
+        raise InputError(f"--{wrong}: {run.path} answers by beam search and does not take it; leave it out")
+    if not str(wishes.get("prompt", "")).strip():
+        raise InputError(
+            f"{run.path} answers texts: give one with --prompt, or many with `trainwell predict RUN SOURCE`"
+        )
+    return str(run.predict(pl.DataFrame({run.transform.read: [str(wishes["prompt"])]}))[0])  # type: ignore[attr-defined]
 
 
 def sample_to_file(
