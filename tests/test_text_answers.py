@@ -190,3 +190,13 @@ def test_a_prompt_is_translated(translation: tw.Run) -> None:
     for wishes, message in (({}, "--prompt"), ({"prompt": "one", "top_k": 3}, "--top-k")):
         with pytest.raises(InputError, match=message):
             list(sampled(translation.path, wishes))
+
+
+def test_the_page_shows_how_texts_are_read(translation: tw.Run) -> None:
+    evaluation = json.loads((translation.path / "evaluation.json").read_text())
+    looks, reading = evaluation["attention"], evaluation["reading"]
+    assert len(looks["weights"]) == len(looks["written"]) and looks["written"][-1] == "■"
+    assert all(abs(sum(row) - 1) < 0.02 and len(row) == len(looks["read"]) for row in looks["weights"])
+    assert reading["a_word"] == 1.0 and set(reading["pieces"]) <= set(ENGLISH)
+    page = translation.report.read_text()
+    assert "Where it looked" in page and "What the tokenizer does" in page

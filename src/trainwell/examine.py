@@ -23,6 +23,7 @@ from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
 from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.likeness import likeness_sentence, neighbours
+from trainwell.explain.reading import pieces_of
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
@@ -44,19 +45,18 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     known = np.concatenate([split.train, split.val]) if part == "test" else split.train
     if run.schema.task in TEXTS:
         work = TEXTS[run.schema.task]
-        return _written(
-            run, work.evaluate(run, source, rows) | {"part": part}, work.baselines(run, source, known, rows)
-        )
+        found = {**work.evaluate(run, source, rows), "part": part, **_reading(run, source, rows)}
+        return _written(run, found, work.baselines(run, source, known, rows))
     if run.task.raw:
         return _examine_whole(run, source, split.train, rows, part)
-    goal = "accuracy" if run.schema.task == "classify" else "rmse"
+    goal, reading = "accuracy" if run.schema.task == "classify" else "rmse", _reading(run, source, rows)
     if run.transform.by_row:
         rows, answers, target = run.judged(source, rows)
     else:
         encoded = run.transform.encode(source, rows)
         rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
     evaluation = measure(answers, target, run.schema, run.task)
-    evaluation["part"] = part
+    evaluation |= {"part": part, **reading}
     if not run.transform.by_row:
         held = split.test if part == "test" else split.val
         simple = baselines(source, run.schema, run.task, known, held, run.transform)
@@ -163,6 +163,14 @@ def _whole(
         return {"forecasts": drawn, "origins": origins, "sentence": sentence(evaluation, run.transform)}
     samples = language_samples(run.model, run.transform)
     return {"samples": samples, "sentence": language_sentence(evaluation, run.transform)}
+
+
+def _reading(run: Run, source: Source, rows: np.ndarray) -> dict[str, Any]:
+    """What the tokenizer makes of held-out texts, where there is one."""
+    texts = [column.name for column in run.schema.inputs if column.kind == "text"]
+    if not hasattr(run.transform, "tokenizer") or not texts or texts[0] not in source.frame.columns:
+        return {}
+    return {"reading": pieces_of(run.transform, source.frame[np.asarray(rows)[:500]][texts[0]].fill_null("").to_list())}
 
 
 def _written(run: Run, evaluation: dict[str, Any], simple: list[dict[str, Any]]) -> dict[str, Any]:

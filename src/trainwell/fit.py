@@ -78,8 +78,7 @@ def fit(
         if plan.recipe.augment and transform.layout in PICTURED:
             folder.write_json("augmented.json", {"pictures": augmented(loader)})
     with _marked(folder):
-        telling = Telling(folder, transform, held_out, plan.recipe.train.get("seconds"))
-        _learn(state, (loader, held_out), folder, plan, mode, telling, quiet=quiet, resumed=resume is not None)
+        _learn(state, (loader, held_out), folder, plan, mode, transform, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
         if rank() == 0:
             settle(run, data, parts)
@@ -119,7 +118,7 @@ def _learn(
     folder: RunFolder,
     plan: Plan,
     mode: Any,
-    telling: Telling,
+    transform: Transform,
     *,
     quiet: bool,
     resumed: bool,
@@ -130,7 +129,7 @@ def _learn(
     if rank() == 0:
         Checkpoints(folder, events)
         Film(folder, loaders[1], settings.seconds).attach(events)
-        telling.attach(events)
+        Telling(folder, transform, loaders[1], settings.seconds).attach(events)
         if not quiet:
             Bar(recorder, settings.seconds).attach(events)
     if resumed:

@@ -11,11 +11,12 @@ from trainwell.data import Source, as_pairs
 from trainwell.data.sentences import ragged
 from trainwell.data.tokens import within
 from trainwell.explain.language import measure_language
+from trainwell.explain.reading import looks
 from trainwell.explain.rouge import rouge
 from trainwell.models.beam import beam_search
 
 ROWS, AT_ONCE, MOST, SHOWN = 1_000, 32, 30_000, 8  # texts judged, written at once, looked up; cases of each kind
-RESAMPLES = 200
+RESAMPLES, WORDS = 200, 9  # of the bootstrap; of the answer whose attention is drawn
 
 
 def written(model: nn.Module, task: Any, transform: Any, texts: list[str]) -> list[str]:
@@ -77,6 +78,8 @@ class Translation:
         result["sentence"] = self.sentence(result, run)
         each = self.each(answers, truth)
         order = np.argsort(each, kind="stable").tolist()
+        middle = min(order, key=lambda place: abs(len(answers[place].split()) - WORDS))  # one that a page has room for
+        result["attention"] = looks(run.model, run.transform, read[middle], answers[middle])
         cases = {"worst": order[:SHOWN], "best": order[::-1][:SHOWN]}
         result["texts"] = {
             "score": "chrF" if "bleu" in scores else "ROUGE-L",

@@ -3,9 +3,10 @@
 from typing import Any
 
 from trainwell.report.files import Facts
-from trainwell.report.wording import counted, grouped, is_number, significant
+from trainwell.report.wording import counted, grouped, is_number, share, significant
 
 SHOWN, STAGES, LENGTH = 8, 8, 600  # cases of each kind, samples of the training, characters of a text
+SHORT = 24  # characters of a line of a list, on average
 
 
 def texts_of(facts: Facts) -> dict[str, Any]:
@@ -17,8 +18,39 @@ def texts_of(facts: Facts) -> dict[str, Any]:
         cards = [_card(entry, str(saved.get("score", ""))) for entry in saved.get(key) or [] if isinstance(entry, dict)]
         if cards:
             groups.append({"title": title, "cards": cards[:SHOWN]})
-    samples = [str(text)[: 3 * LENGTH] for text in facts.evaluation.get("samples") or []]
-    return {"groups": groups, "samples": samples, "stages": _stages(facts.samples), "note": str(saved.get("note", ""))}
+    samples = [_text(str(text)[: 3 * LENGTH]) for text in facts.evaluation.get("samples") or []]
+    found = {"groups": groups, "samples": samples, "stages": _stages(facts.samples), "looks": _looks(facts.evaluation)}
+    return found | {"reading": _reading(facts.evaluation)}
+
+
+def _text(text: str) -> dict[str, Any]:
+    """A text, and whether it is a list of short lines, which go side by side."""
+    lines = text.splitlines()
+    return {"text": text, "listed": len(lines) > 8 and sum(map(len, lines)) < SHORT * len(lines)}
+
+
+def _reading(evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """What the tokenizer makes of a text, piece by piece, and the sentence that counts."""
+    saved = evaluation.get("reading") or {}
+    pieces = [str(piece) for piece in saved.get("pieces") or []]
+    if not pieces or not is_number(saved.get("a_word")):
+        return None
+    unknown = saved.get("unknown")
+    told = f"A word takes {significant(saved['a_word'], 3)} tokens on average"
+    told += f" of {grouped(saved['vocabulary'])} that there are" if is_number(saved.get("vocabulary")) else ""
+    if is_number(unknown):
+        told += f"; {share(unknown, 2)} of them are not in the vocabulary" if unknown else "; none is unknown"
+    return {"pieces": pieces, "text": told + ". The beginning of a held-out text, in its tokens:"}
+
+
+def _looks(evaluation: dict[str, Any]) -> dict[str, Any] | None:
+    """Where each written token looked: rows of shades from 0 to 1."""
+    saved = evaluation.get("attention") or {}
+    read, written, weights = (saved.get(key) or [] for key in ("read", "written", "weights"))
+    if not read or len(weights) != len(written) or any(len(row) != len(read) for row in weights):
+        return None
+    rows = [(str(name), [round(float(w), 3) for w in row]) for name, row in zip(written, weights, strict=True)]
+    return {"read": [str(name) for name in read], "rows": rows}
 
 
 def _card(entry: dict[str, Any], score: str) -> dict[str, Any]:
@@ -38,10 +70,12 @@ def _stages(samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return []
     last = len(samples) - 1
     chosen = sorted({round(place * last / max(1, STAGES - 1)) for place in range(STAGES)})
-    found = []
+    found: list[dict[str, Any]] = []
     for each in (samples[place] for place in chosen):
         goal = f", {each['goal']} {significant(each['value'])}" if is_number(each.get("value")) else ""
         step = each.get("step")
         after = f"after {counted(step, 'step')}" if is_number(step) else f"after {grouped(0)} steps"
-        found.append({"after": after + goal, "text": str(each["text"])[:LENGTH]})
+        shown = {"after": after + goal, **_text(str(each["text"])[:LENGTH])}
+        if not found or found[-1]["text"] != shown["text"]:
+            found.append(shown)
     return found
