@@ -118,7 +118,7 @@ def _learn(
     folder: RunFolder,
     plan: Plan,
     mode: Any,
-    transform: Transform,
+    transform: Any,
     *,
     quiet: bool,
     resumed: bool,
