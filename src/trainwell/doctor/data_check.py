@@ -13,6 +13,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 NORMS = ("Normalize", "BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+ALMOST_ALL = 0.8  # of the rows, beyond which one label hides how rare the others are
 
 
 def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -221,7 +222,11 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
                 f"{float((target == ignored).float().mean()):.0%} of the rows have."
             )
             return _targets(text, "`ignore_index` is one of the classes.", "critical", ignored)
-        missing = classes - len(seen.unique())
+        counts = seen.unique(return_counts=True)[1]
+        missing = classes - len(counts)
+        # Where one label takes nearly all rows, as "no entity" does among words, a sample need not hold the rare ones.
+        if len(counts) > 1 and float(counts.max()) > ALMOST_ALL * seen.numel():
+            return None
         if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
             text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."
             return _targets(text, "Labels collapse several classes into one, or the head is too wide.", "warn", missing)
