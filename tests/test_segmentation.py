@@ -1,5 +1,7 @@
 """Segmentation from a folder to a page and to masks, as its user meets it."""
 
+import base64
+import io
 import json
 import re
 
@@ -10,7 +12,9 @@ from typer.testing import CliRunner
 
 import trainwell as tw
 from trainwell.cli import app
+from trainwell.data import read
 from trainwell.errors import InputError
+from trainwell.explain.segments import segment_cases
 from trainwell.predict import mask_frame
 from trainwell.prepare import prepare
 
@@ -87,3 +91,16 @@ def test_what_cannot_be_judged_is_told(run, folder):
         run.evaluate(folder / "images")
     with pytest.raises(InputError, match="masks of one class"):
         prepare(folder, types={"class 7": "ignored"})
+
+
+def test_mistakes_are_drawn_where_they_are(run, folder):
+    """What is wrong is in colour, what is right or of no class is grey."""
+    source = read(folder)
+    encoded = run.transform.encode(source, np.arange(6))
+    target, answer = encoded["target"].numpy().copy(), encoded["target"].numpy().copy()
+    answer[:, 4:9, 4:9] = 1 - answer[:, 4:9, 4:9]
+    target[:, 20:] = 255
+    cases = segment_cases(run.transform, source, np.arange(6), {"mask": answer}, target)["cases"]
+    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(cases[0]["mistakes"]))).convert("RGB")).astype(int)
+    coloured = np.ptp(drawn, axis=2) > 12
+    assert coloured[4:9, 4:9].all() and coloured.sum() == 25

@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from trainwell.tasks.segment import class_overlaps, pixel_counts
 RESAMPLES = 400
 SHOWN, SIDE = 6, 240  # pictures that a page shows; pixels of their longer side there
 STRENGTH = 0.6  # of a class's colour over the picture
-PICTURES, PIXELS = 200, 200  # that a linear model learns from, pixels of each
+PICTURES, PIXELS = 200, 80  # that a linear model learns from, pixels of each
 # Okabe and Ito 2008 first, which colour-blind people tell apart, then lighter and darker ones.
 COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#f0e442", "#0072b2", "#999999", "#882255", "#44aa99"]
 COLOURS += [
@@ -109,7 +110,7 @@ def segment_cases(
     drawn = []
     for at, pixels in zip(chosen, shown, strict=True):
         cell = source.frame[transform.pictures.column][int(rows[at])]
-        answer = np.where(target[at] < len(transform.classes), answers["mask"][at], len(transform.classes))
+        wrong = (answers["mask"][at] != target[at]) & (target[at] < len(transform.classes))
         drawn.append(
             {
                 "row": int(rows[at]),
@@ -119,7 +120,7 @@ def segment_cases(
                 "picture": encoded(pixels.transpose(1, 2, 0)),
                 "truth": encoded(overlaid(pixels, target[at], len(transform.classes))),
                 "answer": encoded(overlaid(pixels, answers["mask"][at], len(transform.classes))),
-                "mistakes": encoded(overlaid(pixels, np.where(answer == target[at], 255, answer), 255)),
+                "mistakes": encoded(overlaid(pixels, np.where(wrong, answers["mask"][at], 255), 255)),
             }
         )
     colours = [COLOURS[place % len(COLOURS)] for place in range(len(transform.classes))]
@@ -198,5 +199,7 @@ def _linear_answer(pictures: np.ndarray, known: np.ndarray, judged: np.ndarray) 
         x.append(features(picture)[places])
         y.append(mask.ravel()[places])
     model = make_pipeline(PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=100))
-    model.fit(np.concatenate(x), np.concatenate(y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a linear model cut short is still a simple answer
+        model.fit(np.concatenate(x), np.concatenate(y))
     return np.stack([model.predict(features(picture)).reshape(height, width) for picture in judged]).astype(np.uint8)
