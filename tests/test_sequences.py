@@ -56,13 +56,32 @@ def test_a_forecast_loads_and_goes_on_after_the_end(forecast: tw.Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["nlinear", "linear_blend", "dlinear", "cyclenet", "patchtst", "itransformer", "recurrent_forecaster"]
+    "model",
+    ["nlinear", "linear_blend", "tide", "dlinear", "cyclenet", "patchtst", "itransformer", "recurrent_forecaster"],
 )
 def test_every_forecaster_by_name(tmp_path: Path, model: str) -> None:
     changes = [*QUICK, "model.lookback=48", "train.epochs=1"]
     run = tw.fit(wave(300), model=model, changes=changes, out=tmp_path / "run", quiet=True, details=False)
     assert run.predict(wave(300)).shape == (12, 2)
     assert np.array_equal(tw.load(run.path).predict(wave(300)), run.predict(wave(300)))
+
+
+def test_what_is_measured_beside_helps(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    heat = random.normal(size=700)
+    load = np.roll(heat, 3) + 0.1 * random.normal(size=700)  # the load is the heat of three hours before
+    stamps = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(700)]
+    frame = pl.DataFrame({"time": stamps, "load": load, "heat": heat, "flat": np.ones(700)})
+    changes = ["task.horizon=3", "task.quantiles=[]", "model.lookback=12", "model.width=32", "model.dropout=0.0",
+               "train.epochs=12", "optimizer.lr=0.005"]  # fmt: skip
+    run = tw.fit(frame, "load", task="forecast", model="tide", changes=changes, out=tmp_path / "run", quiet=True)
+    assert [column.name for column in run.schema.inputs] == ["time", "heat", "flat"]
+    assert run.transform.covariates == ["heat"]  # what never changes tells nothing
+    assert run.metrics["mse"] < 0.3  # without the heat, 1 is the best there is
+    again = tw.load(run.path)
+    assert np.array_equal(again.predict(frame), run.predict(frame)) and again.predict(frame).shape == (3, 1)
+    with pytest.raises(InputError, match="'heat' is missing"):
+        again.predict(frame.drop("heat"))
 
 
 def test_a_forecast_resumed_is_one_uninterrupted(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def asks_for(name: str, model: str | nn.Module) -> bool:
 
 
 def series_layout(model: str | nn.Module) -> str:
-    """Windows of a series, and where in the series each starts for a network that asks for its phase."""
+    """Windows of a series, and what else a network asks for: where each starts, or covariates and the calendar."""
+    if asks_for("covariates", model):
+        return "series with covariates"
     return "series with phase" if asks_for("phase", model) else "series"
 
 

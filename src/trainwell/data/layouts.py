@@ -32,5 +32,6 @@ TRANSFORMS: dict[str, Any] = {
     "answers": AnswerTransform,
     "series": SeriesTransform,
     "series with phase": SeriesTransform,
+    "series with covariates": SeriesTransform,
 }
 PICTURED = ("image", "mask")  # layouts whose inputs are pictures: (rows, channels, height, width) bytes

@@ -22,12 +22,14 @@ SPANS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800
 def as_series(source: Source, target: str | list[str] | None = None, time: str | None = None) -> tuple[Source, Schema]:
     """The source with one row a step in the order of time, and its schema for a forecast.
 
-    target: the columns to forecast, all number columns unless named; time: the column of stamps, the first of that
-    kind unless named; without one the rows are the steps. Steps without a row are added with missing values.
+    target: the columns to forecast, all number columns unless named; those that are left are covariates, whose past
+    networks such as tide read; time: the column of stamps, the first of that kind unless named; without one the rows
+    are the steps. Steps without a row are added with missing values.
     Raises InputError for stamps that are missing, repeated with other values or unevenly spaced, and for text.
     """
     clock = _clock(source, time)
     channels = _channels(source, target, clock)
+    beside = _covariates(source, channels, clock) if target else []
     frame, notes = source.frame, list(source.notes)
     parts = source.parts
     if clock:
@@ -40,7 +42,7 @@ def as_series(source: Source, target: str | list[str] | None = None, time: str |
                 f"({frame[clock][place]!r}); fill or remove them"
             )
         frame, moments, parts = _sorted(source, frame, moments, parts, clock, notes)
-        frame, moments, parts = _single(source, frame, moments, parts, clock, channels, notes)
+        frame, moments, parts = _single(source, frame, moments, parts, clock, channels + beside, notes)
     else:
         clock, moments = "step", np.arange(source.rows, dtype=np.float64)
         frame = frame.with_columns(pl.Series("step", np.arange(source.rows)))
@@ -48,16 +50,16 @@ def as_series(source: Source, target: str | list[str] | None = None, time: str |
     if len(moments) < FEWEST:
         raise InputError(f"{source.origin}: {counted(len(moments), 'step')}; at least {FEWEST} are needed to forecast")
     step, places, calendar = steps_of(moments, frame[clock].dtype.is_temporal())
-    frame = frame.select([clock, *channels])
+    frame = frame.select([clock, *channels, *beside])
     frame, parts, places = _gridded(source, frame, parts, places, clock, calendar, notes)
-    numbers = [pl.Series(name, as_numbers(frame[name])).fill_nan(None) for name in channels]
+    numbers = [pl.Series(name, as_numbers(frame[name])).fill_nan(None) for name in channels + beside]
     frame = pl.DataFrame([frame[clock], *numbers])
-    values = filled(np.stack([each.cast(pl.Float64).to_numpy() for each in numbers], axis=1))
+    values = filled(np.stack([each.cast(pl.Float64).to_numpy() for each in numbers[: len(channels)]], axis=1))
     if not (values.max(0) > values.min(0)).any():
         raise InputError(f"{source.origin}: {', '.join(channels)}: constant throughout; there is nothing to forecast")
     facts: dict[str, Any] = {"step": step, "steps": len(frame), "first": float(places[0])}
     facts["period"] = period_of(values[: max(FEWEST, round(0.6 * len(values)))])
-    hints = {**source.hints, "series": {**facts, "time": clock, "channels": channels}}
+    hints = {**source.hints, "series": {**facts, "time": clock, "channels": channels, "covariates": beside}}
     made = replace(source, frame=frame, arrays={}, parts=parts, notes=notes, hints=hints)
     return made, _schema(source, made, clock, channels, facts)
 
@@ -92,6 +94,12 @@ def _channels(source: Source, target: str | list[str] | None, clock: str | None)
     if not found:
         raise InputError(f"{source.origin}: no column of numbers to forecast; the columns are {', '.join(names)}")
     return found
+
+
+def _covariates(source: Source, channels: list[str], clock: str | None) -> list[str]:
+    """The number columns that are not forecast."""
+    names = [name for name in source.frame.columns if name not in (*channels, clock)]
+    return [name for name in names if source.frame[name].dtype.is_numeric()]
 
 
 Sorted = tuple[pl.DataFrame, np.ndarray, np.ndarray | None]
@@ -305,6 +313,8 @@ def _schema(source: Source, made: Source, clock: str, channels: list[str], facts
         if name in channels:
             column = describe(name, made.frame[name], "number")
             column.role, column.reason = "target", "a series to forecast"
+        elif name in made.hints["series"]["covariates"]:
+            column = Column(name, "number", "input", "measured beside: its past is read by networks such as tide")
         elif name != clock:
             column = Column(name, "category", "ignored", "not among the series to forecast")
         else:

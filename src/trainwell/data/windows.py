@@ -6,12 +6,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainwell.data.calendar import FEATURES, calendar
 from trainwell.data.rows import Source
 from trainwell.data.schema import Schema
-from trainwell.data.series import as_series, filled
+from trainwell.data.series import as_series, filled, stamps_after
 from trainwell.errors import InputError
 
-LAYOUTS = ("series", "series with phase")
+LAYOUTS = ("series", "series with phase", "series with covariates")
+
+
+LATER = ("covariates", "beside", "margins")  # of a saved transform, set after its making
 
 
 class Windows:
@@ -47,8 +51,9 @@ class SeriesTransform:
     """What turns steps of a series into windows of past and future, fitted once and kept with the run.
 
     Layout "series" gives x: (windows, lookback, channels) float32, standardized; "series with phase" adds at which
-    step each window starts, counted from the first step of training. Targets are (windows, horizon, channels),
-    missing values NaN.
+    step each window starts, counted from the first step of training; "series with covariates" adds their past,
+    (windows, lookback, covariates), and the calendar, (windows, lookback + horizon, 6). Targets are
+    (windows, horizon, channels), missing values NaN.
     """
 
     by_row = False  # answers are a forecast, not one for each row of a source
@@ -70,6 +75,8 @@ class SeriesTransform:
         self.layout, self.time, self.channels = layout, time, channels
         self.center, self.scale, self.lookback, self.horizon = center, scale, lookback, horizon
         self.first, self.step, self.period = first, step, period
+        self.covariates: list[str] = []
+        self.beside: list[list[float]] = []  # center and scale of each covariate
         self.margins: list[list[float]] = []  # of quantiles, as the task found them on held-out steps
         self.notes: list[str] = []
 
@@ -105,6 +112,8 @@ class SeriesTransform:
             step=facts["step"],
             period=facts["period"],
         )
+        if layout == "series with covariates":
+            made._fit_covariates(source, facts.get("covariates", []), rows)
         flat = [name for name, each in zip(channels, scale, strict=True) if not each > 0]
         if flat:
             made.notes.append(f"constant in the training part: {', '.join(flat[:5])}")
@@ -113,11 +122,20 @@ class SeriesTransform:
             made.notes.append(f"{missing:,} missing values are bridged by straight lines, and not learned as answers")
         return made
 
+    def _fit_covariates(self, source: Source, names: list[str], rows: np.ndarray) -> None:
+        """Center and scale of the covariates that vary in these rows."""
+        for name in names:
+            values = source.frame[name].to_numpy().astype(np.float64)[rows]
+            if np.isfinite(values).any() and np.nanstd(values) > 0:
+                self.covariates.append(name)
+                self.beside.append([float(np.nanmean(values)), float(np.nanstd(values))])
+
     def grid(self, source: Source) -> Source:
         """The source as even steps of this transform's channels; raises InputError where a channel is missing."""
-        if source.hints.get("series", {}).get("channels") == self.channels:
+        facts = source.hints.get("series", {})
+        if facts.get("channels") == self.channels and set(self.covariates) <= set(facts.get("covariates", [])):
             return source
-        lost = [name for name in self.channels if name not in source.frame.columns]
+        lost = [name for name in self.channels + self.covariates if name not in source.frame.columns]
         if lost:
             raise InputError(f"{source.origin}: the series {lost[0]!r} is missing, which the model was trained with")
         time = self.time if self.time in source.frame.columns else None
@@ -144,11 +162,26 @@ class SeriesTransform:
         inputs: tuple[Any, ...] = (Windows(scaled, places, self.lookback),)
         if self.layout == "series with phase":
             inputs += (places + round(source.hints["series"]["first"] - self.first),)
+        elif self.layout == "series with covariates":
+            inputs += self._beside(source, places)
         result: dict[str, Any] = {"inputs": inputs, "row": places + self.lookback}
         if with_target:
             truth = scaled.masked_fill(torch.from_numpy(~np.isfinite(gaps)), float("nan"))
             result["target"] = Windows(truth, places + self.lookback, self.horizon)
         return result
+
+    def _beside(self, source: Source, places: Tensor) -> tuple[Any, ...]:
+        """Windows of the covariates' past, and of the calendar of past and future."""
+        stamps = source.frame[self.time]
+        columns = [filled(source.frame.select(name).to_numpy()) for name in self.covariates]
+        values = np.concatenate(columns, 1) if columns else np.zeros((source.rows, 0))
+        center, scale = np.array(self.beside).reshape(-1, 2).T
+        scaled = torch.from_numpy(((values - center) / scale).astype(np.float32))
+        dates = np.concatenate([calendar(stamps), calendar(stamps_after(stamps, self.horizon))])
+        return (
+            Windows(scaled, places, self.lookback),
+            Windows(torch.from_numpy(dates), places, self.lookback + self.horizon),
+        )
 
     def _starts(self, source: Source, rows: np.ndarray | None) -> np.ndarray:
         """Where the windows start whose future lies within the rows."""
@@ -168,6 +201,8 @@ class SeriesTransform:
             "center": self.center,
             "scale": self.scale,
             "margins": self.margins or None,
+            "covariates": len(self.covariates),
+            "calendar": FEATURES,
         }
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -177,8 +212,9 @@ class SeriesTransform:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "SeriesTransform":
         """The transform that was saved."""
-        kept = {key: value for key, value in state.items() if key not in ("version", "notes", "margins")}
+        kept = {key: value for key, value in state.items() if key not in ("version", "notes", *LATER)}
         made = cls(**kept)
+        made.covariates, made.beside = state.get("covariates", []), state.get("beside", [])
         made.margins = state.get("margins", [])
         made.notes = list(state.get("notes", []))
         return made

@@ -34,6 +34,7 @@ from trainwell.models.seq2seq import Seq2Seq
 from trainwell.models.speednet import SpeedNet
 from trainwell.models.t5 import T5
 from trainwell.models.tabm import TabM
+from trainwell.models.tide import TiDE
 from trainwell.models.transformer import Transformer
 from trainwell.models.unet import UNet
 from trainwell.models.vae import VAE, ConvVAE
@@ -72,6 +73,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "speech_crnn": SpeechCRNN,
     "nlinear": NLinear,
     "linear_blend": LinearBlend,
+    "tide": TiDE,
     "dlinear": DLinear,
     "cyclenet": CycleNet,
     "patchtst": PatchTST,
