@@ -21,11 +21,13 @@ class SideBySide(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def initialize(self, *inputs: Any, **more: Any) -> None:
-        """Let each network that begins from the data do so."""
-        for network in self.networks:
-            starts = getattr(network, "initialize", None)
-            if callable(starts):
-                starts(*inputs, **(more if "target" in inspect.signature(starts).parameters else {}))
+        """Let the first network begin from the data, if it does so, and the others where it begins."""
+        first = self.networks[0]
+        starts = getattr(first, "initialize", None)
+        if callable(starts):
+            starts(*inputs, **(more if "target" in inspect.signature(starts).parameters else {}))
+            for network in self.networks[1:]:
+                network.load_state_dict(first.state_dict())
 
     def parameter_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
         """Where all begin at the first one's answer, the others have further to go and learn faster."""
