@@ -23,7 +23,7 @@ from trainwell.errors import InputError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".jp2")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
-TEXTS = (".txt",)
+TEXTS = (".txt", ".abc")
 PARTS = {
     "train": "train",
     "training": "train",

@@ -89,7 +89,7 @@ def _path(given: str | os.PathLike[str]) -> Source:
         return Source(path.stem, pl.DataFrame({"audio": [str(path.absolute())]}), {}, str(path), hints=SOUND)
     if path.name.lower().endswith(PICTURES):
         raise InputError(f"{path}: one file alone; give the folder that holds the class folders")
-    if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst")):
+    if not is_table(path) and path.name.lower().removesuffix(".gz").endswith((".txt", ".text", ".md", ".rst", ".abc")):
         return read_tags(path, [path]) or _text_file(path)
     return read_tags(path, [path]) or read_answers(path, [path]) or _boxed(read_file(path))
 
@@ -121,6 +121,8 @@ def _text_file(path: Path) -> Source:
     if not raw.strip():
         raise InputError(f"{path}: the file is empty; expected text or a table")
     text = decode(unpack(raw, str(path)), str(path))
+    if path.name.lower().endswith((".abc", ".abc.gz")):
+        return _tunes(path, text, raw)
     lines = [line for line in text.splitlines() if line.strip()]
     dialect = sniff(text, path.name)
     if split_by_blanks(text) is not text:
@@ -134,6 +136,19 @@ def _text_file(path: Path) -> Source:
     hints = {"kinds": {"text": "text"}, "separator": "\n\n" if whole else "\n"}
     kept = f"{frame.height:,} {'paragraphs' if whole else 'lines'} of text, one a row"
     return Source(path.stem, frame, {}, str(path), None, [kept], hashlib.sha256(raw).hexdigest(), hints)
+
+
+def _tunes(path: Path, text: str, raw: bytes) -> Source:
+    """Music in ABC notation to a tune a row: each begins with its number, as X:12, and ends with an empty line."""
+    tunes = [part.strip() for part in re.split(r"^(?=X:)", text.replace("\r\n", "\n"), flags=re.MULTILINE)]
+    tunes = [part for part in tunes if part.startswith("X:")]
+    if not tunes:
+        raise InputError(f"{path}: no tune in ABC notation; expected each to begin with a line such as X:1")
+    kept = f"{len(tunes):,} tunes in ABC notation, one a row"
+    hints = {"kinds": {"text": "text"}}
+    return Source(
+        path.stem, pl.DataFrame({"text": tunes}), {}, str(path), None, [kept], hashlib.sha256(raw).hexdigest(), hints
+    )
 
 
 def part_of(name: str) -> str | None:
