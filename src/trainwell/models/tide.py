@@ -59,7 +59,8 @@ class TiDE(nn.Module):
         x, mean, deviation = self.norm(x)
         past = x.transpose(1, 2)  # (batch, channels, lookback)
         dates = self.dates(calendar)  # (batch, lookback + horizon, narrow)
-        beside = torch.cat((self.norm(covariates)[0].flatten(1), dates.flatten(1)), 1)
+        measured = self.norm(covariates)[0] if covariates.shape[2] else covariates
+        beside = torch.cat((measured.flatten(1), dates.flatten(1)), 1)
         hidden = self.encoder(torch.cat((past, beside.unsqueeze(1).expand(-1, self.channels, -1)), 2))
         steps = self.decoder(hidden).unflatten(2, (self.horizon, self.narrow))
         ahead = dates[:, None, self.lookback :].expand(-1, self.channels, -1, -1)
