@@ -7,6 +7,7 @@ from trainwell.doctor.remedy import (
     adopt_parameters,
     clip_gradients,
     either_rate,
+    go_back,
     higher_rate,
     initialize_again,
     less_regularization,
@@ -97,6 +98,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
     "loss-spike": (
+        Cure(go_back, "go back to before it", "healthy"),
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),

@@ -61,6 +61,7 @@ EXPLAINS: dict[str, set[str]] = {
     "cannot-fit-one-batch": STUCK | DEAD,
     "disconnected-parameters": STUCK,
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
+    "loss-spike": {"exploding-gradient", "oscillating-loss", "update-ratio-off", "plateau"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": {"plateau", "overfitting", "underfitting"},
@@ -289,7 +290,8 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
         if not finding.statistic.get("diverging"):
             return None
         _keep_curves(finding, twins)
-        if own.end < 0.5 * first:  # the same rate does well from the start: something threw the weights off
+        thrown = finding.statistic.get("at once") and own.end < low.end
+        if own.end < 0.5 * first or thrown:  # the same rate does well from the start: something threw the weights off
             text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
             told = _renamed(
                 finding, "loss-spike", text, "One batch, or one step that was too long, threw the weights off."

@@ -40,6 +40,8 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     losses = _losses(record)
     if len(losses) < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    if not record.get("rate").last(10).any() and len(record.get("rate")):
+        return None  # nothing moves
     running = smooth(losses, 9)
     first, end = float(min(losses[0], np.median(losses[:3]))), float(running[-1])
     start = first
@@ -73,8 +75,19 @@ def learning_rate_too_high(record: Record) -> Finding | None:
             "healthy": [1.0, LIMITS.risen],
             "series": picked(record.get("loss")),
             "diverging": bool(above or risen),
+            "at once": _at_once(losses),
         },
     )
+
+
+def _at_once(losses: np.ndarray) -> bool:
+    """Whether the latest steps hold one at which the loss left, far beyond its noise, where it had fallen to."""
+    for place in range(max(30, len(losses) - 60), len(losses)):
+        before, deviation = spread(losses[place - 20 : place])
+        limit = max(1.3 * before, before + 8 * deviation)
+        if 0 < before < 0.8 * losses[0] and losses[place - 1] < limit < np.median(losses[place : place + 3]):
+            return True
+    return False
 
 
 def learning_rate_too_low(record: Record) -> Finding | None:

@@ -87,6 +87,11 @@ def clip_gradients(chart: Chart, finding: Finding) -> str | None:
     return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
 
 
+def go_back(chart: Chart, finding: Finding) -> str | None:
+    """Nothing but the weights of before, which is enough where a single step threw them off."""
+    return "what happened since then undone"
+
+
 def refuse_step(chart: Chart, finding: Finding) -> str | None:
     """Nothing but that the step was not taken, which is enough for a single bad batch."""
     return f"the step on this batch was not taken ({finding.where})"

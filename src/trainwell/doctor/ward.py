@@ -55,7 +55,7 @@ class Ward:
         self.tell: Callable[[str], Any] = lambda text: None  # takes each sentence as it comes
         self.told: set[str] = set()
         self.broken = ""  # the error that ended the watching
-        self.seconds, self.inside = 0.0, False  # that the doctor itself took
+        self.seconds, self.inside = 0.0, False  # of processor time that the doctor took
         self.step = self.began_at = 0
         self.next_look = self.next_round = self.every
         self.batches: list[Any] = []
@@ -366,7 +366,7 @@ class Ward:
         """Do it; an error is reported once and ends the watching, never the training."""
         if self.broken or self.closed:
             return otherwise
-        inside, self.inside, began = self.inside, True, time.perf_counter()
+        inside, self.inside, began = self.inside, True, time.thread_time()
         try:
             return action()
         except Exception as error:  # whatever it is, the training must go on
@@ -379,7 +379,7 @@ class Ward:
             return otherwise
         finally:
             self.inside = inside
-            self.seconds += 0.0 if inside else time.perf_counter() - began
+            self.seconds += 0.0 if inside else time.thread_time() - began
 
 
 def read(loader: Any) -> Iterable[Any]:

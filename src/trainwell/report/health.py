@@ -10,7 +10,7 @@ from markupsafe import Markup
 from trainwell.report.files import Facts
 from trainwell.report.lessons import lesson
 from trainwell.report.plots import Line, curves
-from trainwell.report.svg import WIDTH, drawing, element, named, tick_labels, words
+from trainwell.report.svg import WIDTH, drawing, element, named, words
 from trainwell.report.wording import counted, grouped, is_number, listed, share, significant, spaced
 
 MOST = 300  # findings that the page holds at all
@@ -82,7 +82,7 @@ def _evidence_figures(statistic: dict[str, Any]) -> list[tuple[Markup, str]]:
     twins = statistic.get("twin")
     styles = ("second", "first", "third", "fourth", "fifth")
     lines = [
-        Line(str(name), list(range(1, len(losses) + 1)), [x if is_number(x) else math.nan for x in losses], style)
+        Line(str(name), list(range(1, len(losses) + 1)), _drawable(losses), style)
         for (name, losses), style in zip(twins.items() if isinstance(twins, dict) else (), styles, strict=False)
         if isinstance(losses, list)
     ]
@@ -92,6 +92,12 @@ def _evidence_figures(statistic: dict[str, Any]) -> list[tuple[Markup, str]]:
         text = f"The proof: losses of copies trained beside each other end at {ends}."
         figures.append((curves(lines, text, names=("step of the copy", "loss")), text))
     return figures
+
+
+def _drawable(losses: list[Any]) -> list[float]:
+    """Losses as a plot can show them: none beyond a hundred times the first, from where it only runs away."""
+    first = next((abs(loss) for loss in losses if is_number(loss)), 1.0)
+    return [min(loss, 100 * first) if is_number(loss) else math.nan for loss in losses]
 
 
 def _health_sentence(facts: Facts, ran: Any, skipped: int, reasons: list[str]) -> str:
@@ -172,10 +178,10 @@ def heat(name: str, table: Table, label: str) -> Markup:
         powers = np.log10(np.where(grid > 0, grid, np.nan))
     known = powers[np.isfinite(powers)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
-    left, top, cell = 112.0, 34.0, 14.0
+    left, top, cell = 112.0, 36.0, 14.0
     wide = (WIDTH - left - 4) / max(1, grid.shape[1])
-    scale = listed(tick_labels([10**low, 10**high]), 2) if high > low else tick_labels([10**low])[0]
-    parts = [words(2, 12, name, "title"), words(WIDTH - 4, 12, f"pale to dark: {scale}", "label", "end")]
+    scale = f"pale {10**low:.1e}, dark {10**high:.1e}"
+    parts = [words(2, 12, name, "title"), words(WIDTH - 4, 28, scale, "label", "end")]
     for row, layer in enumerate(names):
         parts.append(named(left - 5, top + cell * row + 11, layer, 16))
         for column in range(grid.shape[1]):
