@@ -22,6 +22,7 @@ def checkup(source: Any = None, target: str | None = None, **wishes: Any) -> Doc
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, None)
     state, loader, held_out = begin(plan, data, schema, parts, transform, None)
     doctor = Doctor(held_out=held_out)
+    doctor.record.facts["task scales"] = state.task.raw
     doctor.record.facts["steps"] = int(build.settings_of(plan.recipe).epochs * len(loader))
     doctor.guarded(lambda: doctor.start(from_state(state)))
     doctor.check(read(loader))

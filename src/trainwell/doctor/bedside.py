@@ -41,7 +41,7 @@ def attend(
     if mode is None or rank() != 0:
         return None
     doctor = Doctor(mode=mode, folder=folder)
-    doctor.record.facts |= {"seconds": seconds, "best kept": True}
+    doctor.record.facts |= {"seconds": seconds, "best kept": True, "task scales": state.task.raw}
     doctor.earlier = folder.read_lines("findings.jsonl")
     if (folder.path / "history.json").exists():
         doctor.history = [each for each in folder.read_json("history.json") if isinstance(each, dict)]

@@ -80,7 +80,8 @@ class Adversarial(Task):
     shape: of one row, (channels, height, width) or (features,). game: a name of GAMES; penalty: a name of PENALTIES or
     None, times `weight`. blur: deviation of noise that the discriminator sees on real and generated rows alike at
     first; it falls with the square of what is left of `blurred` batches, so that the players settle the coarse before
-    the fine and pass over fewer heaps of data (Sonderby et al. 2016, arXiv:1610.04490). The model has
+    the fine and pass over fewer heaps of data (Sonderby et al. 2016, arXiv:1610.04490); firm times the square of the
+    noise is added to the penalty's weight, as slopes under blur are small. The model has
     `generator(noise, classes)`, `discriminator(x, classes)`, `latent`, `classes`, and a buffer `turns` if the critic
     takes several steps or the rows are blurred. Raises ValueError for an unknown game or penalty.
     """
@@ -99,13 +100,14 @@ class Adversarial(Task):
         critic_steps: int = 1,
         blur: float = 0.0,
         blurred: int = 1000,
+        firm: float = 0.0,
     ) -> None:
         if game not in GAMES:
             raise ValueError(f"no game {game!r}; choose one of {', '.join(GAMES)}")
         if penalty is not None and penalty not in PENALTIES:
             raise ValueError(f"no penalty {penalty!r}; choose one of {', '.join(PENALTIES)}")
         self.shape, self.game, self.critic_steps = tuple(shape), GAMES[game], critic_steps
-        self.blur, self.blurred = blur, max(1, blurred)
+        self.blur, self.blurred, self.firm = blur, max(1, blurred), firm
         self.penalty, self.weight = PENALTIES[penalty] if penalty and weight else None, weight
 
     def batches(self, model: Any, batch: Batch) -> Iterator[Batch]:
@@ -119,10 +121,14 @@ class Adversarial(Task):
         """The classes that a conditional model is told, (batch,) long."""
         return batch["target"] if model.classes else None
 
+    def haze(self, batch: Batch) -> float:
+        """The deviation of the noise on this batch, which falls as the training goes on."""
+        return self.blur * max(0.0, 1 - batch.get("turn", self.blurred) / self.blurred) ** 2
+
     def hazy(self, x: Tensor, batch: Batch) -> Tensor:
-        """The rows as the discriminator sees them, under as much noise as the training has left. x: (batch, ...)"""
-        left = max(0.0, 1 - batch.get("turn", self.blurred) / self.blurred)
-        return x + self.blur * left**2 * torch.randn_like(x) if self.blur and left else x
+        """The rows as the discriminator sees them, under as much noise as is left. x: (batch, ...) -> the same"""
+        haze = self.haze(batch)
+        return x + haze * torch.randn_like(x) if haze else x
 
     def loss(self, model: Any, batch: Batch, player: str) -> Loss:
         if player == "generator":
@@ -138,7 +144,8 @@ class Adversarial(Task):
         each = self.game.discriminator(real_score, fake_score)
         if self.penalty is not None:
             with torch.autocast(real.device.type, enabled=False):  # a slope of a slope loses too much in bfloat16
-                each = each + self.weight * self.penalty(judge, real, fake)
+                weight = self.weight + self.firm * self.haze(batch) ** 2
+                each = each + weight * self.penalty(judge, real, fake)
         # Of pairs, as a Wasserstein or relativistic score has no zero: 0.5 is guessing, 1 is a discriminator that wins.
         right = (real_score > fake_score).float().mean()
         logs = {"real_score": real_score.mean(), "fake_score": fake_score.mean(), "discriminator_accuracy": right}
