@@ -1,6 +1,7 @@
 """A patient between two steps to numbers that no layer shows: memory, the optimizer's count, answers on kept rows."""
 
 import contextlib
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from trainwell.doctor.probe import has_batch_norm
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record
 from trainwell.doctor.signal import learned
+from trainwell.doctor.thresholds import THRESHOLDS
 
 PAGE = 4096 / 2**20  # MiB
 
@@ -36,6 +38,10 @@ def read(patient: Patient, record: Record, batches: list[Any], scaler: Any, step
     memory = _memory(patient)
     if memory:
         record.add(step, "memory", "", memory)
+        if memory - record.get("memory").values[0] >= THRESHOLDS.leak_growth / 2:  # only then, as it takes milliseconds
+            graphs, tensors = kept()
+            record.add(step, "graphs kept", "", graphs)
+            record.add(step, "tensors kept", "", tensors)
     count = _optimizer_steps(patient)
     if count is not None:
         record.add(step, "optimizer step", "", count)
@@ -61,6 +67,13 @@ def _memory(patient: Patient) -> float:
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
     return 0.0
+
+
+def kept() -> tuple[int, float]:
+    """Tensors that Python still holds: how many with their graph, and the MiB of all."""
+    found = [each for each in gc.get_objects() if issubclass(type(each), Tensor) and each.layout == torch.strided]
+    sizes = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in found}
+    return sum(each.grad_fn is not None for each in found), sum(sizes.values()) / 2**20
 
 
 def _optimizer_steps(patient: Patient) -> float | None:

@@ -115,7 +115,10 @@ def underused_device(record: Record) -> Finding | None:
 
 
 def memory_leak(record: Record) -> Finding | None:
-    """Memory that grows on a straight line, step after step."""
+    """Memory that grows on a straight line, step after step; a note unless tensors or graphs are seen to be kept.
+
+    A process's memory also grows because its allocator keeps what was given back.
+    """
     memory = record.get("memory")  # in MiB
     if len(memory) < 10 or memory.steps[-1] - memory.steps[0] < LIMITS.leak_steps:
         raise CannotJudge(f"needs {LIMITS.leak_steps} steps")
@@ -131,13 +134,19 @@ def memory_leak(record: Record) -> Finding | None:
         f"Memory grew by {growth:.0f} MiB in {steps[-1] - steps[0]:.0f} steps, "
         f"{each * 1024:.0f} KiB each, along a line (r² {fit:.2f})."
     )
+    graphs, tensors = (record.get(name).array for name in ("graphs kept", "tensors kept"))
+    held = len(graphs) > 2 and (graphs[-1] - graphs[0] >= len(graphs) - 1 or tensors[-1] - tensors[0] > growth / 4)
+    if held:
+        evidence += f" Python holds {graphs[-1]:.0f} tensors with their graphs, {graphs[-1] - graphs[0]:.0f} more."
     return Finding(
         "memory-leak",
         "loop",
-        "warn",
+        "warn" if held else "note",
         evidence,
-        "Something is kept from every step: mostly the loss with its graph, in a list or a sum.",
-        0.85,
+        "Something is kept from every step: mostly the loss with its graph, in a list or a sum."
+        if held
+        else "No tensor is seen to be kept: the allocator may hold on to what was given back, or a list is growing.",
+        0.9 if held else 0.3,
         record.step,
         statistic={"value": each, "healthy": [0, 0], "series": picked(memory)},
     )
