@@ -16,6 +16,8 @@ def batch(*, rows=16, channels=3, height=9, width=12, dtype=torch.uint8, seed=0)
 
 
 def make(name):
+    if AUGMENTATIONS[name].__module__.endswith("kornia"):
+        pytest.importorskip("kornia", reason="kornia comes with the extra vision")
     return AUGMENTATIONS[name](5) if name in ("mixup", "cutmix") else AUGMENTATIONS[name]()
 
 
