@@ -11,8 +11,14 @@ from hypothesis import HealthCheck, settings
 torch.set_num_threads(1)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in the background, which inherits that
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# A slow or busy machine is no fault of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A slow or busy machine is no fault of what is tested. Examples are the same at each run, so that a change answers for
+# what it breaks; TRAINWELL_EXPLORE=1 draws new ones.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="TRAINWELL_EXPLORE" not in os.environ,
+)
 settings.load_profile("patient")
 
 

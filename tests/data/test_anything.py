@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trainwell.data import Transform, drop_unlabelled, infer, read, split
@@ -96,6 +96,7 @@ def test_frames_of_anything(columns):
     kind=st.sampled_from(["f4", "f8", "u1", "i8", "?"]),
     seed=st.integers(0, 9),
 )
+@example(shape=(0, 4, 4, 1), axes=3, kind="f4", seed=0)
 def test_arrays_of_anything(shape, axes, kind, seed):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 200, shape[:axes]).astype(kind)

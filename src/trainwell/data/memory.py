@@ -113,7 +113,7 @@ def _is_picture(array: np.ndarray) -> bool:
         return True
     if array.ndim != 3 or min(array.shape[1:]) < 4 or max(array.shape[1:]) > 4 * min(array.shape[1:]):
         return False
-    return array.dtype == np.uint8 or bool(np.nanmin(array) >= 0 and np.nanmax(array) <= 255)
+    return array.dtype == np.uint8 or (array.size > 0 and bool(np.nanmin(array) >= 0 and np.nanmax(array) <= 255))
 
 
 def channels_last(array: np.ndarray) -> np.ndarray:
