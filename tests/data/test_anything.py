@@ -53,6 +53,7 @@ def test_tables_of_anything(rows, separator, end):
 
 @SETTINGS
 @given(columns=st.lists(st.lists(cell, min_size=25, max_size=25), min_size=2, max_size=4))
+@example(columns=[["x^", *["1"] * 24], ["y", *["2"] * 24]])
 def test_whole_tables_of_anything(columns):
     rows = [
         "\t".join(part.replace("\t", " ").replace('"', "").replace("\n", "") for part in row)
