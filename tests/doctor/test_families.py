@@ -304,7 +304,7 @@ def test_memory_leak():
     kept: list[torch.Tensor] = []
 
     def leak(step, inputs, target):
-        kept.append(torch.zeros(64 * 1024))  # 256 KiB a step
+        kept.append(torch.ones(256 * 1024))  # 1 MiB a step: more than earlier tests have given back
         return inputs, target
 
     doctor = replace(healthy, steps=300, change=leak).run()[0]
