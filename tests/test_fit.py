@@ -206,7 +206,8 @@ def test_the_failure_of_a_training_is_its_state(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(importlib.import_module("trainwell.fit"), "train", fails)
     with pytest.raises(RuntimeError, match="no memory"):
         tw.fit(small(), "price", out=tmp_path / "run", changes=QUICK, quiet=True)
-    assert RunFolder.open(tmp_path / "run").facts()["state"] == "failed"
+    facts = RunFolder.open(tmp_path / "run").facts()
+    assert facts["state"] == "failed" and facts["why"] == "RuntimeError: no memory"
     with pytest.raises(InputError, match=r"not finished \(failed\)"):
         tw.load(tmp_path / "run")
 

@@ -100,13 +100,16 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _marked(folder: RunFolder) -> Iterator[None]:
-    """Whatever ends the block early is said by the run's state; Ctrl-C, which carries the run's path on, by its own."""
+    """Whatever ends the block early is noted in the run and raised again; Ctrl-C carries the path of the run."""
     try:
         yield
     except BaseException as error:
         if rank() == 0:
             with suppress(OSError, InputError):  # a full disk is told by the error itself
-                folder.set_state("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                if isinstance(error, KeyboardInterrupt):
+                    folder.set_state("interrupted")
+                else:
+                    folder.set_state("failed", f"{type(error).__name__}: {error}")
         if isinstance(error, KeyboardInterrupt):
             error.args = (str(folder.path),)
         raise

@@ -42,13 +42,13 @@ def show(
     from trainwell.runs import RunFolder
 
     folder = RunFolder.open(run)
-    state = folder.facts()["state"]
+    state, why = folder.facts()["state"], folder.facts().get("why", "")
     if as_json:
         print(json.dumps({**folder.facts(), **folder.read_json("summary.json")}, indent=1, ensure_ascii=False))
         return
     print(result(folder.path))
     if state != "finished":
-        print(f"state: {state}; go on with: trainwell fit --resume {folder.path}")
+        print(f"state: {state}{f' ({why})' if why else ''}; go on with: trainwell fit --resume {folder.path}")
         return
     known = folder.read_json("summary.json")
     rows = ", ".join(f"{part} {count:,}" for part, count in known["rows"].items() if count)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from trainwell.build import build_model, build_task, choose_device, plain_loader
-from trainwell.data import PICTURED, TRANSFORMS, Schema, Source, Transform, read
+from trainwell.data import PICTURED, Schema, Source, Transform, read, restored
 from trainwell.data.box_transform import BoxTransform
 from trainwell.errors import InputError
 from trainwell.explain.drawing import drawn, rows_drawn
@@ -279,8 +279,7 @@ def _transform(folder: RunFolder) -> Transform:
         arrays = load_file(path)
     except SafetensorError as error:
         raise InputError(f"{path}: damaged: {error}; copy it back or fit again") from None
-    state = folder.read_json("transform.json")
-    return TRANSFORMS[state["layout"]].restore(state, arrays)
+    return restored(folder.read_json("transform.json"), arrays)
 
 
 def _restored(folder: RunFolder, name: str, make: Any) -> Any:

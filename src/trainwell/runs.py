@@ -170,9 +170,10 @@ class RunFolder:
                     raise InputError(f"{path}: line {number} is damaged: {found!r}; remove the line") from None
         return values
 
-    def set_state(self, state: str) -> None:
-        """Note in run.json what has become of the run: training, interrupted or finished."""
-        self.write_json("run.json", {**self.facts(), "state": state, "changed": now()})
+    def set_state(self, state: str, why: str = "") -> None:
+        """Note in run.json what has become of the run: training, interrupted, failed and why, or finished."""
+        facts = {key: value for key, value in self.facts().items() if key != "why"}
+        self.write_json("run.json", {**facts, "state": state, "changed": now(), **({"why": why} if why else {})})
 
     def remove(self) -> None:
         """Delete the folder with all it holds; raises InputError if it is no run or may not be deleted."""

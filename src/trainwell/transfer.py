@@ -6,7 +6,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from trainwell.data import TRANSFORMS, Transform
+from trainwell.data import Transform, restored
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.errors import InputError
 from trainwell.models.transfer import Transfer
@@ -38,7 +38,7 @@ def continued(made: Transform, recipe: Recipe) -> Transform:
             f"transfer: {run} learned from inputs laid out as {state['layout']!r}, this data gives {made.layout!r}"
         )
     try:
-        before = TRANSFORMS[state["layout"]].restore(state, load_file(run / "transform.safetensors"))
+        before = restored(state, load_file(run / "transform.safetensors"))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{run / 'transform.safetensors'}: cannot be read: {error}") from None
     kept: dict[str, Any] = {name: getattr(before, name, None) for name in CONTINUED}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trainwell.data.ahead import EncodedRows, PictureRows
     from trainwell.data.augment import AUGMENTATIONS
     from trainwell.data.bucketed import BucketedLoader
-    from trainwell.data.layouts import PICTURED, TRANSFORMS
+    from trainwell.data.layouts import PICTURED, TRANSFORMS, restored
     from trainwell.data.loader import Loader, StreamingLoader, fits
     from trainwell.data.transform import Transform
 
@@ -61,6 +61,7 @@ __all__ = [
     "looks_like_series",
     "looks_like_tags",
     "read",
+    "restored",
     "split",
     "spoken_column",
     "stamps_after",
@@ -77,6 +78,7 @@ _LATE = {
     "fits": "trainwell.data.loader",
     "PICTURED": "trainwell.data.layouts",
     "TRANSFORMS": "trainwell.data.layouts",
+    "restored": "trainwell.data.layouts",
     "Transform": "trainwell.data.transform",
 }
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from trainwell.data.box_transform import BoxTransform
 from trainwell.data.clips import SoundTransform
 from trainwell.data.likeness_transform import LikenessTransform
@@ -14,6 +16,9 @@ from trainwell.data.tagged import TagTransform
 from trainwell.data.tokens import TextTransform
 from trainwell.data.transform import Transform
 from trainwell.data.windows import SeriesTransform
+from trainwell.errors import InputError
+
+VERSION = 1  # of what transforms save
 
 TRANSFORMS: dict[str, Any] = {
     "columns": Transform,
@@ -35,3 +40,12 @@ TRANSFORMS: dict[str, Any] = {
     "series with covariates": SeriesTransform,
 }
 PICTURED = ("image", "mask")  # layouts whose inputs are pictures: (rows, channels, height, width) bytes
+
+
+def restored(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
+    """The transform that was saved, of whatever layout; raises InputError for one of a later version."""
+    if state.get("version", 1) > VERSION:
+        raise InputError(
+            f"the transform was saved by a later trainwell (version {state['version']}, this one reads {VERSION})"
+        )
+    return TRANSFORMS[state["layout"]].restore(state, arrays)

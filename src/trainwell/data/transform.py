@@ -16,7 +16,6 @@ from trainwell.data.schema import Column, Schema
 from trainwell.errors import InputError, suggest
 
 LAYOUTS = ("columns", "vector", "image")
-VERSION = 1
 
 
 class Transform:
@@ -228,7 +227,7 @@ class Transform:
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The transform as JSON-able values and arrays by name."""
-        state: dict[str, Any] = {"version": VERSION, "layout": self.layout, "target": self.target.save()}
+        state: dict[str, Any] = {"version": 1, "layout": self.layout, "target": self.target.save()}
         state["notes"] = list(self.notes)
         arrays: dict[str, np.ndarray] = {}
         if self.numbers is not None:
@@ -242,11 +241,7 @@ class Transform:
 
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Transform":
-        """The transform that was saved; raises InputError for one of a later version."""
-        if state.get("version", 1) > VERSION:
-            raise InputError(
-                f"the transform was saved by a later trainwell (version {state['version']}, this one reads {VERSION})"
-            )
+        """The transform that was saved."""
         kept = {name.removeprefix("numbers."): array for name, array in arrays.items() if name.startswith("numbers.")}
         made = cls(
             state["layout"],
