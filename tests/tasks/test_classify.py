@@ -56,6 +56,27 @@ def test_a_batch_of_eight_equals_eight_of_one():
     torch.testing.assert_close(found, task.predict(model, batch(TARGET[:8]))["probability"])
 
 
+class LeftSide(nn.Module):
+    """Scores for two classes: how bright the left column of a picture is, and how bright the right one is."""
+
+    def forward(self, x):
+        return x.mean((1, 2))[:, [0, -1]]
+
+
+def test_a_mirrored_look_is_averaged_in():
+    pictures = torch.rand(5, 3, 4, 6)
+    given = {"inputs": (pictures,), "target": torch.zeros(5, dtype=torch.long)}
+    plain = Classify(2).predict(LeftSide(), given)["probability"]
+    both = Classify(2, mirror=True).predict(LeftSide(), given)["probability"]
+    torch.testing.assert_close(both, (plain + plain.flip(1)) / 2)  # the other side is the other class here
+    assert (plain - both).abs().max() > 1e-3
+
+
+def test_a_mirror_needs_a_picture():
+    with pytest.raises(InputError, match=r"mirror=true.*picture"):
+        Classify(3, mirror=True).predict(Fixed(SCORES), batch(TARGET))
+
+
 def test_one_score_is_a_sigmoid():
     one, target = SCORES[:, :1], TARGET.clamp_max(1)
     expected = nn.functional.binary_cross_entropy_with_logits(one[:, 0], target.float()).item()

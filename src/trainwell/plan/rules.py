@@ -21,6 +21,7 @@ from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
 FEW_PICTURES, MANY_PICTURES = 5_000, 20_000
+LONG = 1_800  # seconds of training from which on more passes over many pictures pay
 TINY_SIDE, SMALL_SIDE = 16, 64  # pixels
 STEMS = ("resnet", "densenet", "efficientnet", "alexnet")  # made for pictures of 224 pixels, which they shrink at once
 LEAST_ROWS, TINY_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 500, 2_000, 15_000, 50_000  # of a table
@@ -238,6 +239,7 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
         "20 % test, the rest to learn and choose by",
         f"{rows:,} pictures; parts that the data gives are kept",
     )
+    long = rows >= MANY_PICTURES and (profile.seconds or 0) >= LONG
     widths = [32, 64, 64] if side <= TINY_SIDE else [64, 256, 256] if colour else [32, 64, 128]
     plan.choose(
         "model",
@@ -248,7 +250,12 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     pixels = max(1, round(side / 14))
     shift: dict[str, Any] = {"name": "shift", "pixels": pixels, "fill": "reflect" if colour else "zero"}
     if colour:
-        plan.choose("augment", [{"name": "flip"}, shift], f"flip, shift {pixels}", "a photograph mirrored is one still")
+        steps, what = [{"name": "flip"}, shift], f"flip, shift {pixels}"
+        why = "a photograph mirrored is one still"
+        if long:
+            steps, what = [*steps, {"name": "cutout", "share": 0.25}], f"{what}, cutout of a quarter of the side"
+            why += "; what is seen often is seen with a part painted over"
+        plan.choose("augment", steps, what, why)
     elif rows < MANY_PICTURES:
         turned: dict[str, Any] = {"name": "rotation", "degrees": 10.0}
         why = "few grey pictures, often signs: turned a little, never mirrored"
@@ -256,13 +263,17 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     else:
         plan.choose("augment", [shift], f"shift {pixels}", "grey pictures are often signs, which mirroring changes")
     rate = 5e-3 if side <= TINY_SIDE else 1e-2
-    optimizer = {"name": "adamw", "lr": rate, "weight_decay": 0.01}
+    # Decay forgets over 1 / (mean rate x decay) steps: over as many as such a training has.
+    optimizer = {"name": "adamw", "lr": rate, "weight_decay": 0.03 if long else 0.01}
     plan.choose("optimizer", optimizer, f"AdamW at {rate}", "norms in every layer let the rate be high")
     plan.choose("schedule", {"name": "one_cycle"}, "one cycle", "the most learned in few passes")
     epochs = 40 if rows < FEW_PICTURES else 20 if rows < MANY_PICTURES else 10 if colour else 8
+    why = f"{rows:,} pictures; averaged weights answer"
+    if long:
+        epochs, why = 3 * epochs, f"{why}; there is time for three times the usual passes"
     batch = 64 if rows < FEW_PICTURES else 256
     settings = {"epochs": epochs, "batch_size": batch, "ema": 0.998 if rows < FEW_PICTURES else 0.999}
-    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"{rows:,} pictures; averaged weights answer")
+    plan.choose("train", settings, f"{epochs} epochs, batch {batch}", why)
     wanted = "bfloat16: this hardware multiplies it" if profile.bfloat16 else "float32: this hardware has no bfloat16"
     if rows < FEW_PICTURES and side <= TINY_SIDE:
         plan.recipe.train["precision"] = wanted = "float32"
@@ -273,8 +284,21 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     )
     plan.reasons.append(Reason("precision", wanted, why))
     answer_of(profile, plan)
-    if profile.task == "classify" and rows >= FEW_PICTURES:
+    if profile.task == "classify":
+        labelled(profile, plan, colour, long)
+
+
+def labelled(profile: Profile, plan: Plan, colour: bool, long: bool) -> None:
+    """What is added to the task of pictures with a class each."""
+    if profile.rows >= FEW_PICTURES:
         plan.recipe.task["goal"] = "accuracy"
+    if colour:
+        plan.recipe.task["mirror"] = True
+        plan.reasons.append(Reason("answers", "averaged with the mirrored picture's", "a second look, no training"))
+    if long and not profile.labels:
+        plan.recipe.task["label_smoothing"] = 0.1
+        why = "many passes make a network too sure; a temperature sets its probabilities right again"
+        plan.reasons.append(Reason("loss", "cross-entropy, a tenth of the truth spread over all classes", why))
 
 
 def plain(profile: Profile, plan: Plan) -> None:

@@ -18,6 +18,7 @@ class Classify(Task):
     A model gives (batch, classes) scores, (batch, members, classes) for an ensemble, or (batch, 1) for two classes.
     Answers are cooled or heated by `temperature`, which a run chooses after its training (Guo et al. 2017).
     `scores` says what they are: logits, or probabilities where the user's own model ends in a softmax or sigmoid.
+    `mirror` averages the answer with that to the mirrored picture.
     Raises ValueError for a loss that does not fit the kind of target.
     """
 
@@ -33,9 +34,10 @@ class Classify(Task):
         class_weights: list[float] | None = None,
         goal: Literal["log_loss", "accuracy", "auroc"] = "log_loss",
         scores: Literal["logits", "probabilities"] = "logits",
+        mirror: bool = False,
     ) -> None:
         self.outputs, self.labels, self.folds, self.scores = outputs, labels, folds, scores
-        self.temperature = temperature
+        self.temperature, self.mirror = temperature, mirror
         table = LABEL_LOSSES if labels else CLASS_LOSSES
         loss = loss or next(iter(table))
         if loss not in table:
@@ -78,7 +80,16 @@ class Classify(Task):
         return Loss(each.sum(), len(each))
 
     def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """{"probability": (batch, classes)}; members are averaged as probabilities."""
+        """{"probability": (batch, classes)}; members are averaged as probabilities, and so are mirrored views."""
+        probability = self.probability(model, batch)
+        if self.mirror:
+            probability = (probability + self.probability(model, mirrored(batch))) / 2
+        if self.temperature != 1 and not self.labels:
+            probability = (probability.clamp_min(1e-12).log() / self.temperature).softmax(-1)
+        return {"probability": probability}
+
+    def probability(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What one look at the batch says, before any temperature: (batch, classes)."""
         logits = self.logits(model, batch)
         refuse_folds(logits, batch)
         if logits.shape[-1] == 1 and not self.labels:
@@ -86,15 +97,25 @@ class Classify(Task):
         probability = logits.sigmoid() if self.labels else logits.softmax(-1)
         if logits.dim() == 3:
             probability = (probability * member_weights(logits, batch, self.folds)[:, :, None]).sum(1)
-        if self.temperature != 1 and not self.labels:
-            probability = (probability.clamp_min(1e-12).log() / self.temperature).softmax(-1)
-        return {"probability": probability}
+        return probability
 
     def metrics(self) -> Metrics:
         if self.labels:
             return Gathered({"log_loss": label_log_loss, "accuracy": label_accuracy})
         functions = {"log_loss": log_loss, "accuracy": accuracy}
         return Gathered({**functions, "auroc": auroc} if self.goal[0] == "auroc" else functions)
+
+
+def mirrored(batch: Batch) -> Batch:
+    """The batch with its pictures, the inputs of (batch, channels, height, width), turned left to right.
+
+    Raises InputError where none of its inputs is a picture.
+    """
+    if not any(each.dim() == 4 for each in batch["inputs"]):
+        raise InputError(
+            "task: mirror=true averages over mirrored pictures, and no input here is a picture; leave it out"
+        )
+    return {**batch, "inputs": tuple(each.flip(-1) if each.dim() == 4 else each for each in batch["inputs"])}
 
 
 def log_loss(prediction: dict[str, np.ndarray], target: np.ndarray) -> float:
