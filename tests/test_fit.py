@@ -226,7 +226,10 @@ def test_augmented_pictures_are_kept_for_the_page(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     pictures, labels = random.integers(0, 256, (48, 12, 12), dtype=np.uint8), np.arange(48) % 2
     run = tw.fit((pictures, labels), out=tmp_path / "run", changes=["train.epochs=1"], quiet=True)
-    assert len(run.folder.read_json("augmented.json")["pictures"]) == 16
+    kept = run.folder.read_json("augmented.json")
+    assert len(kept["pictures"]) == 16 and set(kept["labels"]) == {"0", "1"}
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.count("<figcaption>0</figcaption>") == kept["labels"].count("0") > 0
 
 
 def test_pictures_beyond_the_memory_are_read_ahead_and_learned_the_same(

@@ -15,8 +15,7 @@ from torch import nn
 from trainwell.data import PICTURED, Source, Split
 from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.calibration import before_tempering, best_temperature
-from trainwell.explain.cases import picture
-from trainwell.explain.detections import detections, outlined
+from trainwell.explain.detections import detections
 from trainwell.explain.evaluation import calibration
 from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
 from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
@@ -204,23 +203,6 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
         "sound": {"rate": run.transform.supplies["rate"]} if run.transform.layout.startswith("sound") else None,
         "digest": data.digest,
     }
-
-
-def augmented(loader: Any, shown: int = 16) -> list[str]:
-    """The first training pictures of an epoch as their augmentations change them, boxes drawn in: PNGs in base64.
-
-    The random numbers of the training stay as they were.
-    """
-    found: list[str] = []
-    with torch.random.fork_rng():
-        for batch in loader:
-            pictures, target = batch["inputs"][0].cpu(), batch.get("target")
-            if isinstance(target, torch.Tensor) and target.ndim == 3 and target.is_floating_point():
-                pictures = outlined(pictures, target.cpu())
-            found += [picture(each) for each in pictures[: shown - len(found)]]
-            if len(found) == shown:
-                break
-    return found
 
 
 def save_source(folder: RunFolder, model: nn.Module) -> None:

@@ -15,7 +15,8 @@ from trainwell.begin import begin
 from trainwell.data import PICTURED, split
 from trainwell.doctor.bedside import attend, mode_of
 from trainwell.errors import InputError
-from trainwell.examine import augmented, environment, examine, save_source, settle, summarize
+from trainwell.examine import environment, examine, save_source, settle, summarize
+from trainwell.explain.augmented import augmented
 from trainwell.filming import Film
 from trainwell.load import Run, save
 from trainwell.plan import Plan
@@ -76,7 +77,7 @@ def fit(
         folder.write_json("environment.json", environment(state.device, state.dtype))
         save_source(folder, state.model)
         if plan.recipe.augment and transform.layout in PICTURED:
-            folder.write_json("augmented.json", {"pictures": augmented(loader)})
+            folder.write_json("augmented.json", augmented(loader, schema.classes))
     with _marked(folder):
         _learn(state, (loader, held_out), folder, plan, mode, transform, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)

@@ -119,7 +119,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
     if profile.seconds is not None:
         plan.recipe.train["seconds"] = profile.seconds
         why = "the time that was given; the schedule ends with it"
-        plan.reasons.append(Reason("train", f"{profile.seconds:.0f} s", why))
+        plan.reasons.append(Reason("time", f"{profile.seconds:.0f} s", why))
     return plan
 
 
@@ -233,12 +233,10 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     rows, side = profile.rows, min(profile.shape[:2] or (32, 32))
     colour = len(profile.shape) == 3 and profile.shape[2] == 3
     kind, size = "colour" if colour else "grey", " x ".join(map(str, profile.shape[1::-1]))
-    plan.choose(
-        "split",
-        {"test": 0.2, "val": 0.1 if rows < MANY_PICTURES else 0.05},
-        "20 % test, the rest to learn and choose by",
-        f"{rows:,} pictures; parts that the data gives are kept",
-    )
+    share = 0.1 if rows < MANY_PICTURES else 0.05
+    test = "the test as the data gives it" if "test" in profile.given else "20 % test"
+    chosen = "the validation too" if "val" in profile.given else f"{100 * share:.0f} % validation"
+    plan.choose("split", {"test": 0.2, "val": share}, f"{test}, {chosen}", f"{rows:,} pictures to learn from")
     long = rows >= MANY_PICTURES and (profile.seconds or 0) >= LONG
     widths = [32, 64, 64] if side <= TINY_SIDE else [64, 256, 256] if colour else [32, 64, 128]
     plan.choose(
@@ -292,6 +290,8 @@ def labelled(profile: Profile, plan: Plan, colour: bool, long: bool) -> None:
     """What is added to the task of pictures with a class each."""
     if profile.rows >= FEW_PICTURES:
         plan.recipe.task["goal"] = "accuracy"
+        task = next(reason for reason in plan.reasons if reason.key == "task")
+        task.why = task.why.replace("the log loss", "the accuracy")
     if colour:
         plan.recipe.task["mirror"] = True
         plan.reasons.append(Reason("answers", "averaged with the mirrored picture's", "a second look, no training"))
