@@ -176,7 +176,7 @@ def _shown(facts: Facts) -> list[tuple[str, str]]:
     """The augmented pictures, each with its label or with nothing; labels go only where each picture has one."""
     kept, labels = pictures(facts.augmented.get("pictures")), facts.augmented.get("labels")
     matched = isinstance(labels, list) and len(labels) == len(facts.augmented.get("pictures") or [])
-    return [(each, cut(labels[place], 14) if matched else "") for place, each in enumerate(kept)]
+    return [(each, cut(labels[place], 32) if matched else "") for place, each in enumerate(kept)]
 
 
 def _training_sentence(facts: Facts) -> str:

@@ -25,6 +25,7 @@ from trainwell.report.svg import (
 from trainwell.report.wording import cut, grouped, is_number, share, significant
 
 LEFT, RIGHT, TOP = 46.0, 352.0, 40.0  # where the plotting area of a figure begins and ends
+LONGEST_NAME = 27  # characters, beside a row of values
 
 
 @dataclass
@@ -276,7 +277,7 @@ def intervals(
     rows = [row for row in rows if is_number(row.value)]
     if not rows:
         return Markup("")
-    letters = min(max(len(row.name) for row in rows), 21)
+    letters = min(max(len(row.name) for row in rows), LONGEST_NAME)
     numbers = max(len(row.written) for row in rows)
     left, right = 8 + 6.7 * letters, WIDTH - 8 - 6.6 * numbers
     top, pitch = 24.0 if title else 8.0, 22.0
@@ -292,7 +293,8 @@ def intervals(
             edge = x(value) + 3.2 * len(text) + 4
     for i, row in enumerate(rows):
         middle = top + pitch * (i + 0.5)
-        parts.append(named(left - 4, middle + 4, row.name, 21, class_="name strong" if row.strong else "name"))
+        class_ = "name strong" if row.strong else "name"
+        parts.append(named(left - 4, middle + 4, row.name, LONGEST_NAME, class_=class_))
         told = f"{row.name}: {row.written}"
         marks = [element("title", told)]
         if is_number(row.low) and is_number(row.high):
