@@ -1,6 +1,7 @@
 """What a training says of itself: metrics.jsonl, the bar on a terminal, lines in a file."""
 
 import io
+import time
 
 import pytest
 import torch
@@ -82,6 +83,17 @@ def test_a_log_file_gets_plain_lines():
     assert "\x1b" not in text and "\r" not in text
     assert "50%" in text and "loss" in text and "mse" in text and "s left" in text
     assert text.count("\n") == 1  # the second evaluation came within five seconds
+
+
+def test_the_time_left_is_never_more_than_what_is_left_of_the_time_given():
+    stream = io.StringIO()
+    bar = Bar(Recorder(None), seconds=100.0, stream=stream)
+    state = state_of(net(), Squares())
+    bar.start(state)
+    bar.began, bar.spoken = time.perf_counter() - 60.0, -100.0  # 20 of them before the clock of the training ran
+    state.steps, state.seconds = 1000, 40.0
+    bar.evaluate(state, {"mse": 1.0})
+    assert " 40%" in stream.getvalue() and "at most 60 s left" in stream.getvalue()
 
 
 def test_a_terminal_gets_a_bar_that_goes_away():

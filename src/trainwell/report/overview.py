@@ -174,9 +174,10 @@ def training_of(facts: Facts) -> dict[str, Any]:
 
 def _shown(facts: Facts) -> list[tuple[str, str]]:
     """The augmented pictures, each with its label or with nothing; labels go only where each picture has one."""
-    kept, labels = pictures(facts.augmented.get("pictures")), facts.augmented.get("labels")
-    matched = isinstance(labels, list) and len(labels) == len(facts.augmented.get("pictures") or [])
-    return [(each, cut(labels[place], 32) if matched else "") for place, each in enumerate(kept)]
+    found, labels = facts.augmented.get("pictures"), facts.augmented.get("labels")
+    if not isinstance(labels, list) or not isinstance(found, list) or len(labels) != len(found):
+        labels = [""] * len(found if isinstance(found, list) else [])
+    return [(each, cut(label, 32)) for each, label in zip(pictures(found), labels, strict=False)]
 
 
 def _training_sentence(facts: Facts) -> str:

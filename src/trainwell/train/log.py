@@ -112,6 +112,7 @@ class Bar:
             self.spoken = now
             share = self.share(state)
             left = (now - self.began) * (1 - share) / max(share, 1e-9)
+            left = left if self.seconds is None else min(left, self.seconds - state.seconds)
             rest = f"  at most {math.ceil(left)} s left" if share < 1 else ""
             self.console.print(f"{share:4.0%}  {self.words(state)}{rest}")
 
