@@ -175,9 +175,10 @@ def training_of(facts: Facts) -> dict[str, Any]:
 def _shown(facts: Facts) -> list[tuple[str, str]]:
     """The augmented pictures, each with its label or with nothing; labels go only where each picture has one."""
     found, labels = facts.augmented.get("pictures"), facts.augmented.get("labels")
-    if not isinstance(labels, list) or not isinstance(found, list) or len(labels) != len(found):
-        labels = [""] * len(found if isinstance(found, list) else [])
-    return [(each, cut(label, 32)) for each, label in zip(pictures(found), labels, strict=False)]
+    names: dict[str, Any] = {}
+    if isinstance(labels, list) and isinstance(found, list) and len(labels) == len(found):
+        names = {each: label for each, label in zip(found, labels, strict=True) if isinstance(each, str)}
+    return [(each, cut(names.get(each, ""), 32)) for each in pictures(found)]
 
 
 def _training_sentence(facts: Facts) -> str:
