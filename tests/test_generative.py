@@ -9,9 +9,11 @@ import polars as pl
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from torch import nn
 
 import trainwell as tw
 from trainwell import cli
+from trainwell.build import optimizers_of
 from trainwell.errors import InputError
 from trainwell.prepare import announce, prepare
 from trainwell.sample import sample_to_file
@@ -98,6 +100,23 @@ def test_rows_are_rebuilt_and_judged(runs: dict[str, tw.Run]) -> None:
     assert found["loss"]["low"] < found["loss"]["value"] < found["loss"]["high"]
     rates = run.folder.read_json("baselines.json")
     assert [each["kind"] for each in rates] == ["constant", "linear"] and found["rmse"]["value"] > 0
+
+
+def test_a_player_may_have_a_rate_of_its_own() -> None:
+    _, _, plan = prepare(digits(60), task="gan", changes=["optimizer.discriminator={lr: 0.0008, eps: 1.0e-6}"])
+    players = {"generator": nn.Linear(2, 2), "discriminator": nn.Linear(2, 1)}
+    made = optimizers_of(plan.recipe.optimizer, players)
+    rates = {player: each.param_groups[0]["lr"] for player, each in made.items()}
+    assert rates == {"generator": plan.recipe.optimizer["lr"], "discriminator": 0.0008}
+    assert made["discriminator"].param_groups[0]["eps"] == 1e-6 != made["generator"].param_groups[0]["eps"]
+    for wrong, told in (
+        ({"lr": 0.1, "generator": 0.2}, "optimizer.generator: found 0.2"),
+        ({"lr": 0.1, "generater": {"lr": 0.2}}, "unknown argument 'generater'"),
+        ({"lr": 0.1, "generator": {"rate": 0.2}}, "unknown argument 'rate'"),
+        ({"lr": 0.1, "generator": {"lr": "fast"}}, "optimizer.lr: found 'fast'"),
+    ):
+        with pytest.raises(InputError, match=told):
+            optimizers_of(wrong, players)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from trainwell.data import (
     AUGMENTATIONS,
@@ -31,7 +32,7 @@ from trainwell.models.transfer import Thawing
 from trainwell.nn.keras_network import KerasNetwork, is_keras
 from trainwell.nn.normalize import Normalize
 from trainwell.nn.side_by_side import SideBySide
-from trainwell.recipe import Recipe, build, check, named
+from trainwell.recipe import Part, Recipe, build, check, named
 from trainwell.tasks import TASKS, Batch, Task
 from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_for
 from trainwell.train.average import Average
@@ -228,12 +229,6 @@ def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.devi
             raise InputError("transfer.thaw: several ranks cannot thaw; set transfer.thaw=0, or transfer.freeze=0")
         schedule = Thawing(schedule, transfer, inner(model))
     model = model.to(device)
-    arguments = {key: value for key, value in recipe.optimizer.items() if key not in ("name", "lr", "weight_decay")}
-    name = recipe.optimizer.get("name", "adamw")
-    check({"name": name, **arguments}, named({"name": name}, OPTIMIZERS, "optimizer"), "optimizer")
-    for key in ("lr", "weight_decay"):
-        if not isinstance(recipe.optimizer.get(key, 0.0), int | float):
-            raise InputError(f"optimizer.{key}: found {recipe.optimizer[key]!r}, expected a number")
     settings = settings_of(recipe)
     state = State(
         model=model,
@@ -244,10 +239,30 @@ def build_state(recipe: Recipe, model: nn.Module, task: Task, device: torch.devi
         precision=settings.precision,
         average=Average(model, settings.ema) if settings.ema else None,
     )
-    state.optimizers = {player: optimizer_for(part, **recipe.optimizer) for player, part in state.players.items()}
+    state.optimizers = optimizers_of(recipe.optimizer, state.players)
     if recipe.transfer:
         schedule(0.0)  # what stays frozen at first does so from the first look on
     return state
+
+
+def optimizers_of(part: Part, players: Mapping[str, nn.Module]) -> dict[str, Optimizer]:
+    """An optimizer for each player; a key that is a player's name holds what is different for it.
+
+    Raises InputError for an unknown or ill-typed argument.
+    """
+    found = {}
+    for player, module in players.items():
+        own = part.get(player, {})
+        if not isinstance(own, dict):
+            raise InputError(f"optimizer.{player}: found {own!r}, expected what differs for it, such as {{lr: 0.0004}}")
+        whole = {"name": "adamw", **{key: value for key, value in part.items() if key not in players}, **own}
+        arguments = {key: value for key, value in whole.items() if key not in ("lr", "weight_decay")}
+        check(arguments, named(whole, OPTIMIZERS, "optimizer"), "optimizer")
+        for key in ("lr", "weight_decay"):
+            if not isinstance(whole.get(key, 0.0), int | float):
+                raise InputError(f"optimizer.{key}: found {whole[key]!r}, expected a number")
+        found[player] = optimizer_for(module, **whole)
+    return found
 
 
 def settings_of(recipe: Recipe) -> Settings:

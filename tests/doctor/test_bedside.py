@@ -77,6 +77,13 @@ def test_prescription_scales_the_rate_and_sets_the_rest():
     assert recipe.train == {"epochs": 3}
 
 
+def test_prescription_scales_what_a_player_has_of_its_own():
+    recipe = Recipe(optimizer={"name": "adam", "lr": 0.02, "discriminator": {"lr": 0.04, "eps": 1e-6}})
+    made = prescribed(recipe, [{"recipe": {"optimizer.lr": [0.02, 0.002]}}])
+    assert made.optimizer == {"name": "adam", "lr": 0.002, "discriminator": {"lr": 0.004, "eps": 1e-6}}
+    assert recipe.optimizer["discriminator"]["lr"] == 0.04
+
+
 def test_unknown_mode_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(InputError, match="did you mean 'treat'"):
         tw.fit("no-such-thing", doctor="treet")

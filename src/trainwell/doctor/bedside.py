@@ -1,5 +1,6 @@
 """A training of this package's own to one with a doctor beside it: told as it happens, its changes in the recipe."""
 
+import dataclasses
 import sys
 from typing import Any
 
@@ -66,9 +67,16 @@ def prescribed(recipe: Recipe, history: list[dict[str, Any]]) -> Recipe:
     """
     for entry in history:
         for key, (before, after) in entry.get("recipe", {}).items():
-            part, _, name = key.partition(".")
-            held = getattr(recipe, part).get(name)
+            section, _, name = key.partition(".")
+            held = getattr(recipe, section).get(name)
             if key == "optimizer.lr" and held and before:
+                own = {player: _slowed(part, after / before) for player, part in recipe.optimizer.items()}
+                recipe = dataclasses.replace(recipe, optimizer=own)
                 after = float(f"{held * after / before:.6g}")
             recipe = recipe.set(f"{key}={'null' if after is None else after}")
     return recipe
+
+
+def _slowed(part: Any, factor: float) -> Any:
+    """What a player has of its own, its rate times the factor."""
+    return {**part, "lr": float(f"{part['lr'] * factor:.6g}")} if isinstance(part, dict) and "lr" in part else part
