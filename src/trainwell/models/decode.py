@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.errors import InputError
+from trainwell.models.ahead import GUESSES, Ahead, guesser_of
 from trainwell.nn.packed import is_packed, packed
 
 REPAID = 24  # steps after which packing the weights has cost less than it saved
@@ -162,7 +163,7 @@ class Decoding:
     def __init__(self, model: Any, prompt: Tensor, mask: Tensor | None, length: int, start: int | None) -> None:
         self.model, self.context = model, getattr(model, "context", None)
         self.writes_target = hasattr(model, "start")
-        self.mask = mask
+        self.mask = mask = None if mask is None or bool(mask.all()) else mask
         if prompt.shape[1] == 0:
             raise InputError("the prompt has no token; begin with at least one, such as a line break")
         if self.writes_target:
@@ -244,8 +245,10 @@ def stream(
     string of `stop` ends its row, which then repeats its last token. Raises InputError for an empty prompt.
     prompt: (batch, time) long, mask: (batch, time) bool, True at tokens, padding on either side, or None
     """
-    with at_work(model, prompt.shape[0], length):
-        work = Decoding(model, prompt, mask, length, start)
+    alone = prompt.shape[0] == 1 and choose is best and (mask is None or bool(mask.all()))
+    guesser = guesser_of(model, steps=length) if alone else None
+    with at_work(model, GUESSES + 1 if guesser else prompt.shape[0], length):
+        work = Decoding(Ahead(model, guesser) if guesser else model, prompt, mask, length, start)
         running = torch.ones(prompt.shape[0], dtype=torch.bool, device=prompt.device)
         final = torch.as_tensor(list(ends), dtype=torch.long, device=prompt.device)
         before = work.record.shape[1]

@@ -1,7 +1,8 @@
 """Linear layers to a layout of their weights that few rows run through faster on a processor, with equal results."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -47,7 +48,11 @@ def packable(weight: Tensor, rows: int) -> bool:
     return known and (rows > 1 or weight.shape[0] > weight.shape[1])
 
 
-def joined(part: SelfAttention, rows: int) -> PackedLinear | None:
+Fits = Callable[[Tensor], bool]  # whether a weight (outputs, inputs) is worth a copy
+Make = Callable[[Tensor, Tensor | None], nn.Module]  # a layer from a weight and a bias
+
+
+def joined(part: SelfAttention, fits: Fits, make: Make) -> nn.Module | None:
     """Queries, keys and values in one product; None if one of the three is no plain layer."""
     layers = [part.query, part.key, part.value]
     if any(type(layer) is not nn.Linear for layer in layers):
@@ -57,29 +62,40 @@ def joined(part: SelfAttention, rows: int) -> PackedLinear | None:
         return None
     weights: list[Tensor] = [layer.weight for layer in layers]
     weight = torch.cat(weights)
-    if not packable(weight, rows):
-        return None
-    return PackedLinear(weight, torch.cat(biases) if biases else None, rows=rows)
+    return make(weight, torch.cat(biases) if biases else None) if fits(weight) else None
 
 
-def packs_of(model: nn.Module, rows: int) -> dict[tuple[str, str], PackedLinear]:
-    """A packed copy for each place of the model that takes one: (path of the part, name in it) -> layer."""
-    packs: dict[tuple[str, str], PackedLinear] = {}
+def copies_of(model: nn.Module, fits: Fits, make: Make) -> dict[tuple[str, str], nn.Module]:
+    """A layer made anew for each place of the model that takes one: (path of the part, name in it) -> layer."""
+    copies: dict[tuple[str, str], nn.Module] = {}
     for path, part in model.named_modules():
         inside: tuple[str, ...] = ()
-        if isinstance(part, SelfAttention) and (joint := joined(part, rows)):
-            packs[path, "joint"] = joint
+        if isinstance(part, SelfAttention) and (joint := joined(part, fits, make)):
+            copies[path, "joint"] = joint
             inside = ("query", "key", "value")
-        if isinstance(part, TokenEmbedding) and packable(part.token.weight, rows):
-            packs[path, "head"] = PackedLinear(part.token.weight, None, rows=rows)
+        if isinstance(part, TokenEmbedding) and fits(part.token.weight):
+            copies[path, "head"] = make(part.token.weight, None)
         for name, layer in part.named_children():
-            if type(layer) is nn.Linear and name not in inside and packable(layer.weight, rows):
-                packs[path, name] = PackedLinear(layer.weight, layer.bias, rows=rows)
-    return packs
+            if type(layer) is nn.Linear and name not in inside and fits(layer.weight):
+                copies[path, name] = make(layer.weight, layer.bias)
+    return copies
+
+
+def put(model: nn.Module, copies: dict[tuple[str, str], nn.Module]) -> list[tuple[nn.Module, str, Any]]:
+    """Let the model work with these layers; gives what stood there: the part, the name in it, and what it was."""
+    replaced: list[tuple[nn.Module, str, Any]] = []
+    for (path, name), layer in copies.items():
+        part = model.get_submodule(path)
+        replaced.append((part, name, getattr(part, name)))
+        if name in part._modules:
+            part._modules[name] = layer
+        else:  # `joint` and `head`, in a tuple
+            setattr(part, name, (layer,))
+    return replaced
 
 
 # The last copies of each model, by what they were made from; paths instead of parts let a forgotten model go.
-_KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], dict[tuple[str, str], PackedLinear]]] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], dict[tuple[str, str], nn.Module]]] = WeakKeyDictionary()
 
 
 def marks(model: nn.Module, rows: int) -> list[Any]:
@@ -108,16 +124,10 @@ def packed(model: nn.Module, *, rows: int) -> Iterator[None]:
         return
     if not is_packed(model, rows=rows):
         _KEPT.pop(model, None)  # first the old copies go, then the new ones come
-        _KEPT[model] = (marks(model, rows), packs_of(model, rows))
-    replaced: list[tuple[nn.Module, str, Any]] = []
+        copies = copies_of(model, lambda weight: packable(weight, rows), partial(PackedLinear, rows=rows))
+        _KEPT[model] = (marks(model, rows), copies)
+    replaced = put(model, _KEPT[model][1])
     try:
-        for (path, name), layer in _KEPT[model][1].items():
-            part = model.get_submodule(path)
-            replaced.append((part, name, getattr(part, name)))
-            if name in part._modules:
-                part._modules[name] = layer
-            else:  # `joint` and `head`, in a tuple
-                setattr(part, name, (layer,))
         yield
     finally:
         for part, name, before in replaced:

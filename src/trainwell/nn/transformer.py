@@ -108,6 +108,11 @@ class Cache:
         for layer in self.layers:
             layer.reorder(rows)
 
+    def forget(self, length: int) -> None:
+        """Keep the first `length` places alone; for rows without padding."""
+        for layer in self.layers:
+            layer.length = min(layer.length, length)
+
     def place(self, mask: Tensor | None, batch: int, time: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
         """Places of the new tokens in their rows and the padding of all keys, those included.
 
@@ -184,7 +189,14 @@ class CausalModel(nn.Module):
 
     def advance(self, tokens: Tensor, cache: Cache) -> Tensor:
         """Read one more token a row and score what comes next. tokens: (batch,) long -> (batch, vocabulary)"""
-        return self.scores(self.states(tokens.unsqueeze(1), None, cache)[:, 0])
+        return self.advance_all(tokens.unsqueeze(1), cache)[:, 0]
+
+    def advance_all(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Read several more tokens a row and score what comes after each.
+
+        tokens: (batch, time) long -> (batch, time, vocabulary)
+        """
+        return self.scores(self.states(tokens, None, cache))
 
 
 class EncoderDecoder(nn.Module):
