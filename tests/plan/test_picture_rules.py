@@ -52,3 +52,32 @@ def test_few_pictures_get_the_same_plan_in_an_hour():
     assert (
         propose(few).recipe.train["epochs"] == propose(dataclasses.replace(few, seconds=3_600.0)).recipe.train["epochs"]
     )
+
+
+def test_an_hour_gives_boxes_larger_pictures_and_more_passes():
+    boxes = {"share": 0.05, "side": 640, "boxes": 900}
+    few = dataclasses.replace(PHOTOS, task="detect", rows=200, boxes=boxes)
+    usual, hour = propose(few).recipe, propose(dataclasses.replace(few, seconds=3_600.0)).recipe
+    assert usual.transform["size"] == 320 and hour.transform["size"] == 480
+    assert hour.train["epochs"] == 2 * usual.train["epochs"]
+
+
+def test_an_hour_gives_masks_more_passes():
+    few = dataclasses.replace(
+        PHOTOS, task="segment", rows=400, masks={"width": 200, "height": 200, "shares": [0.5, 0.5]}
+    )
+    usual, hour = propose(few).recipe, propose(dataclasses.replace(few, seconds=3_600.0)).recipe
+    assert hour.train["epochs"] == 2 * usual.train["epochs"]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (set(), "20 % test, 10 % validation"),
+        ({"test"}, "test as the data gives it, 10 % validation"),
+        ({"val"}, "validation as the data gives it, 20 % test"),
+        ({"test", "val"}, "test and validation as the data gives them"),
+    ],
+)
+def test_the_split_is_told_as_it_will_be(given, told):
+    assert dataclasses.replace(PHOTOS, given=frozenset(given)).divided(0.2, 0.1) == told

@@ -15,17 +15,13 @@ SEEN = 15_000  # pictures in all that a network from scratch is shown
 def from_boxes(profile: Profile, plan: "Plan") -> None:
     """Pictures with boxes: a detector without anchors, on pictures just large enough for the smallest class."""
     rows, boxes = profile.rows, profile.boxes
-    plan.choose(
-        "split",
-        {"test": 0.2, "val": 0.1},
-        "20 % test, 10 % validation",
-        f"{rows:,} pictures to learn from; parts that the data gives are kept",
-    )
-    wanted = WANTED / max(boxes["share"], 1e-3)
+    plan.choose("split", {"test": 0.2, "val": 0.1}, profile.divided(0.2, 0.1), f"{rows:,} pictures to learn from")
+    pixels, seen = (WANTED * 3 // 2, 2 * SEEN) if profile.long else (WANTED, SEEN)
+    wanted = pixels / max(boxes["share"], 1e-3)
     size = min(LARGEST, max(SMALLEST, wanted), max(SMALLEST, boxes["side"]))
     size = MULTIPLE * -(-round(size) // MULTIPLE)
     small = boxes["share"] * size
-    why = f"things of the smallest class then measure some {small:.0f} pixels, two places of the finest map"
+    why = f"things of the smallest class then measure some {small:.0f} pixels, {small / 8:.0f} places of the finest map"
     if small < WANTED - 1:
         why = f"things of the smallest class measure only {small:.0f} pixels so; transform.size=... enlarges them"
     plan.choose("transform", {"size": size}, f"pictures of {size} pixels, whole", why)
@@ -45,7 +41,7 @@ def from_boxes(profile: Profile, plan: "Plan") -> None:
         "from scratch, with a norm in every layer",
     )
     plan.choose("schedule", {"name": "cosine"}, "warm-up, then cosine", "the first boxes are far off")
-    epochs = max(10, min(150, round(SEEN / max(1, rows))))
+    epochs = max(10, min(150, round(seen / max(1, rows))))
     settings = {"epochs": epochs, "batch_size": 8, "evaluations": 12, "ema": 0.998, "clip": 10.0}
-    why = f"some {SEEN:,} pictures shown; averaged weights answer, the best of 12 looks stays"
+    why = f"some {seen:,} pictures shown; averaged weights answer, the best of 12 looks stays"
     plan.choose("train", settings, f"{epochs} epochs, batch 8", why)

@@ -16,8 +16,7 @@ FEW = 1_000  # pictures below which the network is small
 def from_masks(profile: Profile, plan: "Plan") -> None:
     """Pictures with masks: a U-Net over a small residual network, made robust by moving picture and mask together."""
     rows, facts = profile.rows, profile.masks
-    why = f"{rows:,} pictures; parts that the data gives are kept"
-    plan.choose("split", {"test": 0.2, "val": 0.15}, "20 % test, 15 % validation", why)
+    plan.choose("split", {"test": 0.2, "val": 0.15}, profile.divided(0.2, 0.15), f"{rows:,} pictures to learn from")
     width, height = facts.get("width", SIDE), facts.get("height", SIDE)
     factor = -(-max(width, height) // SIDE)
     if factor > 1:
@@ -47,11 +46,14 @@ def from_masks(profile: Profile, plan: "Plan") -> None:
     optimizer = {"name": "adamw", "lr": 3e-3, "weight_decay": 0.02}
     plan.choose("optimizer", optimizer, "AdamW at 0.003", "norms in every layer let the rate be high")
     plan.choose("schedule", {"name": "one_cycle"}, "one cycle", "the most learned in few passes")
-    epochs = max(10, min(150, round(STEPS * BATCH / max(1, rows))))
+    wanted = STEPS * (2 if profile.long else 1)
+    epochs = max(10, min(300 if profile.long else 150, round(wanted * BATCH / max(1, rows))))
     settings = {"epochs": epochs, "batch_size": BATCH, "ema": 0.998, "evaluations": 15}
-    plan.choose("train", settings, f"{epochs} epochs, batch {BATCH}", f"some {STEPS:,} steps; averaged weights answer")
-    wanted = "bfloat16: this hardware multiplies it" if profile.bfloat16 else "float32: this hardware has no bfloat16"
-    plan.reasons.append(type(plan.reasons[-1])("precision", wanted, "half the memory traffic of large maps"))
+    plan.choose("train", settings, f"{epochs} epochs, batch {BATCH}", f"some {wanted:,} steps; averaged weights answer")
+    precision = (
+        "bfloat16: this hardware multiplies it" if profile.bfloat16 else "float32: this hardware has no bfloat16"
+    )
+    plan.reasons.append(type(plan.reasons[-1])("precision", precision, "half the memory traffic of large maps"))
 
 
 def class_weights(shares: list[float]) -> list[float]:

@@ -14,6 +14,7 @@ from trainwell.train.precision import has_fast_bfloat16
 LOOKS = 200  # pictures whose headers are read
 HEAVY_TAIL = 12.0  # kurtosis: twice that of an exponential distribution's excess
 SKEWED = 2.0
+LONG = 1_800  # seconds of training from which on more passes or larger pictures pay
 LONGITUDE, LATITUDE = r"(?<![a-z])(longitude|long|lng|lon)(?![a-z])", r"(?<![a-z])(latitude|lat)(?![a-z])"
 
 
@@ -49,6 +50,19 @@ class Profile:
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
     boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
     target: str = ""  # the column to answer, where there is one alone
+
+    @property
+    def long(self) -> bool:
+        """Whether there is time for more passes or larger pictures than usual."""
+        return (self.seconds or 0) >= LONG
+
+    def divided(self, test: float, val: float) -> str:
+        """The split in words: parts as the data gives them, shares of the rows for the others."""
+        shares = {"test": (test, "test"), "val": (val, "validation")}
+        given = [name for part, (_, name) in shares.items() if part in self.given]
+        told = [f"{100 * share:.0f} % {name}" for part, (share, name) in shares.items() if part not in self.given]
+        kept = [f"{' and '.join(given)} as the data gives {'them' if given[1:] else 'it'}"] if given else []
+        return ", ".join(kept + told)
 
 
 def profile(source: Source, schema: Schema, device: torch.device, seconds: float | None = None) -> Profile:

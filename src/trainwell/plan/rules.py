@@ -21,7 +21,6 @@ from trainwell.recipe import Recipe
 
 STEPS, FEWEST_STEPS = 5_000, 256  # of a network that no rule knows; of any table
 FEW_PICTURES, MANY_PICTURES = 5_000, 20_000
-LONG = 1_800  # seconds of training from which on more passes over many pictures pay
 TINY_SIDE, SMALL_SIDE = 16, 64  # pixels
 STEMS = ("resnet", "densenet", "efficientnet", "alexnet")  # made for pictures of 224 pixels, which they shrink at once
 LEAST_ROWS, TINY_ROWS, FEW_ROWS, SOME_ROWS, MANY_ROWS = 200, 500, 2_000, 15_000, 50_000  # of a table
@@ -234,10 +233,8 @@ def from_pictures(profile: Profile, plan: Plan) -> None:
     colour = len(profile.shape) == 3 and profile.shape[2] == 3
     kind, size = "colour" if colour else "grey", " x ".join(map(str, profile.shape[1::-1]))
     share = 0.1 if rows < MANY_PICTURES else 0.05
-    test = "the test as the data gives it" if "test" in profile.given else "20 % test"
-    chosen = "the validation too" if "val" in profile.given else f"{100 * share:.0f} % validation"
-    plan.choose("split", {"test": 0.2, "val": share}, f"{test}, {chosen}", f"{rows:,} pictures to learn from")
-    long = rows >= MANY_PICTURES and (profile.seconds or 0) >= LONG
+    plan.choose("split", {"test": 0.2, "val": share}, profile.divided(0.2, share), f"{rows:,} pictures to learn from")
+    long = rows >= MANY_PICTURES and profile.long
     widths = [32, 64, 64] if side <= TINY_SIDE else [64, 256, 256] if colour else [32, 64, 128]
     plan.choose(
         "model",
