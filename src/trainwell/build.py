@@ -32,7 +32,7 @@ from trainwell.models.transfer import Thawing
 from trainwell.nn.keras_network import KerasNetwork, is_keras
 from trainwell.nn.normalize import Normalize
 from trainwell.nn.side_by_side import SideBySide
-from trainwell.recipe import Part, Recipe, build, check, named
+from trainwell.recipe import Part, Recipe, build, check, choices, named
 from trainwell.tasks import TASKS, Batch, Task
 from trainwell.train import OPTIMIZERS, SCHEDULES, Settings, State, optimizer_for
 from trainwell.train.average import Average
@@ -131,9 +131,10 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
     torch.manual_seed(recipe.seed)
     # Members that learn from each other's held-out rows would flatter themselves: as many groups as folds.
     supplied = {**transform.supplies, "groups": max(1, recipe.split.get("folds", 0))}
+    supplied |= {name: _asked(recipe, supplied[name]) for name in ("outputs", "classes") if name in supplied}
     if own is None:
         network = build(recipe.model, MODELS, "model", supplied)
-        if recipe.task.get("quantiles"):
+        if recipe.task["name"] == "forecast" and recipe.task.get("quantiles"):
             others = [build(recipe.model, MODELS, "model", supplied) for _ in recipe.task["quantiles"]]
             network = SideBySide([network, *others])
     elif is_keras(own):
@@ -150,6 +151,13 @@ def build_model(recipe: Recipe, transform: Transform, own: nn.Module | None = No
         bytes_of = [[255 * share for share in each] for each in (transform.mean, transform.std)]
         return nn.Sequential(Normalize(*bytes_of), network)
     return network
+
+
+def _asked(recipe: Recipe, outputs: int) -> int:
+    """How many numbers a row the recipe's task asks of a network, where the data has so many targets or classes."""
+    kind = named(recipe.task, TASKS, "task")
+    defaults = {name: each.default for name, each in choices(kind).items()}
+    return kind.asks(outputs, **(defaults | check(recipe.task, kind, "task")))
 
 
 def inner(model: nn.Module) -> nn.Module:

@@ -24,10 +24,11 @@ from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.likeness import likeness_sentence, neighbours
 from trainwell.explain.reading import pieces_of
 from trainwell.explain.segments import segment_cases
+from trainwell.explain.spreads import spread_sentence
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Classify, Detect, Forecast, Likeness, Reconstruct, Segment
+from trainwell.tasks import Classify, Detect, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
 from trainwell.train import State
 
 LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn
@@ -49,6 +50,7 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     if run.task.raw:
         return _examine_whole(run, source, split.train, rows, part)
     goal, reading = "accuracy" if run.schema.task == "classify" else "rmse", _reading(run, source, rows)
+    goal = "rank_mae" if isinstance(run.task, Ordinal) else goal
     if run.transform.by_row:
         rows, answers, target = run.judged(source, rows)
     else:
@@ -74,9 +76,11 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
         return _written(run, evaluation, baselines(source, run.schema, run.task, known, rows, run.transform))
     if isinstance(run.task, Classify) and run.task.temperature != 1:
         found = before_tempering(answers["probability"], target, run.task.temperature)
-        sure = answers["probability"].argmax(1) == target
+        sure = run.task.decide(answers["probability"]) == target
         found["ece_before"] = calibration(found.pop("confidence_before"), sure)["ece"]
         evaluation["temperature"] = found
+    if isinstance(run.task, Spread):
+        evaluation["sentence"] = spread_sentence(evaluation)
     evaluation["examples"] = examples(source, rows, answers, target, run.schema, run.transform, run.task)
 
     def score(part_source: Source, numbers: np.ndarray) -> float:
@@ -185,7 +189,7 @@ def summarize(run: Run, state: State, data: Source, parts: Split, total: float) 
         "name": run.path.name,
         "source": data.name,
         "origin": data.origin,
-        "task": run.schema.task,
+        "task": run.recipe.task["name"],
         "target": [column.name for column in run.schema.targets],
         "rows": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
         "split": parts.how,

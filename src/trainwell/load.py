@@ -21,7 +21,7 @@ from trainwell.explain.generated import measure_whole
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Adversarial, Detect, Task
+from trainwell.tasks import Adversarial, Classify, Detect, Spread, Task
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -150,7 +150,8 @@ class Run:
         if len(self.schema.targets) > 1:
             return (probability > 0.5).astype(int)
         lost = np.isnan(probability[:, 0])
-        labels = np.array(self.classes)[np.where(lost[:, None], 0, probability).argmax(1)]
+        decided = cast(Classify, self.task).decide(np.where(lost[:, None], 0, probability))
+        labels = np.array(self.classes)[decided]
         if not lost.any():
             return labels
         labels = labels.astype(object)
@@ -180,6 +181,19 @@ class Run:
             lost = bool(np.isnan(answers[row]).any())
             kept[row] = None if lost else [box for box in boxes if box["score"] >= least]
         return kept
+
+    def quantiles(self, source: Any) -> dict[float, np.ndarray]:
+        """For each share that the task tells quantiles of, the values with that share below: (rows, targets) each.
+
+        In the unit of the target. Raises InputError for a run that answers numbers without telling how they spread.
+        """
+        answers = self.answers(source)
+        if not isinstance(self.task, Spread):
+            raise InputError(
+                f"{self.path}: a {self.recipe.task['name']} run tells no quantiles; fit with --task quantile, gaussian "
+                "or mixture"
+            )
+        return {share: answers["quantiles"][:, place] for place, share in enumerate(self.task.quantiles)}
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """The probability of each class, (rows, classes), columns in the order of `classes`."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
@@ -16,11 +16,14 @@ from trainwell.explain.likeness import nearest_others
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder
-from trainwell.tasks import Detect, Forecast, Language, Likeness, Segment
+from trainwell.tasks import Classify, Detect, Forecast, Language, Likeness, Segment, Spread
 
 
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
-    """One row an example, in the source's order: the answer, and for classes each class's probability."""
+    """One row an example, in the source's order: the answer, and for classes each class's probability.
+
+    Numbers that were learned with their spread have a column for each quantile, as prediction_0.05.
+    """
     if isinstance(run.task, Forecast):
         return forecast_frame(run, source)
     if isinstance(run.task, Segment):
@@ -38,6 +41,7 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return whole_frame(answers)
     names = [column.name for column in run.schema.targets]
     columns: dict[str, Any] = {}
+    shares = run.task.quantiles if isinstance(run.task, Spread) else []
     if "probability" in answers:
         probability = answers["probability"]
         if len(names) > 1:
@@ -45,12 +49,14 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
             columns |= {f"probability_{name}": probability[:, i] for i, name in enumerate(names)}
         else:
             labels, lost = run.classes, np.isnan(probability[:, 0])
-            likeliest = np.where(lost[:, None], 0, probability).argmax(1)
-            columns["prediction"] = [None if lost[row] else labels[i] for row, i in enumerate(likeliest)]
+            decided = cast(Classify, run.task).decide(np.where(lost[:, None], 0, probability))
+            columns["prediction"] = [None if lost[row] else labels[i] for row, i in enumerate(decided)]
             columns |= {f"probability_{label}": probability[:, i] for i, label in enumerate(labels)}
     else:
         number = answers["number"]
-        columns |= {name if len(names) > 1 else "prediction": number[:, i] for i, name in enumerate(names)}
+        for i, name in enumerate(names if len(names) > 1 else ["prediction"]):
+            columns[name] = number[:, i]
+            columns |= {f"{name}_{share:g}": answers["quantiles"][:, place, i] for place, share in enumerate(shares)}
     return pl.DataFrame(columns)
 
 

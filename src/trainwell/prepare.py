@@ -23,7 +23,9 @@ from trainwell.data import (
     as_tags,
     as_whole,
     drop_unlabelled,
+    in_order,
     infer,
+    infer_as,
     looks_like_answers,
     looks_like_boxes,
     looks_like_language,
@@ -106,6 +108,27 @@ def as_table(
     return drop_unlabelled(data, schema), schema
 
 
+def as_told(
+    kind: str,
+    task: str,
+    data: Source,
+    target: str | None,
+    order: str | None,
+    schema: Schema | None,
+    types: dict[str, Any] | None,
+    group: str | None,
+) -> tuple[Source, Schema]:
+    """As a table whose target is read as the kind that the named task asks for."""
+    schema = schema or infer_as(kind, task, data, target=target, types=types, group=group, time=order)
+    return as_table(data, target, order, schema, types, group)
+
+
+TOLD: dict[str, Callable[..., tuple[Source, Schema]]] = {
+    **{task: partial(as_told, "number", task) for task in ("regress", "gaussian", "quantile", "mixture")},
+    **{task: partial(as_told, "category", task) for task in ("classify", "ordinal")},
+}
+
+
 def prepare(
     source: Any,
     target: str | None = None,
@@ -143,8 +166,9 @@ def prepare(
     data = read(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
     )
+    task = task or _named_in(changes or [])
     kind = task or (recipe.task.get("name") if recipe else task_of(model)) or sequence_of(data, target, types)
-    data, schema = {**SEQUENCES, **WHOLE}.get(kind or "", as_table)(data, target, order, schema, types, group)
+    data, schema = {**SEQUENCES, **WHOLE, **TOLD}.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
         plan = Plan(
             recipe, [Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")]
@@ -161,6 +185,8 @@ def prepare(
     if recipe is not None and weights is not None:
         plan.recipe.transfer["weights"] = str(weights)
     _change(plan, changes or [])
+    if plan.recipe.task.get("name") == "ordinal" and schema.task == "classify":
+        schema = in_order(schema, plan.recipe.task.get("order"), data.origin)
     if time is not None:
         plan.recipe.train["seconds"] = seconds(time)
     _remember(plan.recipe, source, data, schema, {"val": val, "test": test})
@@ -174,6 +200,12 @@ def _change(plan: Plan, changes: list[str]) -> None:
         plan.recipe = plan.recipe.set(change)
         key, _, value = change.partition("=")
         plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
+
+
+def _named_in(changes: list[str]) -> str | None:
+    """The task that the changes name, as `--set task.name=quantile` does."""
+    found = [value.strip() for key, _, value in (each.partition("=") for each in changes) if key.strip() == "task.name"]
+    return found[-1] if found else None
 
 
 def _text(weights: str | Path | None) -> str | None:

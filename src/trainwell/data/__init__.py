@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from trainwell.data.answer_kind import in_order, infer_as
 from trainwell.data.answers import as_answers, looks_like_answers
 from trainwell.data.boxes import as_boxes, looks_like_boxes
 from trainwell.data.infer import drop_unlabelled, infer
@@ -53,7 +54,9 @@ __all__ = [
     "as_whole",
     "drop_unlabelled",
     "fits",
+    "in_order",
     "infer",
+    "infer_as",
     "looks_like_answers",
     "looks_like_boxes",
     "looks_like_language",

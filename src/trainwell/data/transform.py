@@ -152,9 +152,9 @@ class Transform:
     def supplies(self) -> dict[str, Any]:
         """What models and tasks ask for by name in their signatures."""
         found: dict[str, Any] = {"outputs": self.target.outputs}
-        if self.target.task == "classify":
-            found["classes"] = self.target.outputs
-        elif self.target.columns:
+        if self.target.columns:
+            found["classes"] = self.target.outputs  # or numbers, of a network that was made for classes
+        if self.target.task != "classify" and self.target.columns:
             found.update({name: getattr(self.target, name) for name in ("center", "scale", "log", "low", "high")})
         if self.pictures is not None:
             p = self.pictures

@@ -15,8 +15,9 @@ from trainwell.explain.language import n_grams
 from trainwell.explain.likeness import pixels_alike
 from trainwell.explain.segments import simple_segments
 from trainwell.explain.sounds import mean_cepstra
+from trainwell.explain.spreads import GRID, OneWidth, simple_spread
 from trainwell.explain.words import word_weights
-from trainwell.tasks import Detect, Forecast, Language, Likeness, Segment, Task
+from trainwell.tasks import Classify, Detect, Forecast, Language, Likeness, Ordinal, Segment, Spread, Task
 
 ROWS, FEATURES = 20_000, 2_000  # that a linear model learns from at most, so that it takes seconds
 
@@ -48,10 +49,10 @@ def baselines(
     test, truth = judged["row"].numpy(), judged["target"].numpy()
     train, known = learned["row"].numpy(), learned["target"].numpy()
     rows = []
-    constant = _constant(known, schema)
+    constant = _constant(known, schema, task)
     rows.append(
         _judged(
-            "commonest class" if schema.task == "classify" else "mean",
+            _constant_name(task),
             "constant",
             constant,
             test,
@@ -75,9 +76,10 @@ def baselines(
         began = time.perf_counter()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model cut short is still a simple answer
+            model = OneWidth(model) if isinstance(task, Spread) else model
             model.fit(x[used], known[used].ravel())
         rows.append(
-            _judged(name, kind, _answer(model, schema), x_test, truth, schema, task, time.perf_counter() - began)
+            _judged(name, kind, _answer(model, schema, task), x_test, truth, schema, task, time.perf_counter() - began)
         )
     return rows
 
@@ -98,7 +100,19 @@ def _features(source: Source, schema: Schema, train: np.ndarray, transform: Tran
     return lambda rows: plain.encode(source, rows, with_target=False)["inputs"][0].numpy()
 
 
-def _constant(known: np.ndarray, schema: Schema) -> Any:
+def _constant_name(task: Task) -> str:
+    if isinstance(task, Spread):
+        return "spread of all training rows"
+    if isinstance(task, Ordinal):
+        return "middle class"
+    return "commonest class" if isinstance(task, Classify) else "mean"
+
+
+def _constant(known: np.ndarray, schema: Schema, task: Task) -> Any:
+    if isinstance(task, Spread):
+        values = known.ravel().astype(np.float64)
+        off = np.quantile(values, GRID) - values.mean()
+        return lambda rows: simple_spread(np.full(len(rows), values.mean()), off, task)
     if schema.task == "classify":
         share = np.bincount(known.astype(int), minlength=len(schema.classes)) / len(known)
         return lambda rows: {"probability": np.tile(share, (len(rows), 1))}
@@ -118,7 +132,9 @@ def _trees(schema: Schema) -> Any:
     return kind(random_state=0)
 
 
-def _answer(model: Any, schema: Schema) -> Any:
+def _answer(model: Any, schema: Schema, task: Task) -> Any:
+    if isinstance(task, Spread):
+        return lambda x: simple_spread(model.predict(x).astype(np.float64), model.off, task)
     if schema.task != "classify":
         return lambda x: {"scaled": model.predict(x)[:, None]}
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from trainwell.data import Schema, Source, Transform
 from trainwell.nn.spectrogram import LogMel
-from trainwell.tasks import Regress, Task
+from trainwell.tasks import Classify, Regress, Task
 
 SHOWN, SIDE = 12, 96  # cases of each kind; pixels of a picture's longer side on the page
 
@@ -42,7 +42,8 @@ def examples(
         best = order[::-1]
     else:
         probability, right = answers["probability"], target.astype(int)
-        answer, confidence = probability.argmax(1), probability.max(1)
+        answer = cast(Classify, task).decide(probability)
+        confidence = probability[np.arange(len(answer)), answer]
         loss = -np.log(np.maximum(probability[np.arange(len(right)), right], 1e-7))
         facts = [
             {

@@ -30,7 +30,7 @@ def column_worth(
     names = [column.name for column in schema.inputs if column.name in part.frame.columns][:COLUMNS]
     if len(rows) < 10 or len(names) < 2:
         return []
-    whole, sign = score(part, rows), -1 if metric in ("rmse", "mae", "log_loss") else 1
+    whole, sign = score(part, rows), -1 if metric in ("rmse", "mae", "log_loss", "rank_mae") else 1
     found = []
     for name in names:
         drops = []

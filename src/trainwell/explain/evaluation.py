@@ -1,25 +1,23 @@
 """Answers and the truth to numbers with 95 % intervals, and what they are made of: confusion, calibration."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from trainwell.data.schema import Schema
+from trainwell.explain.bootstrap import interval, wilson
 from trainwell.explain.detections import measure_boxes
 from trainwell.explain.forecasts import measure_forecasts
 from trainwell.explain.language import measure_language
 from trainwell.explain.likeness import measure_likeness
 from trainwell.explain.segments import measure_segments
-from trainwell.tasks import Detect, Forecast, Language, Likeness, Regress, Segment, Task
+from trainwell.explain.spreads import measure_spreads
+from trainwell.tasks import Classify, Detect, Forecast, Language, Likeness, Ordinal, Regress, Segment, Spread, Task
 from trainwell.tasks.classify import label_accuracy, label_log_loss, log_loss
+from trainwell.tasks.ordinal import rank_mae, weighted_kappa
 from trainwell.tasks.regress import mae, r2, rmse
-
-RESAMPLES = 200  # of the bootstrap; the ends of a 95 % interval move by some 3 % of its width
-CELLS = 4_000_000  # of answers that are resampled in all, so that many rows take seconds; 40 resamples at least
-Measure = Callable[[np.ndarray, np.ndarray], float]
 
 
 def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, task: Task) -> dict[str, Any]:
@@ -40,38 +38,33 @@ def measure(answers: dict[str, np.ndarray], target: np.ndarray, schema: Schema, 
         return measure_forecasts(answers, target, task)
     if isinstance(task, Regress):
         truth = task.unscale(torch.as_tensor(target).view(len(target), -1)).numpy()
-        return _numbers(answers["number"].astype(np.float64), truth, schema)
+        found = _numbers(answers["number"].astype(np.float64), truth)
+        if isinstance(task, Spread):
+            spread = measure_spreads(answers, target, task)
+            return {**found, **spread, "metrics": {**spread["metrics"], **found["metrics"]}}
+        return found
     if len(schema.targets) > 1:
         return _labels(answers["probability"], target, schema)
-    return _classes(answers["probability"], target.astype(np.int64), schema)
+    probability, right = answers["probability"], target.astype(np.int64)
+    answer = cast(Classify, task).decide(probability)
+    found = _classes(probability, answer, right, schema)
+    if isinstance(task, Ordinal):
+        ranks = {
+            "rank_mae": interval(rank_mae, answer, right),
+            "weighted_kappa": interval(weighted_kappa, answer, right),
+        }
+        off = np.bincount(answer - right + len(schema.classes) - 1, minlength=2 * len(schema.classes) - 1)
+        kept = np.flatnonzero(off)
+        edges = np.arange(kept[0], kept[-1] + 2) - len(schema.classes) + 0.5
+        found |= {"goal": "rank_mae", "metrics": {**ranks, **found["metrics"]}}
+        found["residuals"] = {"edges": edges.tolist(), "counts": off[kept[0] : kept[-1] + 1].tolist(), "unit": "ranks"}
+    return found
 
 
-def interval(function: Measure, answer: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """A number and its 95 % percentile bootstrap interval over rows. Efron 1979."""
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(max(40, min(RESAMPLES, CELLS // max(1, answer.size)))):
-        rows = random.integers(0, len(truth), len(truth))
-        value = function(answer[rows], truth[rows])
-        if math.isfinite(value):
-            values.append(value)
-    value = function(answer, truth)
-    low, high = np.percentile(values, [2.5, 97.5]) if values else (value, value)
-    return {"value": _finite(value), "low": _finite(low), "high": _finite(high)}
-
-
-def wilson(right: int, rows: int) -> dict[str, float]:
-    """A share and its 95 % score interval, which keeps within 0 and 1. Wilson 1927."""
-    z, share = 1.959964, right / rows
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return {"value": share, "low": middle - half, "high": middle + half}
-
-
-def _classes(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
+def _classes(probability: np.ndarray, answer: np.ndarray, target: np.ndarray, schema: Schema) -> dict[str, Any]:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    answer, labels = probability.argmax(1), list(range(len(schema.classes)))
+    labels = list(range(len(schema.classes)))
     metrics = {"accuracy": wilson(int((answer == target).sum()), len(target))}
     metrics["balanced_accuracy"] = interval(_balanced, answer, target)
     metrics["log_loss"] = interval(lambda p, t: log_loss({"probability": p}, t), probability, target)
@@ -89,7 +82,7 @@ def _classes(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dic
             {"class": name, "precision": precision[i], "recall": recall[i], "f1": f1[i], "rows": int(rows[i])}
             for i, name in enumerate(schema.classes)
         ],
-        "calibration": calibration(probability.max(1), answer == target),
+        "calibration": calibration(probability[np.arange(len(answer)), answer], answer == target),
     }
     if len(schema.classes) == 2 and len(np.unique(target)) == 2:
         result["roc"] = _roc(probability[:, 1], target)
@@ -112,7 +105,7 @@ def _labels(probability: np.ndarray, target: np.ndarray, schema: Schema) -> dict
     }
 
 
-def _numbers(number: np.ndarray, truth: np.ndarray, schema: Schema) -> dict[str, Any]:
+def _numbers(number: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     residual = (number - truth)[:, 0]
     chosen = np.random.default_rng(0).permutation(len(truth))[:1000]
     low, high = np.percentile(residual, [0.5, 99.5])
@@ -201,7 +194,3 @@ def _roc(score: np.ndarray, target: np.ndarray) -> dict[str, Any]:
         "true_positive": true_positive[chosen].tolist(),
         "auc": _rank_share(score, target == 1),
     }
-
-
-def _finite(value: float) -> float:
-    return float(value) if math.isfinite(value) else 0.0

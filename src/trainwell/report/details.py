@@ -258,10 +258,12 @@ def _residuals(facts: Facts) -> Figure | None:
     deviation = float(np.sqrt(((middles - mean) ** 2 * weights).sum()))
     if abs(mean) > 0.1 * deviation:
         side = "high" if mean > 0 else "low"
-        text = f"Its answers are too {side} by {significant(abs(mean), 2)} on average."
+        unit = f" {saved['unit']}" if saved.get("unit") else ""
+        text = f"Its answers are too {side} by {significant(abs(mean), 2)}{unit} on average."
     else:
         text = "The errors lie on both sides of zero: on average it is neither too high nor too low."
-    names = ("error: predicted minus true", f"{noun_of(facts)}s")
+    unit = f", in {saved['unit']}" if saved.get("unit") else ""
+    names = (f"error: predicted minus true{unit}", f"{noun_of(facts)}s")
     return plots.bars(edges, counts, text, names=names, noun=noun_of(facts)), text
 
 

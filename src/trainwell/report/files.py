@@ -44,7 +44,7 @@ class Facts:
         task = self.summary.get("task") or self.schema.get("task")
         if not task:
             return "scatter" in self.evaluation
-        return task in ("regress", "forecast")
+        return task in ("regress", "gaussian", "quantile", "mixture", "forecast")
 
 
 def read_facts(folder: Path) -> Facts:

@@ -14,6 +14,7 @@ from trainwell.report.drawn import drawn_of
 from trainwell.report.files import Facts, read_facts
 from trainwell.report.forecasts import forecasts_of
 from trainwell.report.health import health_of
+from trainwell.report.intervals import intervals_of
 from trainwell.report.made import made_of
 from trainwell.report.overview import data_of, environment_of, headline_of, next_of, plan_of, training_of
 from trainwell.report.segments import segments_of
@@ -34,6 +35,7 @@ PARTS: dict[str, tuple[Callable[[Facts], Any], Callable[[], Any]]] = {
     "training": (training_of, dict),
     "metrics": (metrics_of, lambda: None),
     "forecasts": (forecasts_of, lambda: None),
+    "spread": (intervals_of, lambda: None),
     "mistakes": (mistakes_of, dict),
     "segments": (segments_of, lambda: None),
     "examples": (examples_of, list),

@@ -142,6 +142,8 @@ def _lead(facts: Facts, goal: str, value: str, interval: str) -> Verdict:
         return Verdict("Off by ", value, f" on average (root-mean-square) on {where}", tail, short=f"off by {value}")
     if goal in ("mae", "mean_absolute_error"):
         return Verdict("Off by ", value, f" on average on {where}", tail, short=f"off by {value}")
+    if goal == "rank_mae":
+        return Verdict("Off by ", value, f" ranks on average on {where}", tail, short=f"off by {value} ranks")
     words = metric_words(goal)
     return Verdict(f"{words[:1].upper()}{words[1:]} of ", value, f" on {where}", tail, short=short)
 

@@ -62,6 +62,11 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "nearest_right": ("nearest neighbour of the same class", True, True),
     "character_error": ("characters wrong", False, True),
     "word_error": ("words wrong", False, True),
+    "crps": ("continuous ranked probability score", False, False),
+    "pinball": ("pinball loss", False, False),
+    "nll": ("negative log likelihood, nats", False, False),
+    "rank_mae": ("ranks off on average", False, False),
+    "weighted_kappa": ("quadratic weighted kappa", True, False),
     "mape": ("mean absolute error, of the truth", False, True),
 }
 LOWER = ("loss", "error", "rmse", "mae", "mse", "perplexity", "brier", "deviance", "distance")

@@ -6,20 +6,29 @@ from trainwell.tasks.detect import Detect
 from trainwell.tasks.diffusion import Diffusion
 from trainwell.tasks.forecast import Forecast
 from trainwell.tasks.gan import Adversarial
+from trainwell.tasks.gaussian import Gaussian
 from trainwell.tasks.language import Language
 from trainwell.tasks.likeness import Likeness
 from trainwell.tasks.loss import LOSSES
+from trainwell.tasks.mixture import Mixture
+from trainwell.tasks.ordinal import Ordinal
+from trainwell.tasks.quantile import Quantile
 from trainwell.tasks.recognize import Recognize
 from trainwell.tasks.reconstruct import Reconstruct
 from trainwell.tasks.regress import Regress
 from trainwell.tasks.segment import Segment
+from trainwell.tasks.spread import Spread
 from trainwell.tasks.tag import Tag
 from trainwell.tasks.task import Batch, Loss, Metrics, Task
 from trainwell.tasks.translate import Summarize, Translate
 
 TASKS: dict[str, type[Task]] = {
     "classify": Classify,
+    "ordinal": Ordinal,
     "regress": Regress,
+    "gaussian": Gaussian,
+    "quantile": Quantile,
+    "mixture": Mixture,
     "forecast": Forecast,
     "language": Language,
     "segment": Segment,
@@ -45,14 +54,19 @@ __all__ = [
     "Detect",
     "Diffusion",
     "Forecast",
+    "Gaussian",
     "Language",
     "Likeness",
     "Loss",
     "Metrics",
+    "Mixture",
+    "Ordinal",
+    "Quantile",
     "Recognize",
     "Reconstruct",
     "Regress",
     "Segment",
+    "Spread",
     "Summarize",
     "Tag",
     "Task",

@@ -99,6 +99,10 @@ class Classify(Task):
             probability = (probability * member_weights(logits, batch, self.folds)[:, :, None]).sum(1)
         return probability
 
+    def decide(self, probability: np.ndarray) -> np.ndarray:
+        """The class that is answered, the likeliest: (rows, classes) -> (rows,)"""
+        return probability.argmax(1)
+
     def metrics(self) -> Metrics:
         if self.labels:
             return Gathered({"log_loss": label_log_loss, "accuracy": label_accuracy})

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.errors import InputError
+from trainwell.tasks.loss import pinball
 from trainwell.tasks.task import Batch, Loss, Metrics, Task, at_least_single
 
 
@@ -102,14 +103,6 @@ class Forecast(Task):
 
     def metrics(self) -> Metrics:
         return Errors()
-
-
-def pinball(error: Tensor, quantile: float) -> Tensor:
-    """Truth minus forecast to what it costs: above the forecast by the quantile, below it by the rest.
-
-    Lowest on average where the forecast is this quantile. error: (...) -> (...)
-    """
-    return torch.maximum(quantile * error, (quantile - 1) * error)
 
 
 class Errors:

@@ -99,6 +99,14 @@ def log_cosh(output: Tensor, target: Tensor) -> Tensor:
     return (error + F.softplus(-2 * error) - math.log(2)).mean(1)
 
 
+def pinball(error: Tensor, quantile: float | Tensor) -> Tensor:
+    """Truth minus forecast to what it costs: above the forecast by the quantile, below it by the rest.
+
+    Lowest on average where the forecast is this quantile. Koenker & Bassett 1978. error: (...) -> (...)
+    """
+    return torch.maximum(quantile * error, (quantile - 1) * error)
+
+
 def ctc(
     log_probabilities: Tensor, target: Tensor, *, lengths: Tensor, target_lengths: Tensor, blank: int = 0
 ) -> Tensor:

@@ -21,6 +21,7 @@ class Regress(Task):
     """
 
     goal = ("rmse", "min")
+    each = 1  # numbers that a model gives for a target
 
     def __init__(
         self,
@@ -51,16 +52,21 @@ class Regress(Task):
         output = at_least_single(model(*batch["inputs"]))
         return output[:, None] if output.dim() == 1 else output
 
+    def cost(self, output: Tensor, target: Tensor) -> Tensor:
+        """What each row's answer costs: (rows, targets * each), (rows, targets) -> (rows,)."""
+        return self.row_loss(output, target, **self.arguments)
+
     def loss(self, model: nn.Module, batch: Batch, player: str) -> Loss:
         output = self.output(model, batch)
         target = batch["target"].to(output.dtype)
         target = target[:, None] if target.dim() == 1 else target
-        if output.shape[-1] != target.shape[-1]:
-            raise InputError(f"model: gives {output.shape[-1]} numbers a row, the target asks for {target.shape[-1]}")
+        wanted = target.shape[-1] * self.each
+        if output.shape[-1] != wanted:
+            raise InputError(f"model: gives {output.shape[-1]} numbers a row, the target asks for {wanted}")
         if output.dim() == 2:
-            each = self.row_loss(output, target, **self.arguments)
+            each = self.cost(output, target)
         else:
-            rows = self.row_loss(*apart(output, target), **self.arguments).view(output.shape[:2])
+            rows = self.cost(*apart(output, target)).view(output.shape[:2])
             each = (rows * member_weights(output, batch, self.folds)).sum(1)
         if "weight" in batch:
             return Loss((each * batch["weight"]).sum(), batch["weight"].sum())

@@ -68,6 +68,11 @@ class Task:
     goal: tuple[str, str] = ("loss", "min")
     raw: bool = False
 
+    @classmethod
+    def asks(cls, outputs: int, **arguments: Any) -> int:
+        """How many numbers a model gives a row, where the data has so many targets or classes; arguments: a recipe's"""
+        return outputs
+
     def batches(self, model: nn.Module, batch: Batch) -> Iterator[Batch]:
         """Batches to learn from; a policy samples, scores and yields here."""
         yield batch
