@@ -117,6 +117,12 @@ class TrainwellRegressor(RegressorMixin, _Estimator):
         """A number for each row, (rows,)."""
         return self._answers(X)["number"][:, 0].astype(np.float64)
 
+    def quantiles(self, X: Any) -> dict[float, np.ndarray]:
+        """The values with these shares below them, (rows,) each, of a task that tells them, such as quantile."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        return {share: values[:, 0] for share, values in self.run_.quantiles(_frame(X)).items()}
+
 
 def _frame(x: np.ndarray) -> pl.DataFrame:
     """A matrix as a frame of float columns, named by their place."""

@@ -63,7 +63,7 @@ def test_an_order_that_is_told_is_kept_and_comes_back_from_the_recipe() -> None:
         ("grade", "[low, low, middle, high]", "names twice 'low'"),
         ("grade", "[bad, worse]", "no class: 'bad', 'worse'"),
         ("stars", "[1, 2, 3]", "leaves out '4', '5'"),
-        ("grade", "low", "expected"),
+        ("grade", "low", "found 'low', expected a list"),
     ],
 )
 def test_an_order_that_does_not_name_the_classes(target: str, order: str | None, words: str) -> None:

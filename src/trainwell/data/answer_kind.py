@@ -52,7 +52,7 @@ def _check_number(source: Source, name: str, task: str) -> None:
         )
 
 
-def in_order(schema: Schema, order: list[Any] | None, origin: str) -> Schema:
+def in_order(schema: Schema, order: Any, origin: str) -> Schema:
     """The schema with its classes from the lowest to the highest: as told, or by size where all are numbers.
 
     Raises InputError for an order that does not name each class once, for text without one, and for too many classes.
@@ -73,6 +73,8 @@ def in_order(schema: Schema, order: list[Any] | None, origin: str) -> Schema:
             )
         ranked = classes if schema.class_type == "bool" else [classes[i] for i in np.argsort(sizes, kind="stable")]
         return replace(schema, classes=ranked)
+    if not isinstance(order, list):
+        raise InputError(f"task.order: found {order!r}, expected a list of the classes, as in --set {example}")
     ranked = [str(each) for each in order]
     twice = sorted({each for each in ranked if ranked.count(each) > 1})
     strange = [each for each in ranked if each not in classes]

@@ -102,7 +102,7 @@ class Scores(Gathered):
     def update(self, prediction: dict[str, Tensor], batch: Batch) -> None:
         super().update({"number": prediction["number"]}, batch)
         if self.score in prediction:
-            self.scores.append(prediction[self.score].double().cpu().numpy())
+            self.scores.append(prediction[self.score].detach().double().cpu().numpy())
 
     def compute(self) -> dict[str, float]:
         scores = {self.score: float(np.concatenate(self.scores).mean())} if self.scores else {}
