@@ -159,9 +159,8 @@ def prepare(
     target = target or (recipe.target if recipe else None)
     types = types or (dict(recipe.types) if recipe else None)
     if recipe is not None:
-        val, test = (
-            each if each is not None else recipe.parts.get(key) for key, each in (("val", val), ("test", test))
-        )
+        val = recipe.parts.get("val") if val is None else val
+        test = recipe.parts.get("test") if test is None else test
         group, order = group or recipe.split.get("group"), order or recipe.split.get("time")
     data = read(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
@@ -170,9 +169,8 @@ def prepare(
     kind = task or (recipe.task.get("name") if recipe else task_of(model)) or sequence_of(data, target, types)
     data, schema = {**SEQUENCES, **WHOLE, **TOLD}.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
-        plan = Plan(
-            recipe, [Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")]
-        )
+        why = Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")
+        plan = Plan(recipe, [why])
     else:
         name = "own" if isinstance(model, nn.Module) else model
         _check_model(name)
@@ -185,8 +183,7 @@ def prepare(
     if recipe is not None and weights is not None:
         plan.recipe.transfer["weights"] = str(weights)
     _change(plan, changes or [])
-    if plan.recipe.task.get("name") == "ordinal" and schema.task == "classify":
-        schema = in_order(schema, plan.recipe.task.get("order"), data.origin)
+    schema = _ranked(schema, plan, data)
     if time is not None:
         plan.recipe.train["seconds"] = seconds(time)
     _remember(plan.recipe, source, data, schema, {"val": val, "test": test})
@@ -200,6 +197,13 @@ def _change(plan: Plan, changes: list[str]) -> None:
         plan.recipe = plan.recipe.set(change)
         key, _, value = change.partition("=")
         plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
+
+
+def _ranked(schema: Schema, plan: Plan, data: Source) -> Schema:
+    """The schema with its classes in the order that an ordinal task has them; any other as it is."""
+    if plan.recipe.task.get("name") != "ordinal" or schema.task != "classify":
+        return schema
+    return in_order(schema, plan.recipe.task.get("order"), data.origin)
 
 
 def _named_in(changes: list[str]) -> str | None:

@@ -30,6 +30,10 @@ class Mixed(ABC):
         """
 
     @abstractmethod
+    def middle(self) -> Tensor:
+        """The one number that answers: (batch, targets)"""
+
+    @abstractmethod
     def packed(self) -> Tensor:
         """All that it is made of in one tensor, (batch, parts, ..., targets), as the class's `of` takes it."""
 
