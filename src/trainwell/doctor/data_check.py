@@ -212,11 +212,13 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
             target.numel(),
         )
     if facts.get("loss") in ("cross_entropy", "nll") and classes:
-        low, high = int(seen.min()), int(seen.max())
+        # What the step leaves out before its loss, as pixels of no class, is no fault.
+        low, high = facts.get("labels that the loss got") or (int(seen.min()), int(seen.max()))
         if low < 0 or high >= classes:
             text = f"Labels run from {low} to {high}, the model has classes 0 to {classes - 1}."
             return _targets(text, "Labels are not mapped to 0 .. classes - 1.", "critical", high)
-        if 0 <= ignored < classes and (target == ignored).any():
+        # Of sequences the padding's label is left out rightly; where each row has one label, a class is lost.
+        if 0 <= ignored < classes and target.dim() == 1 and (target == ignored).any():
             text = (
                 f"The loss ignores class {ignored}, which "
                 f"{float((target == ignored).float().mean()):.0%} of the rows have."

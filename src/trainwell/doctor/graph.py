@@ -63,6 +63,7 @@ class Made:
     output: Tensor | None = None
     target: Tensor | None = None
     compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
+    ignored: int | None = None  # the label that the loss leaves out
 
     @property
     def head(self) -> str:
@@ -97,6 +98,9 @@ def _made(node: Any) -> Made | None:
         made = Made(kind, chain, _saved(node, "_saved_self"), _saved(node, "_saved_target"))
         if kind == "nll" and chain and chain[0] == "log_softmax":
             made.kind, made.chain = "cross_entropy", chain[1:]
+        if kind == "nll":
+            ignored = getattr(node, "_saved_ignore_index", -100)
+            made.ignored = ignored - 2**64 if ignored >= 2**63 else ignored  # autograd keeps it without a sign
         if made.output is not None and kind in ("mse", "mae", "huber", "bce", "bce_logits"):
             made.compared = tuple(made.output.shape)
         return made

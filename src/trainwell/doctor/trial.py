@@ -79,6 +79,12 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         scores = trial.made.output  # (rows, classes) or (batch, classes, ...), as the loss received it
         trial.classes = int(scores.shape[1] if scores is not None and scores.dim() > 1 else trial.output.shape[-1])
         facts["classes"] = trial.classes
+        if trial.made.ignored is not None:
+            facts["ignore index"] = trial.made.ignored
+        received = trial.made.target
+        if received is not None and not received.is_floating_point():
+            kept = received[received != trial.made.ignored]
+            facts["labels that the loss got"] = (int(kept.min()), int(kept.max())) if kept.numel() else None
     facts["answer each step"] = target is not None and target.dim() == 2 and min(target.shape) > 1
     prior = None
     if target is not None and target.numel():
