@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.sample import Sample
@@ -103,6 +104,23 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (ends - (counts + 1) / 2)[inverse]
 
 
+def _by_row(ours: Tensor, theirs: Tensor, moving: np.ndarray) -> bool:
+    """Whether pictures or sequences differ by more than their rows among themselves, of which there may be few.
+
+    The pixels of a picture are no rows of their own: a few pictures that were brightened at random differ by chance.
+    """
+    looks = []
+    for each in (ours, theirs):
+        rows = each.detach().double().cpu()
+        rows = rows.flatten(2) if rows.dim() >= 4 else rows.transpose(1, 2)  # (rows, features, places)
+        looks.append((rows.mean(2).numpy()[:, moving], np.log(rows.std(2).numpy()[:, moving] + 1e-9)))
+    surprises = []
+    for one, other in zip(*looks, strict=True):
+        error = np.sqrt(one.var(0) / len(one) + other.var(0) / len(other))
+        surprises.append(float(np.median(np.abs(one.mean(0) - other.mean(0)) / (error + 1e-12))))
+    return max(surprises) > LIMITS.surprise
+
+
 def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Held-out inputs on another scale than the training inputs, in most features at once."""
     if facts.get("folds"):
@@ -121,6 +139,8 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         stretch = np.abs(np.log((theirs.std(0)[moving] + 1e-9) / deviation[moving]))
         off = (shift > LIMITS.drift) | (stretch > np.log(2))
         typical = float(np.median(shift))
+        if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):
+            continue
         if off.mean() <= 0.6 or (typical < LIMITS.drift and np.median(stretch) < np.log(2)):
             continue
         evidence = (

@@ -24,6 +24,7 @@ class Thresholds:
     overlap_critical: float = 0.005
     single_feature_auroc: float = 0.995
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
+    surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means
     label_autocorrelation: float = 0.3  # 9
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
 
