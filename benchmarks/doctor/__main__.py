@@ -16,9 +16,11 @@ from benchmarks.doctor.faults import FAULTS, KEPT, OPEN, Fault
 from benchmarks.doctor.run import Outcome, run
 from benchmarks.doctor.setups import FAMILIES, Setup
 from benchmarks.doctor.table import tables
+from benchmarks.doctor.variants import KEPT2, OPEN2, VARIANTS
 from benchmarks.doctor.watchers import Doctored, at_random, autotrainer, sagemaker, tenth_and_clip
 
-PARTS = {"open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS}
+PARTS = {"open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS, "open2": OPEN2, "kept2": KEPT2}
+LISTS = {"open": OPEN, "kept apart": KEPT, "open, second list": OPEN2, "kept apart, second list": KEPT2}
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     report = tables(_rows(out))
     print(report)
     if arguments.write:
-        _write(Path(arguments.write), report)
+        _write(Path(arguments.write), report, arguments.mark)
 
 
 def _cases(
@@ -62,7 +64,7 @@ def _cases(
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
     """The families that a fault is planted in with this seed: so many, in turn, so that all come up."""
-    place = 2 * FAULTS.index(fault) + seed
+    place = 2 * (FAULTS.index(fault) if fault in FAULTS else VARIANTS.index(fault)) + seed
     return [fault.families[(place + step) % len(fault.families)] for step in range(min(count, len(fault.families)))]
 
 
@@ -74,11 +76,13 @@ def _planted(fault: Fault, family: str, seed: int, healthy: float, no_treat: boo
     row = {
         "kind": "fault", "name": fault.name, "family": family, "seed": seed, "ailment": fault.ailment,
         "accept": [fault.ailment, *fault.also], "healthy": healthy, "nothing": plain.score, "steps": setup.steps,
-        "kept": fault in KEPT, "curable": fault.curable, "seconds": plain.seconds, **_told(watched),
+        "part": next(name for name, part in LISTS.items() if fault in part), "onset": min(setup.at, default=0),
+        "curable": fault.curable, "seconds": plain.seconds, **_told(watched),
     }  # fmt: skip
     if not no_treat and fault.curable:
         row["tenth"] = run(tenth_and_clip(setup), seed).score
-        row["random"] = run(at_random(setup, 3 * FAULTS.index(fault) + seed), seed).score
+        place = [*FAULTS, *VARIANTS].index(fault)
+        row["random"] = run(at_random(setup, 3 * place + seed), seed).score
         row |= _treated(setup, seed)
     return row
 
@@ -150,9 +154,9 @@ def _key(row: dict[str, Any]) -> tuple[str, str, int]:
     return row["name"], row["family"], row["seed"]
 
 
-def _write(path: Path, report: str) -> None:
+def _write(path: Path, report: str, mark: str) -> None:
     """The tables into the page, between its two marks."""
-    start, end = "<!-- tables -->", "<!-- end of tables -->"
+    start, end = f"<!-- {mark} -->", f"<!-- end of {mark} -->"
     page = path.read_text(encoding="utf-8")
     before, _, rest = page.partition(start)
     path.write_text(f"{before}{start}\n{report}\n{end}{rest.partition(end)[2]}", encoding="utf-8")
@@ -169,6 +173,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--no-treat", action="store_true", help="detection alone")
     parser.add_argument("--out", default="doctor-results.jsonl")
     parser.add_argument("--write", help="the page whose tables are to be replaced, such as benchmarks/doctor/README.md")
+    parser.add_argument("--mark", default="tables", help="the name of the marks in the page between which they go")
     return parser.parse_args()
 
 

@@ -10,11 +10,10 @@ def tables(rows: list[Row]) -> str:
     """Markdown."""
     faults = [row for row in rows if row["kind"] == "fault"]
     healthy = [row for row in rows if row["kind"] == "healthy"]
-    parts = {
-        "open": [row for row in faults if not row["kept"]],
-        "kept apart": [row for row in faults if row["kept"]],
-        "all": faults,
-    }
+    parts: dict[str, list[Row]] = {}
+    for row in faults:
+        parts.setdefault(row["part"], []).append(row)
+    parts |= {"all": faults} if len(parts) > 1 else {}
     lines = ["| measure | goal | " + " | ".join(f"{name} ({len(part)})" for name, part in parts.items()) + " |"]
     lines.append("|---|---|" + "---|" * len(parts))
     measures = [
@@ -22,6 +21,7 @@ def tables(rows: list[Row]) -> str:
         ("cause named first", "88 %", lambda part: named(part, 1)),
         ("cause among the first three", "", lambda part: named(part, 3)),
         ("precision per finding", "97 %", precision),
+        ("delay in steps until one of the right names, median and 90th percentile", "", delay),
         ("repaired to 95 % of the healthy twin, on 3 of 3 seeds", "92 %", lambda part: repaired(part, "treated")),
         ("the same, run by run", "", lambda part: repaired_runs(part, "treated")),
         ("run by run, a tenth of the rate and clipping", "", lambda part: repaired_runs(part, "tenth")),
@@ -70,6 +70,14 @@ def repaired_runs(part: list[Row], key: str) -> str:
     """Runs that reach 95 % of their healthy twin."""
     runs = [row[key] >= 0.95 * row["healthy"] for row in part if key in row and row["curable"]]
     return _share(sum(runs), len(runs))
+
+
+def delay(part: list[Row]) -> str:
+    """Steps from the fault's onset to the first finding with a right name, of the runs that have one."""
+    first = [[at for name, at in zip(row["found"], row["at"], strict=True) if name in row["accept"]] for row in part]
+    waits = sorted(max(0, min(each) - row["onset"]) for each, row in zip(first, part, strict=True) if each)
+    ninth = math.floor(0.9 * len(waits))
+    return f"{waits[len(waits) // 2]}, {waits[ninth]} ({len(waits)} runs)" if waits else "none"
 
 
 def cost(part: list[Row], quantile: float) -> str:
