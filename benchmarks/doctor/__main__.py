@@ -51,12 +51,12 @@ def _cases(
             for family in chosen(fault, arguments.families, seed):
                 if (fault.name, family, seed) in done:
                     continue
-                if (family, seed) not in healthy:
+                if (family, seed) not in healthy and not arguments.no_treat:
                     healthy[family, seed] = run(FAMILIES[family], seed).score
-                yield _planted(fault, family, seed, healthy[family, seed], arguments.no_treat)
+                yield _planted(fault, family, seed, healthy.get((family, seed)), arguments)
     if arguments.only or arguments.part not in ("all", "healthy"):
         return
-    controls = [*AWKWARD, *(generated(number) for number in range(arguments.generated))]
+    controls = [*AWKWARD, *(generated(arguments.first + each) for each in range(arguments.generated))]
     for number, control in enumerate(controls):
         if (control.name, "healthy", number) not in done:
             yield _control(control, number)
@@ -68,7 +68,9 @@ def chosen(fault: Fault, count: int, seed: int) -> list[str]:
     return [fault.families[(place + step) % len(fault.families)] for step in range(min(count, len(fault.families)))]
 
 
-def _planted(fault: Fault, family: str, seed: int, healthy: float, no_treat: bool) -> dict[str, Any]:
+def _planted(
+    fault: Fault, family: str, seed: int, healthy: float | None, arguments: argparse.Namespace
+) -> dict[str, Any]:
     """One fault in one family: what is named, and what each remedy reaches."""
     setup = fault.plant(FAMILIES[family])
     watched = Doctored("watch")
@@ -79,10 +81,11 @@ def _planted(fault: Fault, family: str, seed: int, healthy: float, no_treat: boo
         "part": next(name for name, part in LISTS.items() if fault in part), "onset": min(setup.at, default=0),
         "curable": fault.curable, "seconds": plain.seconds, **_told(watched),
     }  # fmt: skip
-    if not no_treat and fault.curable:
-        row["tenth"] = run(tenth_and_clip(setup), seed).score
-        place = [*FAULTS, *VARIANTS].index(fault)
-        row["random"] = run(at_random(setup, 3 * place + seed), seed).score
+    if not arguments.no_treat and fault.curable:
+        if not arguments.no_baselines:
+            row["tenth"] = run(tenth_and_clip(setup), seed).score
+            place = [*FAULTS, *VARIANTS].index(fault)
+            row["random"] = run(at_random(setup, 3 * place + seed), seed).score
         row |= _treated(setup, seed)
     return row
 
@@ -140,7 +143,9 @@ def _line(row: dict[str, Any]) -> str:
         )
         verdict += f" {row['found']}"
     scores = " ".join(
-        f"{key} {row[key]:.3f}" for key in ("healthy", "nothing", "treated", "tenth", "random") if key in row
+        f"{key} {row[key]:.3f}"
+        for key in ("healthy", "nothing", "treated", "tenth", "random")
+        if row.get(key) is not None
     )
     broken = row.get("broken") or row.get("broken_treat") or ""
     return f"{row['name']} ({row['family']}, {row['seed']}): {verdict}; {scores} {broken}"
@@ -168,6 +173,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--generated", type=int, default=100, help="healthy runs drawn by chance")
     parser.add_argument("--families", type=int, default=1, help="so many families a fault with each seed, in turn")
+    parser.add_argument("--first", type=int, default=0, help="the first of the healthy runs drawn by chance")
+    parser.add_argument("--no-baselines", action="store_true", help="without the simple remedies beside the cures")
     parser.add_argument("--small", action="store_true", help="one seed")
     parser.add_argument("--only", nargs="*", default=[], help="faults whose name or ailment holds one of these words")
     parser.add_argument("--no-treat", action="store_true", help="detection alone")

@@ -9,8 +9,10 @@ from trainwell.doctor.remedy import (
     either_rate,
     go_back,
     higher_rate,
+    hold_rate,
     initialize_again,
-    less_regularization,
+    less_decay,
+    less_dropout,
     lower_rate,
     more_regularization,
     refuse_step,
@@ -23,6 +25,7 @@ from trainwell.doctor.remedy import (
     zero_gradients,
 )
 from trainwell.doctor.surgery import (
+    ease_depth,
     impute_inputs,
     leak_rectifiers,
     mend_head,
@@ -53,7 +56,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(settle_head, "settle the head at the prior", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
-    "bad-initialization": (Cure(initialize_again, "initialize again", "first"),),
+    "bad-initialization": (
+        Cure(ease_depth, "residual layers for a deep stack", "first"),
+        Cure(initialize_again, "initialize again", "first"),
+    ),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
         Cure(initialize_again, "initialize again", "first"),
@@ -63,7 +69,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
     ),
-    "learning-rate-too-low": (Cure(higher_rate, "a higher rate"),),
+    "learning-rate-too-low": (Cure(hold_rate, "the highest rate, held"), Cure(higher_rate, "a higher rate")),
     "exploding-gradient": (
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(lower_rate, "a lower rate", "first"),
@@ -103,7 +109,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),
     "plateau": (Cure(either_rate, "the better rate"),),
-    "over-regularized": (Cure(less_regularization, "less regularization"),),
+    "over-regularized": (
+        Cure(less_decay, "less weight decay", "first"),
+        Cure(less_dropout, "less dropout"),
+    ),
     "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
     "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
     "transformer-instability": (

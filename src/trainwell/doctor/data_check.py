@@ -118,13 +118,48 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 0.8,
                 statistic={"value": float(distance.max()), "healthy": [0, LIMITS.outlier]},
             )
+    return _constant_columns(sample)
+
+
+def _constant_columns(sample: Sample) -> Finding | None:
+    """Columns of a table that say the same of every row.
+
+    Not told: a background that other columns have as well, as the rims of pictures do; a class of a one-hot code that
+    is not in the sample; a single column of ones, which some add for the sake of an intercept.
+    """
+    for place, matrix in sample.numbers():
+        if sample.inputs[place].dim() != 2 or len(matrix) < 128 or not 3 <= matrix.shape[1] <= 200:
+            continue
+        still = (matrix == matrix[:1]).all(0)
+        moving = matrix[:, ~still]
+        if not still.any() or moving.shape[1] < 2:
+            continue
+        kinds = np.array([len(np.unique(column)) for column in moving.T])
+        background = [float((moving == value).mean()) > 0.05 for value in matrix[0, still]]
+        zero = matrix[0, still] == 0
+        if any(background) or (zero.any() and (kinds.min() <= 2 or np.median(kinds) <= 20)):
+            continue
+        columns = np.flatnonzero(still)
+        if len(columns) == 1 and matrix[0, columns[0]] == 1:
+            continue
+        value = matrix[0, columns[0]]
+        return Finding(
+            "bad-features",
+            f"input {place}, feature {columns[0]}",
+            "warn",
+            f"{len(columns)} of {matrix.shape[1]} columns have one value in all {len(matrix):,} rows, "
+            f"such as {value:.3g} in column {columns[0]}.",
+            "A column that never changes tells nothing: a dead sensor, a failed join, or a default that was filled in.",
+            0.55,
+            statistic={"value": len(columns), "healthy": [0, 0], "explains nothing": True},
+        )
     return None
 
 
 def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Notes how much more frequent the commonest class is; it becomes a finding where the rarest is seen to be
     missed."""
-    counts = np.bincount(_classes(sample, facts))
+    counts = np.bincount(classes_of(sample, facts))
     counts = counts[counts > 0]
     if 2 <= len(counts) <= 50:
         facts["class ratio"] = float(counts.max() / counts.min())
@@ -133,13 +168,13 @@ def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
 
 def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Rows whose neighbors agree on another label than theirs, or labels that neighbors tell nothing about."""
-    labels = _classes(sample, facts)
+    labels = classes_of(sample, facts)
     matrices = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
     if not matrices:
         pictures = [
             each for each in sample.inputs if (each.is_floating_point() or is_picture(each)) and each.dim() == 4
         ]
-        matrices = [_small(each).flatten(1).cpu().numpy().astype(np.float64) for each in pictures]
+        matrices = [small(each).flatten(1).cpu().numpy().astype(np.float64) for each in pictures]
     if not matrices or len(labels) < 200:
         raise CannotJudge("needs 200 rows of number or picture inputs to look at neighbors")
     values = np.nan_to_num(np.concatenate(matrices, 1))[: len(labels)]
@@ -153,6 +188,7 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     sure = votes.max(1) >= 0.8
     base = 1 - float((shares**2).sum())
     noise = float((votes.argmax(1) != labels)[sure].mean()) if sure.sum() >= 50 else 0.0
+    facts["labels clear"] = bool(sure.sum() >= 50 and noise < 0.05)
     if noise < 0.15 or noise > 0.6 * base or base < 0.45 or _overlap(votes.max(1)[sure], noise):
         return None
     suspects = np.flatnonzero(sure & (votes.argmax(1) != labels))[:10].tolist()
@@ -179,7 +215,7 @@ def _neighbors(values: np.ndarray, count: int) -> np.ndarray:
     return np.argpartition(distances, count, axis=1)[:, :count]
 
 
-def _small(pictures: Tensor) -> Tensor:
+def small(pictures: Tensor) -> Tensor:
     """Pictures (rows, channels, height, width) of at most 12 by 12 pixels."""
     height, width = (min(12, side) for side in pictures.shape[2:])
     return nn.functional.adaptive_avg_pool2d(pictures.float(), (height, width))
@@ -239,42 +275,6 @@ def _targets(evidence: str, cause: str, severity: Any, value: Any) -> Finding:
     return Finding("targets-out-of-range", "target", severity, evidence, cause, 0.95, statistic={"value": value})
 
 
-def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
-    """Neighboring rows share their label far more often than chance would have it, batch after batch."""
-    labels = _classes(sample, facts)
-    if facts.get("ordered by design"):
-        return None
-    if len(labels) < 64 or len(sample.sizes) < 3:
-        raise CannotJudge("needs three batches to see their order")
-    shares = np.bincount(labels) / len(labels)
-    chance = float((shares**2).sum())
-    same = float((labels[1:] == labels[:-1]).mean())
-    excess = (same - chance) / max(1e-9, 1 - chance)
-    fewest = np.mean(
-        [len(np.unique(part)) for part in np.split(labels, np.cumsum(sample.sizes)[:-1])[:-1] if len(part)]
-    )
-    if chance > 0.95:  # the batches seen hold one class alone: sorted, or there is but one
-        only_one = len(np.unique(labels)) == 1 and (facts.get("classes") or 0) >= 2
-        if not only_one:
-            return None
-        excess, same = 1.0, 1.0
-    if excess <= LIMITS.label_autocorrelation:
-        return None
-    evidence = (
-        f"Neighboring rows have the same label in {same:.0%} of cases where chance gives {chance:.0%}; "
-        f"a batch holds {fewest:.1f} different labels on average."
-    )
-    return Finding(
-        "data-not-shuffled",
-        "loader",
-        "critical" if excess > 0.7 else "warn",
-        evidence,
-        "Rows come in the order of their labels, so each batch pulls towards one class.",
-        0.9,
-        statistic={"value": excess, "healthy": [-0.1, LIMITS.label_autocorrelation]},
-    )
-
-
 def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Sequences that are mostly padding, or a mask that does not lie where the padding is."""
     tokens = next((each for each in sample.inputs if not each.is_floating_point() and each.dim() == 2), None)
@@ -331,7 +331,8 @@ def first_layer_normalizes(model: nn.Module) -> bool:
     return False
 
 
-def _classes(sample: Sample, facts: dict[str, Any]) -> np.ndarray:
+def classes_of(sample: Sample, facts: dict[str, Any]) -> np.ndarray:
+    """One class a row, those that are left out removed; raises CannotJudge where the target is something else."""
     labels = sample.labels
     if labels is None and sample.target is not None and facts.get("loss") in ("bce", "bce_logits", "mse"):
         target = sample.target.flatten().cpu().numpy()
@@ -348,6 +349,5 @@ CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {
     "class-imbalance": class_imbalance,
     "label-noise": label_noise,
     "targets-out-of-range": targets_out_of_range,
-    "data-not-shuffled": data_not_shuffled,
     "padding-or-mask-fault": padding_or_mask_fault,
 }

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from trainwell.doctor import gauges
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
+from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, from_loop, from_state, leaving_no_trace
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.ward import Mode, Ward, read
@@ -177,6 +178,10 @@ class Doctor(Ward):
         def finish() -> None:
             assert self.patient is not None
             self._fetch()
+            if self.patient.loss_of is not None and not self.record.facts.get("labels clear"):
+                note_certainty(
+                    self.patient, self.record, self.batches, self.step, self.held.batches if self.held else None
+                )
             if self.sample is not None and self.patient.loss_of is not None:
                 accuracy = gauges.accuracy(self.patient, self.sample, self.record.facts)
                 if accuracy is not None:

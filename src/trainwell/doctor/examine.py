@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from trainwell.doctor import data_check, split_check, wiring_check
+from trainwell.doctor import data_check, order_check, split_check, wiring_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, rows_of
 from trainwell.doctor.sample import Sample
@@ -61,7 +61,7 @@ def examine(
             findings.append(finding)
 
     trial = _trial(patient, sample, facts, skipped)
-    for name, of_rows in data_check.CHECKS.items():
+    for name, of_rows in (data_check.CHECKS | order_check.CHECKS).items():
         run(name, of_rows, sample, facts)
     for name, of_split in split_check.CHECKS.items():
         run(name, of_split, sample, held, facts)

@@ -1,12 +1,13 @@
 """What networks of a family show, to findings: adversaries, autoencoders, recurrent nets, transformers, features."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
+from trainwell.doctor.course import falling, learned
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked, smooth
-from trainwell.doctor.signal import falling, learned
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -175,8 +176,19 @@ def transformer_instability(record: Record) -> Finding | None:
         record.recent("attention score", LIMITS.persist),
         record.recent("attention entropy", LIMITS.persist),
     )
-    high = [place for place, values in scores.items() if values.min() > LIMITS.attention_score]
-    sharp = [place for place, values in entropies.items() if values.max() < LIMITS.attention_entropy]
+    # Weights that came in trained may have large scores and sharp heads from the first step: then growth is judged.
+    trained = float(record.facts.get("trained before") or 0.0) > LIMITS.trained_before
+    growth, fall = (LIMITS.attention_growth, 1 / LIMITS.attention_growth) if trained else (0.0, math.inf)
+    high = [
+        place
+        for place, values in scores.items()
+        if values.min() > max(LIMITS.attention_score, growth * record.get("attention score", place).values[0])
+    ]
+    sharp = [
+        place
+        for place, values in entropies.items()
+        if values.max() < min(LIMITS.attention_entropy, fall * record.get("attention entropy", place).values[0])
+    ]
     if not high and not (sharp and learned(record) < 0.3):
         return None
     place = (high or sharp)[0]

@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.course import learned
 from trainwell.doctor.head_check import slow_rows
+from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace
 from trainwell.doctor.probe import has_batch_norm
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record
-from trainwell.doctor.signal import learned
 from trainwell.doctor.thresholds import THRESHOLDS
 
 PAGE = 4096 / 2**20  # MiB
@@ -27,13 +28,36 @@ def note_facts(patient: Patient, record: Record) -> None:
     record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
     dropouts = [each.p for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
     record.facts["dropout"] = float(max(dropouts, default=0.0))
+    record.facts["trained before"] = structure(model)
     record.facts["batch norm"] = has_batch_norm(model)
     recurrent = [name or type(each).__name__ for name, each in model.named_modules() if isinstance(each, nn.RNNBase)]
     record.facts["recurrent"] = recurrent[0] if recurrent else ""
     record.facts["recurrent kind"] = type(model.get_submodule(recurrent[0])).__name__ if recurrent else ""
 
 
-def read(patient: Patient, record: Record, batches: list[Any], scaler: Any, step: int) -> None:
+@torch.no_grad()
+def structure(model: nn.Module) -> float:
+    """The largest singular value of a typical matrix over that of random entries of its size: 1 for fresh weights,
+    however scaled, more for trained ones (Marchenko and Pastur 1967)."""
+    found: list[float] = []
+    for name, each in model.named_parameters():
+        if each.dim() != 2 or min(each.shape) < 16 or "embed" in name or each.numel() > 2**21 or len(found) > 7:
+            continue
+        weight = each.detach().float()
+        deviation = float(weight.std())
+        if not deviation > 1e-8:
+            continue
+        direction = torch.arange(1.0, weight.shape[1] + 1, device=weight.device).mul(12.9898).sin()
+        for _ in range(8):
+            direction = weight.T @ (weight @ (direction / direction.norm()))
+        edge = deviation * (weight.shape[0] ** 0.5 + weight.shape[1] ** 0.5)
+        found.append(float(direction.norm()) ** 0.5 / edge)
+    return sorted(found)[len(found) // 2] if found else 0.0
+
+
+def read(
+    patient: Patient, record: Record, batches: list[Any], scaler: Any, step: int, held: Sample | None = None
+) -> None:
     """The readings of one look."""
     memory = _memory(patient)
     if memory:
@@ -51,12 +75,21 @@ def read(patient: Patient, record: Record, batches: list[Any], scaler: Any, step
     batch = batches[-1] if batches else None
     if batch is None or patient.loss_of is None:
         return
+    if step >= 2 * (record.get("wrong rows").steps or [10])[-1] and not record.facts.get("labels clear"):
+        note_certainty(patient, record, batches, step, held.batches if held is not None else None)
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
         _slow_rows(patient, record, batch, step)
     if record.facts.get("recurrent") and learned(record) < 0.3 and step > 80:
         reach = long_reach(patient, batch)
         if reach is not None:
             record.add(step, "reach", "", reach)
+
+
+def queued() -> float:
+    """Seconds that this thread has stood in line for a processor so far; 0 where the system does not tell."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/thread-self/schedstat", "rb") as file:
+        return int(file.read().split()[1]) * 1e-9
+    return 0.0
 
 
 def _memory(patient: Patient) -> float:

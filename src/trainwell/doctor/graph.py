@@ -40,7 +40,11 @@ HEADS = {
     "ClampBackward0": "clamp",
     "ClampMinBackward0": "clamp",
     "ClampBackward1": "clamp",
+    "ExpBackward0": "exp",
+    "SoftplusBackward0": "softplus",
+    "SqrtBackward0": "sqrt",
 }
+WITH_WEIGHTS = ("Addmm", "Mm", "Bmm", "Baddbmm", "Convolution", "NativeLayerNorm", "NativeBatchNorm")
 LOSSES = {
     "NllLossBackward0": "nll",
     "NllLoss2DBackward0": "nll",
@@ -64,6 +68,7 @@ class Made:
     target: Tensor | None = None
     compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
     ignored: int | None = None  # the label that the loss leaves out
+    plain: bool = False  # whether nothing else lies between the chain and a layer with weights
 
     @property
     def head(self) -> str:
@@ -94,8 +99,8 @@ def _made(node: Any) -> Made | None:
     name = node.name()
     before = node.next_functions[0][0] if node.next_functions else None
     if name in LOSSES:
-        kind, chain = LOSSES[name], _chain(before)
-        made = Made(kind, chain, _saved(node, "_saved_self"), _saved(node, "_saved_target"))
+        kind, (chain, plain) = LOSSES[name], _chain(before)
+        made = Made(kind, chain, _saved(node, "_saved_self"), _saved(node, "_saved_target"), plain=plain)
         if kind == "nll" and chain and chain[0] == "log_softmax":
             made.kind, made.chain = "cross_entropy", chain[1:]
         if kind == "nll":
@@ -109,9 +114,9 @@ def _made(node: Any) -> Made | None:
     if (squared or name == "AbsBackward0") and before is not None and before.name() == "SubBackward0":
         error = _saved(node, "_saved_self")
         inner = next((each for each, _ in before.next_functions if each is not None), None)
-        return Made(
-            "mse" if squared else "mae", _chain(inner), compared=tuple(error.shape) if error is not None else ()
-        )
+        chain, plain = _chain(inner)
+        compared = tuple(error.shape) if error is not None else ()
+        return Made("mse" if squared else "mae", chain, compared=compared, plain=plain)
     return None
 
 
@@ -120,18 +125,18 @@ def _same_inputs(node: Any) -> bool:
     return len(inputs) == 2 and inputs[0] is not None and inputs[0] is inputs[1]
 
 
-def _chain(node: Any) -> list[str]:
-    """Names of the functions from a node towards the inputs, until one that has weights."""
-    chain = []
+def _chain(node: Any) -> tuple[list[str], bool]:
+    """Names of the functions from a node towards the inputs, and whether one that has weights ends them."""
+    chain: list[str] = []
     for _ in range(20):
         if node is None:
             break
         if node.name() in HEADS:
             chain.append(HEADS[node.name()])
         elif node.name() not in SHAPES:
-            break
+            return chain, node.name().startswith(WITH_WEIGHTS)
         node = node.next_functions[0][0] if node.next_functions else None
-    return chain
+    return chain, False
 
 
 def _saved(node: Any, name: str) -> Tensor | None:

@@ -47,6 +47,19 @@ def loss_head_mismatch(trial: Trial) -> Finding | None:
 def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
     kind, head = trial.made.kind, trial.made.head
     width = trial.output.shape[-1] if trial.output is not None and trial.output.dim() > 1 else 0
+    if head in ("log", "sqrt") and len(trial.made.chain) == 1 and trial.made.plain:
+        what = "logarithm" if head == "log" else "root"
+        return (
+            f"The loss takes the {what} of plain outputs.",
+            "Nothing keeps them above 0, and below it there is none.",
+            "critical",
+        )
+    if kind == "mse" and not head and _one_hot(trial):
+        return (
+            "Squared error is taken between plain scores and rows of 0 and a single 1.",
+            "It punishes right answers for being too sure; classes are learned by cross-entropy.",
+            "warn",
+        )
     if kind == "cross_entropy" and head in ("softmax", "sigmoid"):
         return (
             f"The scores pass a {head} before cross-entropy, which applies a softmax of its own.",
@@ -71,6 +84,16 @@ def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
     if head == "softmax" and width == 1:
         return "A softmax over one output always gives 1.", "One output needs a sigmoid.", "critical"
     return None
+
+
+def _one_hot(trial: Trial) -> bool:
+    """Whether scores of several classes are compared with one-hot rows, made by the loop or by its loss."""
+    output, target = trial.output, trial.target
+    if output is None or target is None or output.dim() != 2 or output.shape[1] < 2 or len(output) != len(target):
+        return False
+    if not target.is_floating_point() and target.dim() == 1:
+        return trial.made.compared == tuple(output.shape) and int(target.max()) < output.shape[1]
+    return target.shape == output.shape and bool(((target == 0) | (target == 1)).all() and (target.sum(1) == 1).all())
 
 
 def _floor(trial: Trial, head: str) -> float:
@@ -210,7 +233,7 @@ def against_the_slope(before: Patient, now: Patient, batch: Any) -> Finding | No
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:
     """A first loss far above that of guessing."""
-    kind, target, loss = trial.made.kind, trial.sample.target, trial.loss
+    kind, target, loss = trial.made.kind, trial.sample.target, trial.loss / trial.summed
     if not kind:
         raise CannotJudge("the loss is none of the known kinds")
     if kind == "cross_entropy" and trial.classes > 1:

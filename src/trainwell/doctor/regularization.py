@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from trainwell.doctor.course import learned, rate_share, shrunken
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked
-from trainwell.doctor.signal import learned, rate_share
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -17,21 +17,9 @@ def over_regularized(record: Record) -> Finding | None:
     decay, dropout = record.facts.get("weight decay", 0.0), record.facts.get("dropout", 0.0)
     if not decay and not dropout:
         raise CannotJudge("there is no weight decay and no dropout")
-    if record.step < 3 * LIMITS.warm_up:
-        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
-    layers = [name for name in record.facts.get("layers", []) if len(record.get("weight", name)) >= 4]
-    kept = (
-        float(
-            np.median(
-                [
-                    record.get("weight", name).values[-1] / (record.get("weight", name).values[0] + 1e-12)
-                    for name in layers
-                ]
-            )
-        )
-        if layers
-        else 1.0
-    )
+    if record.step < 2 * LIMITS.warm_up:
+        raise CannotJudge(f"needs {2 * LIMITS.warm_up} steps")
+    kept = shrunken(record)
     shrinks = decay > 0 and kept < LIMITS.shrunken
     if learned(record) > 0.4 or not (shrinks or dropout >= LIMITS.heavy_dropout):
         return None

@@ -4,7 +4,7 @@ Each remedy returns the sentence that goes into the run's history, or nothing wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Chart:
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
+    held: dict[int, float] = field(default_factory=dict)  # group -> its rate in place of an ended schedule's
     feeds: dict[str, str] | None = None
     dead: dict[str, Tensor] | None = None  # rectifier -> which of its units are dead
 
@@ -64,6 +65,20 @@ def higher_rate(chart: Chart, finding: Finding) -> str | None:
         return f"learning rate set to {_scale_rates(chart.patient, more):.3g}, as the schedule had ended at 0"
     factor = chart.best_factor([10.0, 100.0, 1000.0])
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}" if factor else None
+
+
+def hold_rate(chart: Chart, finding: Finding) -> str | None:
+    """The highest rate from now on, whatever a schedule says that has ended; down to zero over the last fifth."""
+    rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
+    highest = float(chart.facts.get("highest rate") or 0.0)
+    if finding.where != "schedule" or chart.own_loop or not highest:
+        return None
+    factor = highest / max(rates) if max(rates) > 0 else 0.0
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            chart.held[id(group)] = float(group["lr"]) * factor if factor else highest
+    _set_rates(chart.patient, highest)
+    return f"learning rate held at {highest:.3g}, its highest, as the schedule had ended"
 
 
 def either_rate(chart: Chart, finding: Finding) -> str | None:
@@ -204,8 +219,23 @@ def settle_head(chart: Chart, finding: Finding) -> str | None:
     return "the last layer's weights nearly zero, its bias at the answer of guessing"
 
 
-def less_regularization(chart: Chart, finding: Finding) -> str | None:
-    """A tenth of the weight decay and half of any dropout above 0.3."""
+def less_decay(chart: Chart, finding: Finding) -> str | None:
+    """Weight decay that takes at most a tenth of a weight in all the steps; nothing where dropout is what is heavy."""
+    if finding.where == "dropout":
+        return None
+    steps = max(1000, int(chart.facts.get("steps") or 0))
+    changed = []
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            if group.get("weight_decay"):
+                rate = max(float(group["lr"]), 1e-12)
+                group["weight_decay"] = min(group["weight_decay"] / 10, 0.1 / (rate * steps))
+                changed.append(f"weight decay to {group['weight_decay']:.2g}")
+    return ", ".join(dict.fromkeys(changed)) or None
+
+
+def less_dropout(chart: Chart, finding: Finding) -> str | None:
+    """Any dropout above 0.3 to 0.3, and decay to a tenth."""
     changed = []
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:
@@ -214,8 +244,8 @@ def less_regularization(chart: Chart, finding: Finding) -> str | None:
                 changed.append(f"weight decay to {group['weight_decay']:.3g}")
     for module in chart.patient.bare.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0.3:
-            module.p /= 2
-            changed.append(f"dropout to {module.p:.2g}")
+            module.p = 0.3
+            changed.append("dropout to 0.3")
     return ", ".join(dict.fromkeys(changed)) or None
 
 

@@ -7,17 +7,26 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from trainwell.doctor import dynamics, families, regularization, signal, system
+from trainwell.doctor import dynamics, families, noise, regularization, schedule, signal, system
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record
 
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 RULES: tuple[tuple[str, Rule], ...] = tuple(
-    rule for stage in (signal, dynamics, regularization, families, system) for rule in stage.RULES.items()
+    rule
+    for stage in (signal, dynamics, schedule, noise, regularization, families, system)
+    for rule in stage.RULES.items()
 )
 
-OF_ONE_LOSS = {*dynamics.RULES, *regularization.RULES, "update-ratio-off", "vanishing-gradient", "exploding-gradient"}
+OF_ONE_LOSS = {
+    *dynamics.RULES,
+    *schedule.RULES,
+    *regularization.RULES,
+    "update-ratio-off",
+    "vanishing-gradient",
+    "exploding-gradient",
+}
 
 
 def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[list[Finding], dict[str, str]]:

@@ -5,8 +5,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from trainwell.doctor.course import (
+    largest_gradient,
+    learned,
+    noise_of_median,
+    rate_share,
+    shrunken,
+    typical_updates,
+    update_ratio,
+    worse,
+)
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, picked, slope, smooth, spread
+from trainwell.doctor.series import Record, finite, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -30,8 +40,10 @@ def vanishing_gradient(record: Record) -> Finding | None:
         return None  # exactly zero is a cut connection or dead units, not a fading signal
     place = layers[int(sizes.argmin())]
     moves = update_ratio(record, place)
-    if moves > 1e-5 and learned(record) > 0.05:
+    if moves > 1e-5 and learned(record) - 2 * noise_of_median(record) > 0.05:
         return None  # an adaptive optimizer makes up for it
+    if shrunken(record) < LIMITS.shrunken:
+        return None  # a decay that draws the weights to zero fades the signal as well, and has a name of its own
     evidence = (
         f"The gradient of {place} is {ratio:.1e} times that of {layers[-1]}; "
         f"each step changes it by {moves:.1e} of its size, and the loss has fallen by {learned(record):.0%} of the way."
@@ -193,6 +205,11 @@ def update_ratio_off(record: Record) -> Finding | None:
     ):
         return None
     value, high = float(np.median(last)), min(last) > LIMITS.update_high
+    rates = record.get("rate").array
+    if not high and len(rates) > 5 and rates[-1] > 1.02 * rates[-6]:
+        return None  # a warm-up begins with short steps; one that does not end is told of as a rate too low
+    if high and shrunken(record) < LIMITS.shrunken:
+        return None  # long beside weights that decay has made small
     if not high and learned(record) > 0.3:
         return None
     evidence = f"A step changes a typical layer by {value:.1e} of its size; healthy is 1e-4 to 1e-2."
@@ -264,7 +281,8 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
     trained, judged = record.get("mode", "training in eval mode"), record.get("mode", "evaluation in train mode")
     if record.step < 5:
         raise CannotJudge("needs more steps")
-    if len(trained) >= 5 and len(trained) > 0.8 * len(record.get("rate")):
+    recent = len({step for step in trained.steps if step > record.step - 50})
+    if len(trained) >= 5 and recent > 0.8 * min(50, len(record.get("rate"))):
         return Finding(
             "wrong-train-eval-mode",
             "model",
@@ -307,68 +325,6 @@ def missing_zero_grad(record: Record) -> Finding | None:
         record.step,
         statistic={"value": float(np.median(values)), "healthy": [-1, 0.5]},
     )
-
-
-# What several rules ask of a record.
-
-
-def learned(record: Record) -> float:
-    """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got
-    worse."""
-    losses = finite(record.get("loss").array)
-    if len(losses) < 4:
-        return 0.0
-    start = float(np.median(losses[: max(1, min(5, len(losses) // 4))]))
-    start = min(start, record.facts.get("prior loss") or start)
-    end = float(np.median(losses[-min(20, max(3, len(losses) // 4)) :]))
-    return (start - end) / start if start > 0 else 0.0
-
-
-def falling(record: Record) -> bool:
-    """Whether the loss of the latter half still goes down, by more than its noise."""
-    losses = finite(record.get("loss").array)
-    drop, error = slope(losses[-max(20, len(losses) // 2) :])
-    return drop < -3 * error
-
-
-def worse(record: Record) -> bool:
-    """Whether the loss has clearly risen above its lowest smoothed value."""
-    losses = finite(record.get("loss").array)
-    if len(losses) < 8:
-        return False
-    running = smooth(losses, 7)
-    return bool(running[-1] > 1.1 * running.min() + 1e-6)
-
-
-def update_ratio(record: Record, place: str) -> float:
-    """The latest update of a layer over its weights."""
-    moved, size = record.get("update", place).last(1), record.get("weight", place).last(1)
-    return float(moved[0] / (size[0] + 1e-12)) if len(moved) and len(size) else math.nan
-
-
-def typical_updates(record: Record) -> list[float]:
-    """At each probe, the median over layers of update over weight; layers that start at zero are left out."""
-    layers = [name for name in record.facts.get("layers", []) if len(record.get("update", name))]
-    rows = []
-    for name in layers:
-        moved, size = record.get("update", name).array, record.get("weight", name).array
-        count = min(len(moved), len(size))
-        if count and size[0] > 1e-6:
-            rows.append(moved[-count:] / (size[-count:] + 1e-12))
-    shortest = min((len(row) for row in rows), default=0)
-    return list(np.median([row[-shortest:] for row in rows], axis=0)) if shortest else []
-
-
-def rate_share(record: Record) -> float:
-    """The present rate over the highest so far: small while warming up or cooling down."""
-    rates = record.get("rate").array
-    return float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0
-
-
-def largest_gradient(record: Record) -> str:
-    """The layer whose gradient is largest at the latest probe."""
-    recent = record.recent("gradient", 1)
-    return max(recent, key=lambda place: float(np.nan_to_num(recent[place][-1], nan=np.inf)), default="")
 
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {

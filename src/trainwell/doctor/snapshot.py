@@ -28,21 +28,23 @@ class Snapshot:
 
     @torch.no_grad()
     def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
-        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates stay as
-        they are."""
+        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates and decay stay
+        as they are."""
         for name, value in _tensors(model).items():
             if name in self.tensors and value.shape == self.tensors[name].shape:
                 value.copy_(self.tensors[name])
         for name, optimizer in optimizers.items():
-            rates = [(group["lr"], group.get("initial_lr")) for group in optimizer.param_groups]
+            rates = [
+                {key: group[key] for key in ("lr", "initial_lr", "weight_decay") if key in group}
+                for group in optimizer.param_groups
+            ]
             saved = copy.deepcopy(self.optimizers[name])
             if len(saved["param_groups"]) != len(rates):
                 continue
             optimizer.load_state_dict(saved)
-            for group, (rate, initial) in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate
-                if initial is not None:
-                    group["initial_lr"] = initial
+            for group, kept in zip(optimizer.param_groups, rates, strict=True):
+                for key, value in kept.items():
+                    group[key] = value
 
     def patient(self, patient: Patient) -> Patient:
         """A copy of the patient as it was then."""

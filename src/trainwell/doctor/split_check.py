@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from trainwell.doctor.data_check import small
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.sample import Sample
+from trainwell.doctor.sample import Sample, is_picture
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -16,7 +17,7 @@ LIMITS = THRESHOLDS
 
 def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Held-out rows that are training rows as well, or one feature that gives the answer away."""
-    shared = None if facts.get("folds") else _shared_rows(sample, held)
+    shared = None if facts.get("folds") else _shared_rows(sample, held) or _near_copies(sample, held)
     return shared or _telling_feature(sample)
 
 
@@ -40,6 +41,57 @@ def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
         0.95,
         statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": within},
     )
+
+
+def _near_copies(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out rows that lie far nearer to a training row than training rows lie to each other."""
+    ours, theirs = _points(sample), _points(held) if held is not None else None
+    if ours is None or theirs is None or ours.shape[1] != theirs.shape[1] or min(len(ours), len(theirs)) < 100:
+        return None
+    deviation = ours.std(0)
+    deviation = np.maximum(deviation, 0.1 * deviation.max() + 1e-12)
+    ours, theirs = ours / deviation, theirs / deviation
+    within = _nearest(ours, ours, same=True)
+    usual = float(np.median(within))
+    if usual < 1e-9:
+        return None
+    close = _nearest(theirs, ours) < LIMITS.copies * usual
+    among = float((within < LIMITS.copies * usual).mean())
+    share = float(close.mean())
+    if close.sum() < 5 or share <= max(LIMITS.overlap_critical, 3 * among + 0.01):
+        return None
+    evidence = (
+        f"{int(close.sum())} of {len(theirs):,} held-out rows lie within a tenth of the usual distance of one of "
+        f"{len(ours):,} training rows; of the training rows themselves {among:.1%} lie so near another."
+    )
+    return Finding(
+        "data-leakage",
+        "split",
+        "critical" if share > 0.02 else "warn",
+        evidence,
+        "Copies of training rows, a little changed, are among the held-out ones.",
+        0.85,
+        statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": among},
+    )
+
+
+def _points(sample: Sample) -> np.ndarray | None:
+    """At most 512 rows of number or picture inputs as points, pictures made small."""
+    parts = []
+    for each in sample.inputs:
+        if each.dim() == 4 and (each.is_floating_point() or is_picture(each)):
+            parts.append(small(each[:512]).flatten(1).cpu().numpy().astype(np.float64))
+        elif each.dim() == 2 and each.is_floating_point() and each.shape[1] >= 3:
+            parts.append(np.nan_to_num(each[:512].detach().float().cpu().numpy().astype(np.float64)))
+    return np.concatenate(parts, 1) if parts and len({len(each) for each in parts}) == 1 else None
+
+
+def _nearest(rows: np.ndarray, others: np.ndarray, same: bool = False) -> np.ndarray:
+    """The distance of each row to the nearest of the others, itself left out where they are the same."""
+    squares = (rows**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * rows @ others.T
+    if same:
+        np.fill_diagonal(squares, np.inf)
+    return np.sqrt(np.maximum(squares.min(1), 0.0))
 
 
 def _telling_feature(sample: Sample) -> Finding | None:
@@ -80,21 +132,21 @@ def _orders(feature: np.ndarray, answer: np.ndarray) -> float:
         return 0.5
     kinds = np.unique(answer)
     if len(kinds) == 2:
-        return _tells(feature[answer == kinds[0]], feature[answer == kinds[1]])
+        return tells(feature[answer == kinds[0]], feature[answer == kinds[1]])
     if len(kinds) <= 20:  # classes: how well the feature tells each from the next one up
         groups = sorted((feature[answer == kind] for kind in kinds), key=lambda group: float(np.mean(group)))
-        return min(_tells(low, high) for low, high in itertools.pairwise(groups))
+        return min(tells(low, high) for low, high in itertools.pairwise(groups))
     ranks, order = _ranks(feature), _ranks(answer.astype(float))
     correlation = abs(float(np.corrcoef(ranks, order)[0, 1]))
     return 0.5 + correlation / 2
 
 
-def _tells(low: np.ndarray, high: np.ndarray) -> float:
-    """The AUROC of a feature between two groups, the better of both directions."""
+def tells(low: np.ndarray, high: np.ndarray, directed: bool = False) -> float:
+    """The AUROC of a feature between two groups, the better of both directions unless it is directed."""
     ranks = _ranks(np.concatenate([low, high]))
     count = len(high)
     area = (ranks[len(low) :].sum() - count * (count - 1) / 2) / max(1, count * len(low))
-    return float(max(area, 1 - area))
+    return float(area if directed else max(area, 1 - area))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -142,6 +194,9 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):
             continue
         if off.mean() <= 0.6 or (typical < LIMITS.drift and np.median(stretch) < np.log(2)):
+            moved = _other_pairs(ours, theirs, place) if sample.inputs[place].dim() == 2 else None
+            if moved is not None:
+                return moved
             continue
         evidence = (
             f"{off.mean():.0%} of the features differ between training and held-out rows: the median feature's mean by "
@@ -157,6 +212,38 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             statistic={"value": typical, "healthy": [0, LIMITS.drift]},
         )
     return None
+
+
+def _other_pairs(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding | None:
+    """Features that go together in one part and not in the other, as when columns come in another order."""
+    if not 4 <= ours.shape[1] <= 200 or min(len(ours), len(theirs)) < 200:
+        return None
+    moving = (ours.std(0) > 0) & (theirs.std(0) > 0) & np.isfinite(ours).all(0) & np.isfinite(theirs).all(0)
+    if moving.sum() < 4:
+        return None
+    shift = np.abs(np.corrcoef(_ranked(ours[:, moving]).T) - np.corrcoef(_ranked(theirs[:, moving]).T))
+    pairs = shift[np.triu_indices(len(shift), 1)]
+    share = float((pairs > LIMITS.pair_shift).mean())
+    if share <= 0.1 or pairs.max() < 2 * LIMITS.pair_shift:
+        return None
+    evidence = (
+        f"The correlation of {share:.0%} of the pairs of features differs by more than {LIMITS.pair_shift:g} between "
+        f"training and held-out rows, by {pairs.max():.2f} at most, while each feature keeps its scale."
+    )
+    return Finding(
+        "preprocessing-mismatch",
+        f"input {place}",
+        "critical",
+        evidence,
+        "The held-out columns come in another order, or from another transform.",
+        0.85,
+        statistic={"value": share, "healthy": [0, 0.1]},
+    )
+
+
+def _ranked(matrix: np.ndarray) -> np.ndarray:
+    """Each column's ranks, which outliers do not sway."""
+    return np.stack([_ranks(column) for column in matrix.T], 1)
 
 
 CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import RECTIFYING, SQUASHING, Chart, forget, initialize_again
 
+ACTIVATIONS = (*RECTIFYING, *SQUASHING, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
 DEEP = 4  # activations from which on a norm goes with each
 
 
@@ -27,6 +28,83 @@ class NormalizedReLU(nn.Module):
         return torch.relu(F.group_norm(x, 1) if x.dim() == 4 else F.layer_norm(x, x.shape[-1:]))
 
 
+class ResidualLinear(nn.Linear):
+    """A layer that adds to its input what it makes of it, normalized and rectified: depth then costs no signal.
+
+    x: (batch, ..., features) -> the same. He et al. 2016, arXiv:1603.05027.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(torch.relu(F.layer_norm(x, x.shape[-1:])))
+
+
+class ResidualConvolution(nn.Conv2d):
+    """The same for pictures. x: (batch, channels, height, width) -> the same"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(torch.relu(F.group_norm(x, 1)))
+
+
+def ease_depth(chart: Chart, finding: Finding) -> str | None:
+    """A deep stack of layers and activations made residual, and every layer initialized; nothing for shallow ones."""
+    if chart.own_loop or any("Norm" in type(each).__name__ for each in chart.patient.bare.modules()):
+        return None
+    count = _residual(chart.patient.bare)
+    if not count:
+        return None
+    initialize_again(chart, finding)
+    _calm(chart.patient.bare, count)
+    return f"{count} layers made residual behind a norm and ReLU, all layers initialized for it"
+
+
+def _residual(model: nn.Module) -> int:
+    """Layers that keep their width, between two activations of a stack that is deep, made to add to their input.
+
+    The activation in front of each goes into it; names and parameters stay as they are.
+    """
+    found: list[tuple[nn.Sequential, int]] = []
+    for stack in [each for each in model.modules() if isinstance(each, nn.Sequential)]:
+        parts = list(stack)
+        found += [
+            (stack, place)
+            for place in range(1, len(parts) - 1)
+            if isinstance(parts[place - 1], ACTIVATIONS) and isinstance(parts[place + 1], ACTIVATIONS)
+            if _keeps_width(parts[place])
+        ]
+    if len(found) < DEEP:
+        return 0
+    for stack, place in found:
+        layer = stack[place]
+        layer.__class__ = ResidualLinear if isinstance(layer, nn.Linear) else ResidualConvolution
+        stack[place - 1] = nn.Identity()
+    _replace(
+        model, SQUASHING, NormalizedReLU, spared=[each for each in model.modules() if not list(each.children())][-1]
+    )
+    for stack in {id(stack): stack for stack, _ in found}.values():
+        for place, part in enumerate(stack):
+            if isinstance(part, ACTIVATIONS) and place < len(stack) - 1:
+                stack[place] = NormalizedReLU()  # what the sum has become is brought back to size in front of the head
+    return len(found)
+
+
+def _keeps_width(layer: nn.Module) -> bool:
+    """Whether a layer's output has its input's shape; only plain ones, whose class may be changed."""
+    if type(layer) is nn.Linear:
+        return layer.in_features == layer.out_features
+    if type(layer) is not nn.Conv2d or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        return False
+    same = all(2 * p == d * (k - 1) for p, d, k in zip(layer.padding, layer.dilation, layer.kernel_size, strict=True))
+    return same and layer.in_channels == layer.out_channels and set(layer.stride) == {1}
+
+
+@torch.no_grad()
+def _calm(model: nn.Module, count: int) -> None:
+    """Each of so many branches begins small enough that their sum is as large as one."""
+    for each in model.modules():
+        if isinstance(each, ResidualLinear | ResidualConvolution):
+            each.weight.mul_(count**-0.5)
+
+
 def leak_rectifiers(chart: Chart, finding: Finding) -> str | None:
     """ReLU modules replaced by LeakyReLU, which always passes some gradient."""
     count = _replace(chart.patient.bare, RECTIFYING, lambda: nn.LeakyReLU(0.1))
@@ -38,6 +116,10 @@ def straighten(chart: Chart, finding: Finding) -> str | None:
     if chart.own_loop:
         return None
     last = [each for each in chart.patient.bare.modules() if not list(each.children())][-1]
+    if any(isinstance(each, SQUASHING) and each is not last for each in chart.patient.bare.modules()):
+        words = ease_depth(chart, finding)
+        if words is not None:
+            return words
     deep = sum(isinstance(each, SQUASHING) and each is not last for each in chart.patient.bare.modules()) >= DEEP
     count = _replace(chart.patient.bare, SQUASHING, NormalizedReLU if deep else nn.ReLU, spared=last)
     if not count:
@@ -147,6 +229,8 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
             lambda output: output.log_softmax(1 if output.dim() > 2 else -1),
             "a log-softmax put in front of the loss",
         )
+    if head in ("log", "sqrt"):
+        return _put_on(chart, F.softplus, "a softplus put on the outputs, which keeps them above 0")
     if "compared" in finding.evidence:
         return _put_on(
             chart,

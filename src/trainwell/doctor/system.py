@@ -119,6 +119,9 @@ def memory_leak(record: Record) -> Finding | None:
 
     A process's memory also grows because its allocator keeps what was given back.
     """
+    whole = record.get("share of graphs held")
+    if len(whole) >= 5 and whole.values[-1] == 1.0 and record.get("graphs held").values[-1] >= 5:
+        return _graphs_held(record)
     memory = record.get("memory")  # in MiB
     if len(memory) < 10 or memory.steps[-1] - memory.steps[0] < LIMITS.leak_steps:
         raise CannotJudge(f"needs {LIMITS.leak_steps} steps")
@@ -149,6 +152,21 @@ def memory_leak(record: Record) -> Finding | None:
         0.9 if held else 0.3,
         record.step,
         statistic={"value": each, "healthy": [0, 0], "series": picked(memory)},
+    )
+
+
+def _graphs_held(record: Record) -> Finding:
+    """The finding that no graph is ever let go of, however little memory it takes as yet."""
+    count = record.get("graphs held")
+    return Finding(
+        "memory-leak",
+        "loop",
+        "warn",
+        f"The graphs behind the losses of all {count.values[-1]:.0f} steps that were looked at are still held.",
+        "The loss is kept with its graph, in a list or a sum: keep loss.item() or loss.detach().",
+        0.9,
+        record.step,
+        statistic={"value": count.values[-1], "healthy": [0, 0], "series": picked(count)},
     )
 
 

@@ -20,12 +20,19 @@ class Thresholds:
     outlier: float = 50.0  # 2: robust deviations from the median
     imbalance: float = 10.0  # 3: commonest over rarest class (SageMaker Debugger)
     minority_recall: float = 0.3
+    wrong_rows: float = 0.15  # 4: training rows whose label is not the network's answer
+    better_than_chance: float = 0.2  # 4: rows right, beyond the commonest class's share
+    certainty: float = 0.62  # 4: chance that a right answer is surer than a wrong one
+    doubt: float = 0.7  # 4: the same, where held-out rows are answered better than training rows
+    fairer: float = 0.1  # 4: by so much better
     overlap_note: float = 0.0  # 5: share of held-out rows that are also training rows
     overlap_critical: float = 0.005
     single_feature_auroc: float = 0.995
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
     surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means
     label_autocorrelation: float = 0.3  # 9
+    copies: float = 0.1  # 5: distance to the nearest row, over the usual one, below which it is a copy
+    pair_shift: float = 0.3  # 7: of the correlation between two features
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
 
     # Wiring.
@@ -33,6 +40,7 @@ class Thresholds:
     slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
     fading: float = 1e-2  # 15: last over first hidden layer's deviation; plain layers of default weights reach 0.03
     growing: float = 30.0  # 15
+    recurrent_gain: float = 3.0  # 15: of a recurrent layer's own weights; random ones of default size have 0.6
     same_rows: float = 0.999  # 15: cosine of a layer's rows
     one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
     one_batch_steps: int = 200
@@ -61,7 +69,7 @@ class Thresholds:
     risen: float = 1.5  # 29: smoothed loss over its minimum (trainproof)
     twin_gain: float = 0.8  # 29, 33: the twin's loss over the unchanged twin's
     twin_speed: float = 3.0  # 30: the twin's fall over the unchanged twin's
-    rate_zero_share: float = 0.1  # 30: share of steps with a rate of zero (trainproof)
+    rate_gone: float = 0.01  # 30: of the highest rate, below which a schedule is over
     spike: float = 2.0  # 32: loss over its rolling median (Lightning SpikeDetection)
     spike_deviations: float = 6.0
     spike_over: int = 20  # 32: steps within which a harmless spike is gone
@@ -84,6 +92,8 @@ class Thresholds:
     kl_gone: float = 0.1  # 41: nats a row
     reach: float = 1e-3  # 42: dependence on the first inputs over that on the last
     attention_score: float = 50.0  # 43
+    trained_before: float = 1.5  # 43: largest singular value over that of random weights of the same size
+    attention_growth: float = 2.0  # 43: over the first score, where the weights came in trained
     attention_entropy: float = 0.05  # 43: of its greatest
 
     # System.

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.cures import CURES, Cure
-from trainwell.doctor.diagnosis import try_hundredth
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.probe import is_dropout
+from trainwell.doctor.proof import try_hundredth
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
 OF_DATA = {"input-not-normalized", "bad-features"}
+COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
 WATCHED = 60  # steps after which a treatment is judged
 
 
@@ -56,7 +57,9 @@ class Treatments:
     def before_step(self, parameters: list[nn.Parameter], total: Tensor) -> None:
         """What the remedies asked for at each step: a turned sign, a clipped norm."""
         chart = self.chart
-        if self.rates:
+        if chart is not None and chart.held:
+            self._hold_highest(chart.held)
+        elif self.rates:
             self._hold_rates()
         if chart is None or (chart.clip is None and not chart.turn_sign):
             return
@@ -65,6 +68,15 @@ class Treatments:
             torch._foreach_neg_(gradients)
         if chart.clip is not None:
             torch._foreach_mul_(gradients, (chart.clip / (total + 1e-6)).clamp(max=1.0))
+
+    def _hold_highest(self, held: dict[int, float]) -> None:
+        """The rates that stand in for a schedule that has ended, with a cool-down of their own."""
+        planned = self.doctor.record.facts.get("steps") or 0
+        left = (planned - self.doctor.step) / (COOLING * planned) if planned else 1.0
+        for optimizer in self._patient.optimizers.values():
+            for group in optimizer.param_groups:
+                if id(group) in held:
+                    group["lr"] = held[id(group)] * min(1.0, max(left, 1e-3))
 
     def _hold_rates(self) -> None:
         """A schedule that computes its rate anew each step would undo a changed rate: put the factor back on."""
@@ -251,7 +263,10 @@ class Treatments:
 
     def _note_rates(self, before: dict[int, float]) -> None:
         """Remember by what factor a remedy has changed each group's rate, for loops with a schedule of their own."""
+        held = self.chart.held if self.chart is not None else {}
         for key, rate in self._rates().items():
+            if key in held and before.get(key) and not math.isclose(held[key], rate):
+                held[key] *= rate / before[key]
             if self.doctor.state is None and before.get(key) and rate != before[key]:
                 self.rates[key] = self.rates.get(key, (1.0, rate))[0] * rate / before[key], rate
 

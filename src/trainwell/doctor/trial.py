@@ -28,6 +28,7 @@ class Trial:
     sizes: list[tuple[str, float]] = field(default_factory=list)  # deviation of each weighted layer's output
     classes: int = 0
     called: set[str] = field(default_factory=set)  # names of the torch functions
+    summed: int = 1  # entries that the loss is the sum of, not the mean
     seconds: float = 0.0  # that the pass there and back took
 
     @property
@@ -99,5 +100,23 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
             prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
         elif kind in ("mae", "huber"):
             prior = float((target.float() - target.float().median()).abs().mean())
+    trial.summed = _summed(trial)
     if prior is not None and math.isfinite(prior):
-        facts["prior loss"] = prior
+        facts["prior loss"] = prior * trial.summed
+
+
+@torch.no_grad()
+def _summed(trial: Trial) -> int:
+    """How many entries the loss adds up, if it is their sum; 1 for a mean and for what is not known."""
+    output, target = trial.made.output, trial.made.target
+    if output is None or target is None:
+        return 1
+    if trial.made.kind in ("cross_entropy", "nll") and not target.is_floating_point():
+        known = (target >= 0) & (target != trial.made.ignored) if trial.made.ignored is not None else target >= 0
+        entries = -output.movedim(1, -1)[known].gather(-1, target[known][:, None]) if output.dim() > 1 else output
+    elif trial.made.kind == "mse" and output.shape == target.shape:
+        entries = (output - target).square()
+    else:
+        return 1
+    mean, count = float(entries.float().mean()) if entries.numel() else 0.0, entries.numel()
+    return count if count > 3 and mean > 0 and 0.9 < trial.loss / (mean * count) < 1.1 else 1

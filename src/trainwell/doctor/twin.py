@@ -25,6 +25,7 @@ class Twin:
 
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    apart: float = math.nan  # the mean loss, after its steps, on batches that it was not trained on
 
     @property
     def end(self) -> float:
@@ -44,9 +45,17 @@ class Twin:
 
 
 def run_twin(
-    patient: Patient, batches: Sequence[Any], steps: int = 50, change: Change | None = None, *, seconds: float = 10.0
+    patient: Patient,
+    batches: Sequence[Any],
+    steps: int = 50,
+    change: Change | None = None,
+    *,
+    seconds: float = 10.0,
+    apart: Sequence[Any] = (),
 ) -> Twin:
     """Train a copy on these batches over and over, after the change; a multi-player model's players take no turns here.
+
+    apart: batches that it is judged on at the end, to tell learning from learning by heart.
 
     Raises RuntimeError for a patient whose loss is not known, or without batches.
     """
@@ -72,6 +81,10 @@ def run_twin(
             if patient.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), patient.clip)
             optimizer.step()
+        if apart:
+            model.eval()
+            with torch.no_grad():
+                twin.apart = float(np.mean([float(patient.loss(model, each)) for each in apart]))
     twin.seconds = time.thread_time() - began
     return twin
 

@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
-from trainwell.doctor.diagnosis import Diagnosis, Proof, Suspect
+from trainwell.doctor.course import learned
+from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.head_check import against_the_slope
+from trainwell.doctor.losses import Graphs, scalar
 from trainwell.doctor.origin import not_finite
 from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
+from trainwell.doctor.proof import Proof, Suspect
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect
 from trainwell.doctor.series import Record, finite
-from trainwell.doctor.signal import learned
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
 from trainwell.doctor.treatment import Treatments
@@ -61,6 +63,7 @@ class Ward:
         self.batches: list[Any] = []
         self.handles: list[Any] = []
         self.losses: list[tuple[int, Tensor | float]] = []
+        self.graphs = Graphs()
         self.wired, self.examined, self.closed = False, False, False
         self.state: State | None = None
         self.patient: Patient | None = None
@@ -92,8 +95,8 @@ class Ward:
         why = "torch.compile has the model, and a hook would make it compile again" if self.probe.compiled else why
         self.unseen = {name: why for name in ("dying-relu", "saturated-activations", "missing-zero-grad") if why}
         self.moods = has_batch_norm(patient.bare) or has_dropout(patient.bare)
-        self.waited, self.inputs = 0.0, ()
-        self.began = self.ended = time.perf_counter()
+        self.waited, self.queued, self.began, self.ended, self.inputs = 0.0, 0.0, 0.0, 0.0, ()
+        self._stamp()
         if not is_compiled(patient.model):
             self.handles.append(patient.model.register_forward_pre_hook(marked(self._forward_hook())))
         self.probe.listen()
@@ -108,7 +111,8 @@ class Ward:
                 self.treatments.forward(module)
             if torch.is_grad_enabled():
                 if self.ended:
-                    self.waited, self.ended = time.perf_counter() - self.ended, 0.0
+                    self.waited = time.perf_counter() - self.ended - (gauges.queued() - self.queued)
+                    self.ended = 0.0
                 self.inputs = inputs
                 if not module.training and self.moods:
                     self.record.add(self.step, "mode", "training in eval mode", 1.0)
@@ -189,7 +193,7 @@ class Ward:
             self.next_look = self.step + max(self.every, (self.step - self.began_at) // 50)
         if self._looks_at(self.step + 1):
             self.probe.listen()
-        self.began = self.ended = time.perf_counter()
+        self._stamp()
 
     def _note_step(self, loss: Any, numbers: dict[str, Any], now: float) -> None:
         """The step's numbers, those on the device left there until the next look."""
@@ -197,6 +201,8 @@ class Ward:
         record, step = self.record, self.step
         record.facts["step"] = step
         self.losses.append((step, scalar(loss)))
+        if step % self.every == 0:
+            self.graphs.mark(step, loss)
         if isinstance(loss, dict) and len(loss) > 1:
             for player, each in loss.items():
                 self.probe.note("player loss", player, torch.as_tensor(scalar(each)))
@@ -207,7 +213,12 @@ class Ward:
         record.facts["highest rate"] = max(rate, record.facts.get("highest rate", 0.0))
         record.add(step, "rate", "", rate)
         record.add(step, "waiting", "", self.waited)
-        record.add(step, "seconds", "", now - self.began)
+        record.add(step, "seconds", "", now - self.began - (gauges.queued() - self.queued))
+
+    def _stamp(self) -> None:
+        """The next step begins here; `queued` is what a busy machine has taken of the time so far."""
+        self.began = self.ended = time.perf_counter()
+        self.queued = gauges.queued()
 
     def _look(self) -> None:
         """Numbers from the device; at a round also rules, causes, proofs, remedies."""
@@ -216,7 +227,8 @@ class Ward:
         if self.step < self.next_round:
             return
         self.next_round = self.step + max(self.every, (self.step - self.began_at) // 10)
-        gauges.read(self.patient, self.record, self.batches, self.scaler, self.step)
+        gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, self.held)
+        self.graphs.count(self.record, self.step)
         findings = self._judge()
         if self.mode != "watch":
             self.treatments.round(findings)
@@ -343,7 +355,7 @@ class Ward:
             recall = gauges.recall_of_rarest(self.patient, self.held, self.record.facts) if self.held else None
             if recall is not None:
                 self.record.add(self.step, "recall", "", recall)
-        self.began = self.ended = time.perf_counter()
+        self._stamp()
 
     def new_episode(self) -> None:
         """Set aside what was measured, so that rules judge what comes after a treatment by itself."""
@@ -385,14 +397,3 @@ class Ward:
 def read(loader: Any) -> Iterable[Any]:
     """The batches of a loader from its beginning, whichever way it hands them out."""
     return loader.iterate(0) if hasattr(loader, "iterate") else iter(loader)
-
-
-def scalar(loss: Any) -> Tensor | float:
-    """One number for whatever a loop calls its loss."""
-    if isinstance(loss, dict):
-        return sum(scalar(each) for each in loss.values())
-    if isinstance(loss, tuple | list):
-        return scalar(loss[0]) if loss else math.nan
-    if isinstance(loss, Tensor):
-        return loss.detach() if loss.numel() == 1 else loss.detach().float().mean()
-    return scalar(loss.loss) if hasattr(loss, "loss") else float(loss)

@@ -40,6 +40,9 @@ def bad_initialization(trial: Trial) -> Finding | None:
                 0.95,
                 statistic={"value": 1.0, "healthy": [-1, LIMITS.same_rows]},
             )
+    wild = _recurrent_gain(trial.model)
+    if wild is not None:
+        return wild
     scales = [
         (name, float(each.weight.detach().float().std()) * math.sqrt(each.weight[0].numel()))
         for name, each in layers[:-1]
@@ -70,6 +73,24 @@ def bad_initialization(trial: Trial) -> Finding | None:
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
     )
+
+
+def _recurrent_gain(model: nn.Module) -> Finding | None:
+    """Recurrent weights by which the state grows from round to round."""
+    for name, module in model.named_modules():
+        for key, value in module.named_parameters(recurse=False) if isinstance(module, nn.RNNBase) else ():
+            gain = float(value.detach().float().std()) * math.sqrt(value.shape[-1])
+            if key.startswith("weight_hh") and gain > LIMITS.recurrent_gain:
+                return Finding(
+                    "bad-initialization",
+                    f"{name}.{key}".lstrip("."),
+                    "critical",
+                    f"A round of {name} multiplies its state by about {gain:.3g} (healthy is 0.5 to 1).",
+                    "Over many rounds the state runs to its ends, and the gradient explodes or dies there.",
+                    0.85,
+                    statistic={"value": gain, "healthy": [0.3, 1.5]},
+                )
+    return None
 
 
 def _rows_alike(matrix: Tensor) -> bool:
@@ -261,11 +282,35 @@ def dying_relu(trial: Trial) -> Finding | None:
     )
 
 
+def data_leakage(trial: Trial) -> Finding | None:
+    """A model of sequences that is asked at each place for the very token that it is given there."""
+    inputs, target, scores = trial.patient.inputs_of(trial.batch), trial.target, trial.made.output
+    tokens = inputs[0] if inputs else None
+    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dim() != 2 or tokens.shape[1] < 4:
+        raise CannotJudge("the inputs are no sequences of tokens")
+    if target is None or target.shape != tokens.shape or scores is None or trial.classes < 2:
+        return None
+    every = scores.numel() // trial.classes == target.numel()  # a loss that shifts by itself leaves one place out
+    same = float((target == tokens).float().mean())
+    if not every or same < 0.98:
+        return None
+    return Finding(
+        "data-leakage",
+        "target",
+        "critical",
+        f"At {same:.0%} of the places the answer asked for is the token given there.",
+        "The targets were not shifted by one, so copying the input is the whole task.",
+        0.85,
+        statistic={"value": same, "healthy": [0.0, 0.98]},
+    )
+
+
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
     "bad-initialization": bad_initialization,
     "disconnected-parameters": disconnected_parameters,
     "cross-sample-leak": cross_sample_leak,
+    "data-leakage": data_leakage,
     "dying-relu": dying_relu,
     "mixed-precision-underflow": mixed_precision_underflow,
 }

@@ -1,0 +1,86 @@
+"""A record to what several rules ask of it: how far it has come, how noisily, how fast its layers move."""
+
+import math
+
+import numpy as np
+
+from trainwell.doctor.series import Record, finite, slope, smooth, spread
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def learned(record: Record) -> float:
+    """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got
+    worse."""
+    losses = finite(record.get("loss").array)
+    if len(losses) < 4:
+        return 0.0
+    start = float(np.median(losses[: max(1, min(5, len(losses) // 4))]))
+    start = min(start, record.facts.get("prior loss") or start)
+    end = float(np.median(losses[-min(20, max(3, len(losses) // 4)) :]))
+    return (start - end) / start if start > 0 else 0.0
+
+
+def noise_of_median(record: Record) -> float:
+    """The standard error of the latest losses' median, as a share of the first loss (or of guessing's)."""
+    losses = finite(record.get("loss").array)
+    latest = losses[-min(20, max(3, len(losses) // 4)) :]
+    start = record.facts.get("prior loss") or (float(losses[0]) if len(losses) else 0.0)
+    return 1.25 * spread(latest)[1] / math.sqrt(len(latest)) / start if len(latest) > 2 and start > 0 else 0.0
+
+
+def shrunken(record: Record) -> float:
+    """A typical layer's size over its first one where there is weight decay; 1 without."""
+    layers = [name for name in record.facts.get("layers", []) if len(record.get("weight", name)) >= LIMITS.persist]
+    if not record.facts.get("weight decay") or not layers:
+        return 1.0
+    sizes = [record.get("weight", name) for name in layers]
+    return float(np.median([each.values[-1] / (each.values[0] + 1e-12) for each in sizes]))
+
+
+def falling(record: Record) -> bool:
+    """Whether the loss of the latter half still goes down, by more than its noise."""
+    losses = finite(record.get("loss").array)
+    drop, error = slope(losses[-max(20, len(losses) // 2) :])
+    return drop < -3 * error
+
+
+def worse(record: Record) -> bool:
+    """Whether the loss has clearly risen above its lowest smoothed value."""
+    losses = finite(record.get("loss").array)
+    if len(losses) < 8:
+        return False
+    running = smooth(losses, 7)
+    return bool(running[-1] > 1.1 * running.min() + 1e-6)
+
+
+def update_ratio(record: Record, place: str) -> float:
+    """The latest update of a layer over its weights."""
+    moved, size = record.get("update", place).last(1), record.get("weight", place).last(1)
+    return float(moved[0] / (size[0] + 1e-12)) if len(moved) and len(size) else math.nan
+
+
+def typical_updates(record: Record) -> list[float]:
+    """At each probe, the median over layers of update over weight; layers that start at zero are left out."""
+    layers = [name for name in record.facts.get("layers", []) if len(record.get("update", name))]
+    rows = []
+    for name in layers:
+        moved, size = record.get("update", name).array, record.get("weight", name).array
+        count = min(len(moved), len(size))
+        if count and size[0] > 1e-6:
+            rows.append(moved[-count:] / (size[-count:] + 1e-12))
+    shortest = min((len(row) for row in rows), default=0)
+    return list(np.median([row[-shortest:] for row in rows], axis=0)) if shortest else []
+
+
+def rate_share(record: Record) -> float:
+    """The present rate over the highest so far: small while warming up or cooling down."""
+    rates = record.get("rate").array
+    return float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0
+
+
+def largest_gradient(record: Record) -> str:
+    """The layer whose gradient is largest at the latest probe."""
+    recent = record.recent("gradient", 1)
+    return max(recent, key=lambda place: float(np.nan_to_num(recent[place][-1], nan=np.inf)), default="")

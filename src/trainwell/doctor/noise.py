@@ -1,0 +1,205 @@
+"""What a network makes of its training labels to whether they are wrong: by heart only, not at all, or blindly."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainwell.doctor.course import learned, noise_of_median, rate_share, typical_updates
+from trainwell.doctor.dynamics import held_out
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.series import Record, finite, picked
+from trainwell.doctor.split_check import tells
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def note_certainty(
+    patient: Patient, record: Record, batches: list[Any], step: int, held: list[Any] | None = None
+) -> None:
+    """How often the network is wrong on rows it has just been given, and whether it was less sure where it was.
+
+    Notes the share of wrong rows, how much oftener than the commonest class it is right, the chance that a row that
+    it gets right has a surer answer than one that it gets wrong, and how much oftener it is right on held-out rows.
+    """
+    if record.facts.get("loss") not in ("cross_entropy", "nll"):
+        return
+    found = _answers(patient, batches)
+    if found is None:
+        return
+    certain, correct, labels = found
+    wrong = 1 - float(correct.mean())
+    record.add(step, "wrong rows", "", wrong)
+    record.add(step, "better than chance", "", 1 - wrong - float(np.bincount(labels).max()) / len(labels))
+    if not 0 < wrong < 1:
+        return
+    certainty = tells(certain[~correct], certain[correct], directed=True)
+    record.add(step, "certainty", "", certainty)
+    others = _answers(patient, held) if held and wrong > LIMITS.wrong_rows and certainty < LIMITS.doubt else None
+    record.add(step, "better held out", "", 0.0 if others is None else float(others[1].mean()) - (1 - wrong))
+
+
+@torch.no_grad()
+def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Of at most 512 rows, the latest first: how sure the answer is, whether it is right, and the label."""
+    sure, right, labels = [], [], []
+    targets = [patient.target_of(batch) for batch in batches]
+    if not all(isinstance(each, Tensor) and not each.is_floating_point() and each.dim() == 1 for each in targets):
+        return None
+    if sum(map(len, targets)) < LIMITS.rows // 2:
+        return None
+    for batch, target in zip(reversed(batches), reversed(targets), strict=True):
+        try:
+            with answering(patient.bare):
+                output = patient.output(patient.bare, batch)
+        except (RuntimeError, ValueError, TypeError):  # rows of another kind than the loop itself gives to the model
+            return None
+        if output is None or output.dim() != 2 or output.shape[1] < 2 or len(output) != len(target):
+            return None
+        given = target >= 0
+        scores, target = output.float()[given], target[given].to(output.device)
+        best = scores.max(1)
+        others = scores.scatter(1, best.indices[:, None], -torch.inf).logsumexp(1)
+        sure.append(best.values - others)  # the logarithm of its odds, which does not run into 1
+        right.append(best.indices == target)
+        labels.append(target)
+        if sum(map(len, sure)) >= LIMITS.rows:
+            break
+    if not sum(map(len, labels)):
+        return None
+    return tuple(torch.cat(each).cpu().numpy() for each in (sure, right, labels))  # type: ignore[return-value]
+
+
+def label_noise(record: Record) -> Finding | None:
+    """Labels that inputs do not explain: none of them, part of them, or only by heart."""
+    reasons, judged = [], False
+    for rule in (_sure_where_wrong, _only_by_heart, _nothing_to_learn):
+        try:
+            finding = rule(record)
+        except CannotJudge as reason:
+            reasons.append(str(reason))
+            continue
+        judged = True
+        if finding is not None:
+            return finding
+    if not judged:
+        raise CannotJudge(reasons[0])
+    return None
+
+
+def _sure_where_wrong(record: Record) -> Finding | None:
+    """A network that has learned the classes well, and is as sure where its answer differs from the label as where it
+    agrees.
+
+    In a hard task, rows near a border are the ones that are missed, and the answers to them less sure. Wrong labels
+    strike rows without regard to how clear they are.
+    """
+    certainty, wrong = record.get("certainty").last(2), record.get("wrong rows").last(2)
+    if len(certainty) < 2:
+        raise CannotJudge("needs classes, and two looks at rows that were just given")
+    better = record.get("better than chance").last(2)
+    if wrong.min() < LIMITS.wrong_rows or better.min() < LIMITS.better_than_chance:
+        return None  # nearly right, or not far enough
+    ahead = record.get("better held out").last(2)
+    # Held-out rows that fit better than the rows just learned from have better labels.
+    apart = 4 * (wrong[-1] * (1 - wrong[-1]) / LIMITS.rows) ** 0.5
+    fairer = len(ahead) == 2 and ahead.min() > max(LIMITS.fairer, apart)
+    if float(certainty.mean()) > (LIMITS.doubt if fairer else LIMITS.certainty):
+        return None
+    began = record.get("certainty").steps[-2]
+    if began < 2 * LIMITS.warm_up or certainty[-1] - certainty[0] > 0.05:
+        return None  # it grows as a network learns
+    if not fairer and (began < 4 * LIMITS.warm_up or wrong[0] - wrong[-1] > 0.1):
+        return None  # a network that has yet to bend is sure of what a straight line says
+    evidence = (
+        f"{wrong[-1]:.0%} of the rows have another label than the network's answer, {better[-1]:.0%} more agree than "
+        f"the commonest class would; a right answer is the surer one in only {certainty.mean():.0%} of pairs "
+        "(50% is chance, a hard task gives 70% and more)."
+        + (f" On held-out rows it is right {ahead[-1]:.0%} oftener." if fairer else "")
+    )
+    return Finding(
+        "label-noise",
+        "target",
+        "warn",
+        evidence,
+        "Labels are wrong without regard to how clear the row is: drawn anew, or swapped between classes.",
+        0.85 if fairer else 0.7,
+        record.step,
+        statistic={
+            "value": float(certainty.mean()),
+            "healthy": [LIMITS.certainty, 1.0],
+            "series": picked(record.get("certainty")),
+        },
+    )
+
+
+def _nothing_to_learn(record: Record) -> Finding | None:
+    """Nothing learned in many healthy steps, of labels of which a row's neighbors tell nothing either."""
+    agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class")
+    if agreement is None or not chance or chance > 0.7 or record.step < 7 * LIMITS.warm_up:
+        raise CannotJudge(f"needs neighbors to compare with and {7 * LIMITS.warm_up} steps")
+    moves = [each for each in typical_updates(record)[-LIMITS.persist :] if np.isfinite(each)]
+    moving = len(moves) >= LIMITS.persist and 1e-4 < float(np.median(moves)) < LIMITS.update_high
+    error = (chance * (1 - chance) / LIMITS.rows) ** 0.5
+    if not moving or rate_share(record) < 0.3 or agreement > chance + 2 * error:
+        return None
+    if learned(record) - 2 * noise_of_median(record) > 0.03:
+        return None
+    evidence = (
+        f"After {record.step} steps of a healthy size {max(0.0, learned(record)):.0%} of the way is learned, and the "
+        f"vote of ten neighbors is right in {agreement:.0%} of cases, where one class alone gives {chance:.0%}."
+    )
+    return Finding(
+        "label-noise",
+        "target",
+        "warn",
+        evidence,
+        "The labels do not belong to their inputs: shuffled, shifted by a row, or unrelated.",
+        0.7,
+        record.step,
+        statistic={"value": agreement - chance, "healthy": [2 * error, 1.0], "series": picked(record.get("loss"))},
+    )
+
+
+def _only_by_heart(record: Record) -> Finding | None:
+    """A training loss far below that of guessing while the validation loss never was: labels that inputs do
+    not explain."""
+    held, prior = held_out(record), record.facts.get("prior loss")
+    if record.facts.get("loss") != "cross_entropy" or not prior or len(held) < 4:
+        raise CannotJudge("needs classes and four evaluations")
+    losses = finite(record.get("loss").array)
+    known = finite(held.array)
+    if len(known) < 4:
+        raise CannotJudge("needs classes and four evaluations")
+    best, end = float(known.min()), float(np.median(losses[-20:]))
+    agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
+    near = agreement is not None and agreement > 1.5 * chance + 0.05
+    if (record.facts.get("class ratio") or 1.0) > LIMITS.imbalance:
+        return None  # a few rare rows more or less move the held-out loss as far
+    if best < 0.97 * prior or end > 0.85 * prior or near:
+        return None
+    evidence = (
+        f"The training loss fell to {end:.3g}, the validation loss never below {best:.3g}; guessing gives {prior:.3g}."
+        + (
+            ""
+            if agreement is None
+            else f" Neighbors share their label in {agreement:.0%} of cases, chance gives {chance:.0%}."
+        )
+    )
+    return Finding(
+        "label-noise",
+        "target",
+        "critical",
+        evidence,
+        "The labels do not belong to their inputs: shuffled, shifted by a row, or unrelated.",
+        0.85,
+        record.step,
+        statistic={"value": best / prior, "healthy": [0, 0.97], "series": picked(held)},
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {"label-noise": label_noise}

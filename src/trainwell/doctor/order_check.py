@@ -1,0 +1,84 @@
+"""A sample of rows to findings about the order they come in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from trainwell.doctor.data_check import classes_of
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+
+
+def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Neighboring rows share their label far more often than chance would have it, batch after batch."""
+    if facts.get("ordered by design"):
+        return None
+    target = sample.target
+    numbers = target is not None and target.is_floating_point() and target.numel() == sample.rows > 0
+    if target is not None and numbers and len(target.unique()) >= 5:
+        return _numbers_in_order(sample, target.flatten().cpu().numpy().astype(np.float64))
+    labels = classes_of(sample, facts)
+    if len(labels) < 64 or len(sample.sizes) < 3:
+        raise CannotJudge("needs three batches to see their order")
+    shares = np.bincount(labels) / len(labels)
+    chance = float((shares**2).sum())
+    same = float((labels[1:] == labels[:-1]).mean())
+    excess = (same - chance) / max(1e-9, 1 - chance)
+    fewest = np.mean(
+        [len(np.unique(part)) for part in np.split(labels, np.cumsum(sample.sizes)[:-1])[:-1] if len(part)]
+    )
+    if chance > 0.95:  # the batches seen hold one class alone: sorted, or there is but one
+        only_one = len(np.unique(labels)) == 1 and (facts.get("classes") or 0) >= 2
+        if not only_one:
+            return None
+        excess, same = 1.0, 1.0
+    if excess <= LIMITS.label_autocorrelation:
+        return None
+    evidence = (
+        f"Neighboring rows have the same label in {same:.0%} of cases where chance gives {chance:.0%}; "
+        f"a batch holds {fewest:.1f} different labels on average."
+    )
+    return Finding(
+        "data-not-shuffled",
+        "loader",
+        "critical" if excess > 0.7 else "warn",
+        evidence,
+        "Rows come in the order of their labels, so each batch pulls towards one class.",
+        0.9,
+        statistic={"value": excess, "healthy": [-0.1, LIMITS.label_autocorrelation]},
+    )
+
+
+def _numbers_in_order(sample: Sample, target: np.ndarray) -> Finding | None:
+    """Neighboring rows of a table with like answers, where their inputs are not alike, as a series' would be."""
+    inputs = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
+    if len(target) < 192 or len(sample.sizes) < 3 or not inputs:
+        raise CannotJudge("needs three batches of a table to see their order")
+    matrix = np.nan_to_num(inputs[0])
+    follows = abs(_one_apart(target))
+    alike = float(np.median([abs(_one_apart(column)) for column in matrix.T if column.std() > 0] or [1.0]))
+    if follows <= LIMITS.label_autocorrelation or follows < alike + 0.3:
+        return None
+    return Finding(
+        "data-not-shuffled",
+        "loader",
+        "critical" if follows > 0.7 else "warn",
+        f"The answers of neighboring rows correlate by {follows:.2f}, their features by {alike:.2f}; chance gives 0.",
+        "Rows come in the order of their answers, so each batch pulls towards one end.",
+        0.85,
+        statistic={"value": follows, "healthy": [-0.1, LIMITS.label_autocorrelation]},
+    )
+
+
+def _one_apart(values: np.ndarray) -> float:
+    """The correlation of a row's value with the next row's."""
+    if values[1:].std() == 0 or values[:-1].std() == 0:
+        return 0.0
+    return float(np.corrcoef(values[1:], values[:-1])[0, 1])
+
+
+CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"data-not-shuffled": data_not_shuffled}

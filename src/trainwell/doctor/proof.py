@@ -1,0 +1,283 @@
+"""A suspicion to what twins of the training make of it: borne out, given another name, or refuted."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainwell.doctor.finding import AILMENTS, Finding
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
+
+OWN, TENTH, HUNDREDTH = "as it is", "a tenth of the rate", "a hundredth of the rate"
+HIGHEST = "the highest rate"
+FROM_THE_START = {
+    "learning-rate-too-high",
+    "update-ratio-off",
+    "exploding-gradient",
+    "oscillating-loss",
+    "plateau",
+    "dying-relu",
+    "saturated-activations",
+}
+APART = 2  # batches that twins are judged on
+SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
+
+
+class Proof:
+    """Twins within a budget of steps; what one suspicion had tried is at hand for the next.
+
+    share: of the steps done so far (or planned) that may be spent on twins.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share, self.spent, self.seconds = share, 0, 0.0
+        self.began, self.planned = time.perf_counter(), 0.0
+        self.refuted: dict[str, int] = {}
+        self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start" or "now" -> (step, twins)
+
+    def may_spend(self, steps: int, done: int, planned: int) -> bool:
+        whole = max(self.planned, time.perf_counter() - self.began)
+        late = self.seconds > max(THRESHOLDS.proof_seconds, THRESHOLDS.proof_share * whole)
+        return not late and self.spent + steps <= max(210, self.share * max(done, planned))
+
+    def compare(
+        self,
+        patient: Patient,
+        batches: Sequence[Any],
+        changes: dict[str, Change | None],
+        steps: int,
+        judge: bool = False,
+    ) -> dict[str, Twin]:
+        """One twin a change, all from the same weights, batches and random numbers.
+
+        judge: on the last batches, which then are not trained on.
+        """
+        twins = {}
+        apart = list(batches)[-APART:] if judge and len(batches) > 2 * APART else []
+        batches = list(batches)[: len(batches) - len(apart)]
+        for name, change in changes.items():
+            twins[name] = twin = run_twin(patient, batches, steps, change, apart=apart)
+            self.spent += len(twin.losses)
+            self.seconds += twin.seconds
+        return twins
+
+    def forget(self) -> None:
+        """After a treatment nothing tried before holds any more."""
+        self.refuted, self.kept = {}, {}
+
+
+@dataclass
+class Suspect:
+    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first
+    weights."""
+
+    patient: Patient
+    batches: Sequence[Any]
+    start: Change
+    step: int
+    planned: int
+    gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
+
+    @property
+    def length(self) -> int:
+        """Steps of a twin: a seventh of a short training's, at least 30, at most 50."""
+        return min(50, max(30, self.planned // 7)) if self.planned else 50
+
+
+def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
+    crawls = finding.name == "update-ratio-off" and finding.statistic.get("value", 1.0) < 1e-4
+    if finding.name in FROM_THE_START and not crawls:
+        twins = _from_the_start(suspect, proof)
+        if twins is not None:
+            told = _lower_is_better(finding, twins, suspect.gone)
+            if told is None or told.name == "learning-rate-too-high" or finding.name == "update-ratio-off":
+                return told if told is None or told.name == "learning-rate-too-high" else None
+    if finding.name == "over-regularized":
+        return _freer_is_better(finding, suspect, proof)
+    if "raise" in finding.statistic:
+        return _raised_is_better(finding, suspect, proof)
+    if finding.name in SLOW | {"oscillating-loss"}:
+        factors = (0.1,) if finding.name == "oscillating-loss" else (10.0, 100.0, 1000.0)
+        twins = _from_now(suspect, proof, factors)
+        if twins is not None:
+            return _either_is_better(finding, twins)
+        if finding.name in ("update-ratio-off", "oscillating-loss"):
+            return None  # too weak to be told without a proof, and the budget for proofs is spent
+    return finding
+
+
+def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
+    """As it is and at a tenth of the rate, from the first weights; at a hundredth where a tenth does not learn."""
+    if "start" not in proof.kept:
+        if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
+            return None
+        changes: dict[str, Change | None] = {OWN: suspect.start, TENTH: _slower(suspect, 0.1)}
+        twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
+        proof.kept["start"] = suspect.step, twins
+        first = twins[OWN].losses[0]
+        if not twins[TENTH].end < first and twins[OWN].end > 0.8 * first:
+            try_hundredth(suspect, proof)
+    return proof.kept["start"][1]
+
+
+def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
+    """A hundredth of the rate from the first weights as well: the better factor of the two, None if none was tried."""
+    if "start" not in proof.kept:
+        return None
+    twins = proof.kept["start"][1]
+    if HUNDREDTH not in twins and proof.may_spend(suspect.length, suspect.step, suspect.planned):
+        changes: dict[str, Change | None] = {HUNDREDTH: _slower(suspect, 0.01)}
+        twins |= proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
+    return 0.01 if HUNDREDTH in twins and twins[HUNDREDTH].end < twins[TENTH].end else 0.1
+
+
+def _slower(suspect: Suspect, factor: float) -> Change:
+    def change(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        scaled_rate(factor)(model, optimizers)
+
+    return change
+
+
+def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[str, Twin] | None:
+    """As it is and with the rate times each factor, from the present weights; a factor that does well ends the search.
+
+    What was tried is kept until twice as many steps are done.
+    """
+    key, judge = ("now", True) if min(factors) > 1 else ("now, slower", False)
+    step, twins = proof.kept.get(key, (0, {}))
+    if not twins or suspect.step > 2 * step + 20:
+        step, twins = suspect.step, {}
+    changes: dict[str, Change | None] = {OWN: None}
+    changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in factors}
+    for name, change in changes.items():
+        if name not in twins:
+            if not proof.may_spend(suspect.length, suspect.step, suspect.planned):
+                return None
+            twins |= proof.compare(suspect.patient, suspect.batches, {name: change}, suspect.length, judge)
+        if twins[name].end < 0.7 * twins[OWN].losses[0]:
+            break
+    proof.kept[key] = step, twins
+    return twins
+
+
+def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> Finding | None:
+    own, words = twins[OWN], min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
+    low = twins[words]
+    first = own.losses[0]
+    own_fails = own.end > 0.5 * first or not math.isfinite(own.end) or gone < 0.1
+    # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
+    if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
+        _keep_curves(finding, twins)
+        text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
+        return _renamed(
+            finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
+        )
+    if finding.name == "learning-rate-too-high":
+        if not finding.statistic.get("diverging"):
+            return None
+        _keep_curves(finding, twins)
+        thrown = finding.statistic.get("at once") and own.end < low.end
+        if own.end < 0.5 * first or thrown:  # the same rate does well from the start: something threw the weights off
+            text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
+            told = _renamed(
+                finding, "loss-spike", text, "One batch, or one step that was too long, threw the weights off."
+            )
+            told.confidence = 0.7
+            return told
+        finding.confidence = min(finding.confidence, 0.5)
+    return finding
+
+
+def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None:
+    own, others = twins[OWN], {name: twin for name, twin in twins.items() if name != OWN}
+    first = own.losses[0]
+    if finding.name == "oscillating-loss":
+        slower = others.get("0.1 times the rate")
+        if slower is None or not slower.end < 0.8 * own.end:
+            return None
+        _keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
+        finding.confidence = 0.9
+        return finding
+    if not others:
+        return None  # the copy that goes on as it is learns well
+    # A rate at which a few batches are learned by heart proves nothing: other batches must gain as well.
+    gains = {name: twin for name, twin in others.items() if not own.apart - twin.apart < 0.2 * (own.end - twin.end)}
+    name = min(gains or others, key=lambda each: others[each].end)
+    best, gained = others[name], first - own.end
+    if gains and math.isfinite(best.end) and first - best.end > max(0.05 * abs(first), 3 * gained):
+        _keep_curves(finding, twins)
+        text = f" On a copy, {len(best.losses)} steps at {name} end at {best.end:.3g}, as it is at {own.end:.3g}."
+        if name.startswith("0.1"):
+            cause = "Steps that are too long for the slope jump over the valley."
+            return _renamed(finding, "learning-rate-too-high", text, cause)
+        return _renamed(finding, "learning-rate-too-low", text, "Steps that are too short get nowhere in time.")
+    if finding.name in ("learning-rate-too-low", "update-ratio-off") and not finding.statistic.get("value", 1.0) < 1e-5:
+        return None
+    return finding
+
+
+def _raised_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """From now: as it is, and back at the highest rate; judged on batches that neither is trained on."""
+    if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
+        return finding if suspect.planned else None
+    changes: dict[str, Change | None] = {OWN: None, HIGHEST: scaled_rate(finding.statistic["raise"])}
+    twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length, judge=True)
+    own, high = twins[OWN], twins[HIGHEST]
+    before, after = (own.apart, high.apart) if math.isfinite(own.apart) else (own.end, high.end)
+    if not after < before - 0.02 * abs(before):
+        return None
+    _keep_curves(finding, twins)
+    finding.evidence += (
+        f" On a copy, {len(high.losses)} steps at the highest rate bring the loss of other batches to {after:.3g}, "
+        f"as it is to {before:.3g}."
+    )
+    finding.confidence = 0.95
+    return finding
+
+
+def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """From the first weights: as it is, and without decay and dropout."""
+    steps = max(50, suspect.length)  # what decay does to weights takes time to show
+    if not proof.may_spend(2 * steps, suspect.step, suspect.planned):
+        return finding
+
+    def freed(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        without_dropout(model, optimizers)
+        without_decay(model, optimizers)
+
+    changes: dict[str, Change | None] = {OWN: suspect.start, "without decay and dropout": freed}
+    twins = proof.compare(suspect.patient, suspect.batches, changes, steps, judge=True)
+    own, free = twins.values()
+    gained, freely = own.losses[0] - own.end, own.losses[0] - free.end
+    by_heart = own.apart - free.apart < 0.5 * (own.end - free.end)  # more than half of it on other batches as well
+    much = freely > max(3 * gained, 0.05 * abs(own.losses[0])) and not by_heart
+    if not (free.end < 0.5 * own.end or much):
+        return None
+    _keep_curves(finding, twins)
+    finding.evidence += (
+        f" On a copy, {len(free.losses)} steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
+    )
+    finding.confidence = 0.9
+    return finding
+
+
+def _renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:
+    """The finding under the name that its twins proved."""
+    finding.evidence += evidence
+    if finding.name != name:
+        finding.name, finding.remedy = name, AILMENTS[name].remedy
+    finding.cause, finding.confidence = cause, 0.95
+    if finding.severity == "note":
+        finding.severity = "warn"
+    return finding
+
+
+def _keep_curves(finding: Finding, twins: dict[str, Twin]) -> None:
+    curves = {name: [value if math.isfinite(value) else None for value in twin.losses] for name, twin in twins.items()}
+    finding.statistic.setdefault("twin", {}).update(curves)

@@ -1,0 +1,100 @@
+"""The rate over the steps, beside what the steps move, to findings: none, gone too early, rising for ever, too low."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from trainwell.doctor.course import learned, rate_share, typical_updates
+from trainwell.doctor.finding import CannotJudge, Finding, Severity
+from trainwell.doctor.series import Record, finite, picked, slope
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+ENDED = "The schedule ended too early: its number of steps or its unit (steps, epochs) is wrong."
+
+
+def learning_rate_too_low(record: Record) -> Finding | None:
+    """A rate of zero, one that is gone long before the end, or steps so short that the loss hardly moves; the latter
+    two are suspicions that twins at higher rates test."""
+    rates = record.get("rate").array
+    if len(rates) < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    return _zero(record, rates) or _gone(record, rates) or _hardly_moves(record, rates)
+
+
+def _zero(record: Record, rates: np.ndarray) -> Finding | None:
+    planned = record.facts.get("steps") or 0
+    ending = planned and record.step > 0.9 * planned
+    if (rates[-LIMITS.warm_up :] == 0).mean() <= 0.9 or ending:
+        return None
+    evidence = f"The rate has been 0 for the last {LIMITS.warm_up} steps."
+    return _told(record, "schedule", "critical", evidence, ENDED, 0.95, {"value": 0.0})
+
+
+def _gone(record: Record, rates: np.ndarray) -> Finding | None:
+    """A rate below a hundredth of its highest for longer than the steps it learned in, with the end far off.
+
+    A cool-down comes last: it takes the last part of a plan, and no plan spends most of its steps on nothing.
+    """
+    highest, planned = float(rates.max()), record.facts.get("steps") or 0
+    if highest <= 0:
+        return None
+    above = np.flatnonzero(rates >= LIMITS.rate_gone * highest)
+    before = int(above[-1]) + 1
+    since = len(rates) - before
+    least = max(30, 0.1 * planned) if planned else max(60, 1.5 * before)
+    if since < least or (planned and record.step - since > 0.4 * planned):
+        return None
+    share = float(rates[-1]) / highest
+    evidence = (
+        f"For {since} steps the rate has been below {LIMITS.rate_gone:.0%} of its highest, {highest:.3g}, "
+        f"which it left after {before}; it is {rates[-1]:.2g} now"
+        + (f", at {record.step} of {planned}." if planned else ".")
+    )
+    statistic = {"value": share, "healthy": [LIMITS.rate_gone, 1.0], "raise": highest / max(float(rates[-1]), 1e-30)}
+    return _told(record, "schedule", "critical", evidence, ENDED, 0.7, statistic)
+
+
+def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
+    losses = finite(record.get("loss").array)
+    moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
+    if len(losses) < 2 * LIMITS.warm_up or rate_share(record) < 0.5 or len(moves) < LIMITS.persist:
+        return None
+    gone, planned = learned(record), record.facts.get("steps") or 0
+    rising = len(rates) > 5 and rates[-1] > 1.02 * rates[-6]
+    if rising and record.step < max(100, 0.3 * planned if planned else 150):
+        return None  # a warm-up takes a small part of a training
+    if gone > 0.2 or np.median(moves) > 3e-4:
+        return None
+    drop, error = slope(losses[-max(40, len(losses) // 2) :])
+    evidence = (
+        f"After {record.step} steps the loss has gone {max(gone, 0):.1%} of the way; "
+        f"each step changes a typical layer by {np.median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
+    )
+    cause = "Steps that are too short get nowhere in time."
+    if rising:
+        cause = "The rate is still warming up: the warm-up is far longer than the training can afford."
+    statistic = {"value": float(np.median(moves)), "healthy": [1e-4, 1e-2], "slope": drop, "slope error": error}
+    sure = 0.75 if np.median(moves) < 1e-5 else 0.55
+    return _told(record, "optimizer", "warn", evidence, cause, sure, statistic)
+
+
+def _told(
+    record: Record, where: str, severity: Severity, evidence: str, cause: str, sure: float, statistic: dict[str, object]
+) -> Finding:
+    series = picked(record.get("rate" if where == "schedule" else "loss"))
+    statistic = {**statistic, "series": series}
+    return Finding(
+        "learning-rate-too-low",
+        where,
+        severity,
+        evidence,
+        cause,
+        sure,
+        record.step,
+        statistic=statistic,
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {"learning-rate-too-low": learning_rate_too_low}
