@@ -38,6 +38,7 @@ def measure_spreads(answers: dict[str, np.ndarray], target: np.ndarray, task: Sp
     return {
         "goal": "crps",
         "metrics": metrics,
+        "unit_note": NOTE,
         "coverage": {"levels": levels.tolist(), "shares": [float((off <= level).mean()) for level in levels]},
         "ranks": np.histogram(below, BINS, (0, 1))[0].tolist(),
         "central": [_central(level, *ends[level], truth) for level in task.central()],
@@ -52,6 +53,10 @@ def pinballs(quantiles: np.ndarray, truth: np.ndarray, levels: Any) -> np.ndarra
     return np.maximum(share * error, (share - 1) * error).mean((1, 2))
 
 
+NOTE = (
+    "The continuous ranked probability score is how far a whole distribution lies from the truth, in the unit of the "
+    "target; of a bare number it is the absolute error."
+)
 Ends = dict[float, tuple[np.ndarray, np.ndarray]]  # of the central interval of each level: (rows, targets) each
 
 

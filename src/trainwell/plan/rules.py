@@ -110,6 +110,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         why = f"{profile.classes:,} classes of few pictures; to tell apart classes never seen, --task likeness"
         plan.reasons.append(Reason("task", "classify", why))
     if task is not None and task != profile.task:
+        plan.reasons = [each for each in plan.reasons if each.key != "task"]
         plan.choose("task", {"name": task}, task, "named by the user")
     if weights is not None and is_reader(weights) and not profile.images:
         from_reader(profile, plan, weights, named)

@@ -65,7 +65,7 @@ METRICS: dict[str, tuple[str, bool, bool]] = {
     "crps": ("continuous ranked probability score", False, False),
     "pinball": ("pinball loss", False, False),
     "nll": ("negative log likelihood, nats", False, False),
-    "rank_mae": ("ranks off on average", False, False),
+    "rank_mae": ("mean absolute error in ranks", False, False),
     "weighted_kappa": ("quadratic weighted kappa", True, False),
     "mape": ("mean absolute error, of the truth", False, True),
 }
