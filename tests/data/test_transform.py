@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainwell.data import Transform, infer, read
+from trainwell.data import Transform, infer, read, restored
 from trainwell.data.encode_numbers import NumberEncoder
 from trainwell.data.schema import Column
 
@@ -38,7 +38,7 @@ def fitted(data: pl.DataFrame, **options):
 
 def kept(transform: Transform) -> Transform:
     state, arrays = transform.save()
-    return Transform.restore(json.loads(json.dumps(state)), {name: array.copy() for name, array in arrays.items()})
+    return restored(json.loads(json.dumps(state)), {name: array.copy() for name, array in arrays.items()})
 
 
 def same(first: dict, second: dict) -> bool:
@@ -53,6 +53,8 @@ def test_kept_and_restored(layout, numbers):
     source, transform = fitted(frame(), layout=layout, numbers=numbers)
     assert same(transform.encode(source), kept(transform).encode(source))
     assert kept(transform).supplies == transform.supplies
+    transform.notes.append("something odd was found")
+    assert kept(transform).notes == transform.notes
 
 
 cells = st.one_of(st.none(), st.floats(-1e6, 1e6, allow_subnormal=False))

@@ -120,6 +120,8 @@ class BoxTransform(Transform):
     x: (rows, channels, height, width) uint8, target: (rows, boxes, 5) as BoxTarget gives them
     """
 
+    saved_as, of_target, of_pictures = "boxes", BoxTarget, WholePictures
+
     @classmethod
     def fit(  # type: ignore[override]
         cls, source: Source, schema: Schema, rows: np.ndarray, *, layout: str = "boxes", size: int = USUAL
@@ -176,19 +178,6 @@ class BoxTransform(Transform):
             ]
             for each in found
         ]
-
-    def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The transform as JSON-able values and arrays by name."""
-        state, arrays = super().save()
-        return {**state, "layout": "boxes"}, arrays
-
-    @classmethod
-    def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "BoxTransform":
-        """The transform that was saved."""
-        target: Any = BoxTarget(**state["target"])
-        made = cls("image", target, pictures=WholePictures(**state["pictures"]))
-        made.notes = list(state.get("notes", []))
-        return made
 
 
 def sizes(source: Source, rows: np.ndarray) -> np.ndarray:

@@ -193,9 +193,7 @@ class SoundTransform:
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "SoundTransform":
         """The transform that was saved."""
         target = TargetEncoder(**state["target"])
-        made = cls(state["layout"], target, state["column"], state["rate"], state["longest"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(state["layout"], target, state["column"], state["rate"], state["longest"])
 
 
 def _opened(cells: list[Any]) -> Iterator[tuple[int, Sound | AudioError]]:

@@ -48,4 +48,6 @@ def restored(state: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
         raise InputError(
             f"the transform was saved by a later trainwell (version {state['version']}, this one reads {VERSION})"
         )
-    return TRANSFORMS[state["layout"]].restore(state, arrays)
+    made = TRANSFORMS[state["layout"]].restore(state, arrays)
+    made.notes = list(state.get("notes", []))
+    return made

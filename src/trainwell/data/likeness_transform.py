@@ -61,6 +61,8 @@ class LikenessTransform(Transform):
     x: (rows, channels, height, width) uint8, target: (rows,) int64
     """
 
+    saved_as, of_target = "likeness", NameTarget
+
     @classmethod
     def fit(  # type: ignore[override]
         cls, source: Source, schema: Schema, rows: np.ndarray, *, layout: str = "likeness", size: int | None = None
@@ -85,16 +87,3 @@ class LikenessTransform(Transform):
             "classes": self.target.outputs, "outputs": self.target.outputs,
             "channels": p.channels, "height": p.height, "width": p.width,
         }  # fmt: skip
-
-    def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The transform as JSON-able values and arrays by name."""
-        state, arrays = super().save()
-        return {**state, "layout": "likeness"}, arrays
-
-    @classmethod
-    def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "LikenessTransform":
-        """The transform that was saved."""
-        target: Any = NameTarget(**state["target"])
-        made = cls("image", target, pictures=PictureEncoder(**state["pictures"]))
-        made.notes = list(state.get("notes", []))
-        return made

@@ -128,9 +128,7 @@ class MaskTransform:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "MaskTransform":
         """The transform that was saved."""
-        made = cls(PictureEncoder(**state["pictures"]), MaskEncoder(**state["masks"]), state["classes"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(PictureEncoder(**state["pictures"]), MaskEncoder(**state["masks"]), state["classes"])
 
 
 def whole_size(sizes: Counter[tuple[int, int]], size: int | None, notes: list[str]) -> tuple[int, int]:

@@ -123,6 +123,4 @@ class AnswerTransform:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "AnswerTransform":
         """The transform that was saved."""
-        made = cls(restored_tokenizer(state["tokenizer"]), state["length"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(restored_tokenizer(state["tokenizer"]), state["length"])

@@ -126,9 +126,7 @@ class PairsTransform:
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "PairsTransform":
         """The transform that was saved."""
         read, written = state["sides"]
-        made = cls((read, written), restored_tokenizer(state["tokenizer"]), state["length"], state["start"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls((read, written), restored_tokenizer(state["tokenizer"]), state["length"], state["start"])
 
     def decode(self, tokens: list[int]) -> str:
         """The text of these tokens, without those that are none."""

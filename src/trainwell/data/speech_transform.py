@@ -80,6 +80,4 @@ class SpeechTransform(SoundTransform):
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "SpeechTransform":
         """The transform that was saved."""
-        made = cls(state["layout"], Spelling(**state["target"]), state["column"], state["rate"], state["longest"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(state["layout"], Spelling(**state["target"]), state["column"], state["rate"], state["longest"])

@@ -107,6 +107,4 @@ class StreamTransform:
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "StreamTransform":
         """The transform that was saved."""
-        made = cls(restored_tokenizer(state["tokenizer"]), state["context"], state["begin"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(restored_tokenizer(state["tokenizer"]), state["context"], state["begin"])

@@ -134,6 +134,4 @@ class TagTransform:
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "TagTransform":
         """The transform that was saved."""
         words, marks = state["sides"]
-        made = cls((words, marks), state["tags"], restored_tokenizer(state["tokenizer"]), state["length"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls((words, marks), state["tags"], restored_tokenizer(state["tokenizer"]), state["length"])

@@ -163,9 +163,7 @@ class TextTransform:
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "TextTransform":
         """The transform that was saved."""
         target, tokenizer = TargetEncoder(**state["target"]), restored_tokenizer(state["tokenizer"])
-        made = cls(target, state["columns"], tokenizer, state["length"])
-        made.notes = list(state.get("notes", []))
-        return made
+        return cls(target, state["columns"], tokenizer, state["length"])
 
 
 def joined(frame: pl.DataFrame, columns: list[str]) -> list[str]:

@@ -27,6 +27,9 @@ class Transform:
     """
 
     by_row = True  # one answer for each row of a source
+    saved_as: str | None = None  # the name that tells a kind of its own from others of the layout "image"
+    of_target: Any = TargetEncoder  # what reads the target, and the pictures
+    of_pictures: Any = PictureEncoder
 
     def __init__(
         self,
@@ -227,7 +230,7 @@ class Transform:
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The transform as JSON-able values and arrays by name."""
-        state: dict[str, Any] = {"version": 1, "layout": self.layout, "target": self.target.save()}
+        state: dict[str, Any] = {"version": 1, "layout": self.saved_as or self.layout, "target": self.target.save()}
         state["notes"] = list(self.notes)
         arrays: dict[str, np.ndarray] = {}
         if self.numbers is not None:
@@ -243,15 +246,13 @@ class Transform:
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "Transform":
         """The transform that was saved."""
         kept = {name.removeprefix("numbers."): array for name, array in arrays.items() if name.startswith("numbers.")}
-        made = cls(
-            state["layout"],
-            TargetEncoder(**state["target"]),
+        return cls(
+            state["layout"] if cls.saved_as is None else "image",
+            cls.of_target(**state["target"]),
             NumberEncoder.restore(state["numbers"], kept) if "numbers" in state else None,
             CategoryEncoder(**state["categories"]) if "categories" in state else None,
-            PictureEncoder(**state["pictures"]) if "pictures" in state else None,
+            cls.of_pictures(**state["pictures"]) if "pictures" in state else None,
         )
-        made.notes = list(state.get("notes", []))
-        return made
 
 
 def _only_picture(source: Source, schema: Schema) -> str:

@@ -216,5 +216,4 @@ class SeriesTransform:
         made = cls(**kept)
         made.covariates, made.beside = state.get("covariates", []), state.get("beside", [])
         made.margins = state.get("margins", [])
-        made.notes = list(state.get("notes", []))
         return made
