@@ -121,7 +121,7 @@ def test_ranks_from_numbers_and_from_words(tmp_path: Path) -> None:
     assert set(named.predict(pl.DataFrame({"x": size[:20]}))) <= set(words)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "quantile", "ordinal"])
+@pytest.mark.parametrize("kind", ["gaussian", "quantile", "ordinal", "regress"])
 def test_pictures_and_texts(kind: str, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     bright = random.integers(0, 4, 80)
@@ -135,7 +135,7 @@ def test_pictures_and_texts(kind: str, tmp_path: Path) -> None:
         assert len(run.predict(asked)) == 3
         if kind == "ordinal":
             assert run.predict_proba(asked).shape == (3, 4)
-        else:
+        elif kind != "regress":
             assert (np.diff(list(run.quantiles(asked).values()), axis=0) >= 0).all()
 
 
@@ -154,7 +154,7 @@ def test_estimators_take_them_too() -> None:
     [
         ("quantile", "task.quantiles=[0.1, 1.5]", "1.5 is no share between 0 and 1"),
         ("quantile", "task.quantiles=[0.9, 0.1]", "do not rise"),
-        ("gaussian", "task.quantiles=0.9", "expected list"),
+        ("gaussian", "task.quantiles=0.9", "expected tuple"),
         ("mixture", "task.parts=0", "mixture of 0 parts"),
         ("mixture", "task.parts=many", "expected int"),
         ("ordinal", "task.link=probit", "corn"),

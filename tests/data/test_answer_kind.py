@@ -92,3 +92,14 @@ def test_text_and_one_value_are_no_numbers(task: str) -> None:
 def test_a_source_without_an_answer() -> None:
     with pytest.raises(InputError, match="--task quantile needs a column to answer"):
         prepare(np.random.default_rng(0).integers(0, 255, (40, 8, 8), dtype=np.uint8), task="quantile")
+
+
+def test_an_order_is_of_one_target() -> None:
+    both = FRAME.select(
+        "size", "stars", "price", (pl.col("price") > 50).alias("dear"), (pl.col("size") > 0).alias("large")
+    )
+    for target in ("stars,price", "dear,large"):
+        with pytest.raises(InputError, match=f"--task ordinal answers one target, found {target.replace(',', ', ')}"):
+            prepare(both, target, task="ordinal")
+    with pytest.raises(InputError, match="--task classify answers one target"):
+        prepare(FRAME.select("size", "stars", "price"), "stars,price", task="classify")

@@ -100,7 +100,7 @@ def test_wild_outputs_leave_loss_and_gradient_finite(kind: str, seed: int, size:
 @EVERY
 def test_what_a_network_is_asked_for(kind: str) -> None:
     made = task(kind)
-    arguments = {"quantiles": None, "parts": 5}
+    arguments = {"quantiles": made.quantiles, "parts": 5}
     assert type(made).asks(2, **arguments) == made.outputs
     with pytest.raises(InputError, match=f"asks for {made.outputs}"):
         made.loss(Fixed(torch.randn(10, made.outputs + 1)), batch(TARGET), "model")

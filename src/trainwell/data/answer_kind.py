@@ -29,10 +29,14 @@ def infer_as(kind: str, task: str, source: Source, **told: Any) -> Schema:
     if kind == "number":
         for name in names:
             _check_number(source, name, task)
+    if task == "ordinal" and len(names) > 1:
+        raise InputError(f"{source.origin}: --task ordinal answers one target, found {', '.join(names)}; name one")
     if schema.task == TASKS[kind]:
         return schema
     types = {**(told.get("types") or {}), **dict.fromkeys(names, kind)}
     schema = infer(source, **{**told, "types": types})
+    if schema.task != TASKS[kind]:
+        raise InputError(f"{source.origin}: --task {task} answers one target, found {', '.join(names)}; name one")
     for column in schema.targets:
         column.reason += f"; read as a {kind}, as --task {task} asks"
     return schema

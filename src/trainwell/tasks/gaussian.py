@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainwell.tasks.mixed import Normals, log_normal
-from trainwell.tasks.spread import Spread
+from trainwell.tasks.spread import QUANTILES, Spread
 
 ONE = math.log(math.e - 1)  # whose softplus is 1: an untrained model begins near the spread of all training rows
 
@@ -34,7 +34,7 @@ class Gaussian(Spread):
         *,
         beta: float = 0.5,
         least: float = 0.01,
-        quantiles: list[float] | None = None,
+        quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
         super().__init__(center, scale, log, low, high, folds, quantiles=quantiles)
         if not 0 <= beta <= 1:

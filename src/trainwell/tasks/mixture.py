@@ -8,6 +8,7 @@ from torch import Tensor
 
 from trainwell.tasks.gaussian import ONE, Gaussian
 from trainwell.tasks.mixed import Normals, log_normal
+from trainwell.tasks.spread import QUANTILES
 
 
 class Mixture(Gaussian):
@@ -28,7 +29,7 @@ class Mixture(Gaussian):
         *,
         parts: int = 5,
         least: float = 0.01,
-        quantiles: list[float] | None = None,
+        quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
         if parts < 1:
             raise ValueError(f"a mixture of {parts} parts is none; give 1 or more, such as parts=5")

@@ -29,9 +29,9 @@ class Quantile(Spread):
         high: list[float],
         folds: int = 0,
         *,
-        quantiles: list[float] | None = None,
+        quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
-        self.each = len(QUANTILES if quantiles is None else quantiles)
+        self.each = len(quantiles)
         super().__init__(center, scale, log, low, high, folds, quantiles=quantiles)
         # An untrained model begins near the quantiles of all training rows, were they normal.
         scores = torch.special.ndtri(self.levels)
@@ -40,7 +40,7 @@ class Quantile(Spread):
 
     @classmethod
     def asks(cls, outputs: int, **arguments: Any) -> int:
-        return len(QUANTILES if arguments["quantiles"] is None else arguments["quantiles"]) * outputs
+        return len(arguments["quantiles"]) * outputs
 
     def rising(self, output: Tensor) -> Tensor:
         """Raw outputs to quantiles that rise: (..., quantiles) -> (..., quantiles)"""

@@ -36,7 +36,7 @@ class Spread(Regress):
         high: list[float],
         folds: int = 0,
         *,
-        quantiles: list[float] | None = None,
+        quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
         super().__init__(center, scale, log, low, high, folds)
         self.quantiles = checked(quantiles)
@@ -109,9 +109,9 @@ class Scores(Gathered):
         return {**scores, **super().compute()}
 
 
-def checked(quantiles: list[float] | None) -> list[float]:
-    """The quantiles as asked for, or the usual ones; raises ValueError for those that are no rising shares."""
-    found = list(QUANTILES) if quantiles is None else quantiles
+def checked(quantiles: tuple[float, ...]) -> list[float]:
+    """The quantiles as a list; raises ValueError for those that are no rising shares between 0 and 1, and for one."""
+    found = list(quantiles)
     wrong = [each for each in found if not 0 < each < 1]
     if wrong:
         raise ValueError(f"{wrong[0]:g} is no share between 0 and 1; ask for quantiles such as [0.05, 0.5, 0.95]")
