@@ -55,15 +55,15 @@ def judged(path: Path, target: str | None, task: str, seconds: str, seed: int) -
     _, answers, encoded = run.judged(data, parts.test)
     truth = run.task.unscale(torch.as_tensor(encoded).view(len(encoded), -1)).numpy()
     grid = widened(run, data, parts, answers) if task == "regress" else told(run, answers)
-    return words(grid, truth, answers["number"]) + f"; {took:.0f} s of the clock, {used:.0f} s of a core"
+    settled = ", settled on held-out rows" if getattr(run.task, "ranks", None) else ""
+    return words(grid, truth, answers["number"]) + f"{settled}; {took:.0f} s of the clock, {used:.0f} s of a core"
 
 
 def told(run: tw.Run, answers: dict[str, np.ndarray]) -> np.ndarray:
     """The quantiles at GRID and at QUANTILES that the run's distributions have: (rows, levels, 1)"""
     mixed = run.task.unpack(torch.from_numpy(answers["parts"]))
-    return np.concatenate(
-        [run.task.unscale(mixed.quantile(torch.tensor(np.array(levels)))).numpy() for levels in (GRID, QUANTILES)], 1
-    )
+    asked = (run.task.told(torch.tensor(np.array(levels))) for levels in (GRID, QUANTILES))
+    return np.concatenate([run.task.unscale(mixed.quantile(levels)).numpy() for levels in asked], 1)
 
 
 def widened(run: tw.Run, data: Any, parts: Any, answers: dict[str, np.ndarray]) -> np.ndarray:

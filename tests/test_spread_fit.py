@@ -57,6 +57,7 @@ def test_a_run_comes_back_and_its_recipe_makes_it_again(run: tw.Run, tmp_path: P
     again = tw.load(run.path)
     assert np.array_equal(again.predict(fresh), run.predict(fresh)) and again.metrics == run.metrics
     assert np.array_equal(again.answers(fresh)["quantiles"], run.answers(fresh)["quantiles"])
+    assert again.task.ranks == run.task.ranks == (again.transform.target.ranks or None)
     recipe = Recipe.load(run.path / "recipe.yaml")
     assert recipe.task["name"] == run.recipe.task["name"]
     other = tw.fit(growing(600), "price", recipe=recipe, out=tmp_path / "run", quiet=True, details=False)

@@ -221,7 +221,8 @@ def build_task(recipe: Recipe, schema: Schema, transform: Transform) -> Task:
     """The task of the recipe, told what the target is."""
     labels = len(schema.targets) if len(schema.targets) > 1 and schema.task == "classify" else 0
     supplied = {**transform.supplies, "labels": labels, "folds": recipe.split.get("folds", 0)}
-    supplied["temperature"] = getattr(getattr(transform, "target", None), "temperature", 1.0)
+    for name, plain in (("temperature", 1.0), ("ranks", None)):  # what a run finds once it has learned
+        supplied[name] = getattr(getattr(transform, "target", None), name, plain)
     return build(recipe.task, TASKS, "task", supplied)
 
 

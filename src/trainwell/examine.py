@@ -24,11 +24,12 @@ from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.likeness import likeness_sentence, neighbours
 from trainwell.explain.reading import pieces_of
 from trainwell.explain.segments import segment_cases
-from trainwell.explain.spreads import spread_sentence
+from trainwell.explain.spreads import shares_below, spread_sentence
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
 from trainwell.tasks import Classify, Detect, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
+from trainwell.tasks.spread import ranks_of
 from trainwell.train import State
 
 LOOKED_AT = 20_000  # rows that are rebuilt, or searched for the nearest of those drawn
@@ -96,9 +97,11 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
 
 
 def settle(run: Run, source: Source, split: Split) -> None:
-    """What is chosen on validation rows once all is learned: a forecast's margins, a classification's temperature."""
+    """What is chosen on validation rows once all is learned: margins, a temperature, or where quantiles end."""
     if isinstance(run.task, Classify):
         settle_temperature(run, source, split)
+    if isinstance(run.task, Spread):
+        settle_ranks(run, source, split)
     if not (isinstance(run.task, Forecast) and run.task.quantiles and len(split.val)):
         return
     run.task.margins = None
@@ -115,18 +118,40 @@ def settle_temperature(run: Run, source: Source, split: Split) -> None:
     if task.labels or not run.transform.by_row:
         return
     task.temperature = 1.0
-    if split.fold is not None:
-        encoded = run.transform.encode(source, split.train)
-        encoded["held_out_fold"] = torch.as_tensor(split.fold[encoded["row"].numpy()])
-        answers, target = run.answers_to(encoded), encoded["target"].numpy()
-    elif len(split.val):
-        _, answers, target = run.judged(source, split.val)
-    else:
+    held = _held_out(run, source, split)
+    if held is None:
         return
+    answers, target = held
     task.temperature = best_temperature(answers["probability"], target)
     if run.transform.target.temperature != task.temperature:
         run.transform.target.temperature = task.temperature
         save(run.folder, run.recipe, run.schema, run.transform)
+
+
+def settle_ranks(run: Run, source: Source, split: Split) -> None:
+    """Choose where told quantiles are taken by the same rows, if their truths lie unevenly beyond chance."""
+    task = cast(Spread, run.task)
+    task.ranks = None
+    held = _held_out(run, source, split)
+    if held is None:
+        return
+    answers, target = held
+    below = shares_below(answers["parts"], torch.as_tensor(target).view(len(target), -1), task)
+    task.ranks = ranks_of(below)
+    if (task.ranks or []) != run.transform.target.ranks:
+        run.transform.target.ranks = task.ranks or []
+        save(run.folder, run.recipe, run.schema, run.transform)
+
+
+def _held_out(run: Run, source: Source, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+    """Answers to rows that chose the checkpoint, each by members that did not learn it, and their targets."""
+    if split.fold is not None:
+        encoded = run.transform.encode(source, split.train)
+        encoded["held_out_fold"] = torch.as_tensor(split.fold[encoded["row"].numpy()])
+        return run.answers_to(encoded), encoded["target"].numpy()
+    if not len(split.val):
+        return None
+    return run.judged(source, split.val)[1:]
 
 
 def _examine_whole(run: Run, source: Source, train: np.ndarray, rows: np.ndarray, part: str) -> dict[str, Any]:

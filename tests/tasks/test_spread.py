@@ -11,6 +11,7 @@ from spread_tasks import KINDS, TARGET, outputs, task
 from test_classify import Fixed, batch
 
 from trainwell.errors import InputError
+from trainwell.tasks.spread import QUANTILES, ranks_of
 from trainwell.tasks.task import divide
 
 EVERY = pytest.mark.parametrize("kind", KINDS)
@@ -141,3 +142,31 @@ def test_untrained_answers_are_as_wide_as_the_target(kind: str) -> None:
     found = made.predict(Fixed(torch.zeros(1, made.outputs, dtype=torch.float64)), batch(TARGET[:1, :1]))
     low, high = found["quantiles"][0, [0, -1], 0].tolist()
     assert -2.8 < low < -1.6 and 1.6 < high < 2.8
+
+
+@EVERY
+def test_settled_quantiles_are_taken_where_truths_fell(kind: str) -> None:
+    """Ranks of distributions that are too wide: what they call 30 % to 70 % is the middle half, and is told as that."""
+    ranks = np.interp(np.linspace(0, 1, 21), [0, 0.25, 0.75, 1], [0, 0.3, 0.7, 1]).tolist()
+    plain, settled = task(kind), task(kind, ranks=ranks, quantiles=(0.25, 0.75) if kind != "quantile" else QUANTILES)
+    members = outputs(plain, 10, 3)
+    found = settled.predict(Fixed(members), batch(TARGET))
+    mixed = plain.unpack(plain.predict(Fixed(members), batch(TARGET))["parts"])
+    expected = plain.unscale(mixed.quantile(torch.tensor([0.3, 0.7])))
+    of = [settled.quantiles.index(0.25), settled.quantiles.index(0.75)]
+    torch.testing.assert_close(found["quantiles"][:, of], expected, atol=2e-4, rtol=2e-4)
+    levels = np.linspace(0.01, 0.99, 50)
+    assert np.allclose(settled.held(settled.told(torch.from_numpy(levels)).numpy()), levels)
+
+
+def test_ranks_are_found_where_chance_does_not_explain_them() -> None:
+    random = np.random.default_rng(0)
+    assert ranks_of(random.random((1000, 1))) is None and ranks_of(random.beta(3, 3, (100, 1))) is None
+    middle = random.beta(3, 3, (1000, 1))  # distributions too wide: truths fall in their middle
+    ranks = ranks_of(middle)
+    assert ranks is not None and ranks[0] == 0 and ranks[-1] == 1 and len(ranks) == 21
+    settled = task("gaussian", ranks=ranks)
+    again = settled.held(random.beta(3, 3, 20_000))
+    assert np.abs(np.sort(again) - np.linspace(0, 1, 20_000)).max() < 0.05
+    heaped = ranks_of(np.where(middle < 0.5, 0.0, middle))
+    assert heaped is not None and (np.diff(heaped) > 0).all()

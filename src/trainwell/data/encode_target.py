@@ -32,6 +32,7 @@ class TargetEncoder:
     low: list[float] = field(default_factory=list)  # of training rows, scaled
     high: list[float] = field(default_factory=list)
     temperature: float = 1.0  # of a classification's answers, chosen once it has learned
+    ranks: list[float] = field(default_factory=list)  # of distributions: where held-out truths fell, found likewise
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, schema: Schema, how: str) -> "TargetEncoder":

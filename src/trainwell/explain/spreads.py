@@ -39,6 +39,7 @@ def measure_spreads(answers: dict[str, np.ndarray], target: np.ndarray, task: Sp
         "goal": "crps",
         "metrics": metrics,
         "unit_note": NOTE,
+        "settled": task.ranks is not None,
         "coverage": {"levels": levels.tolist(), "shares": [float((off <= level).mean()) for level in levels]},
         "ranks": np.histogram(below, BINS, (0, 1))[0].tolist(),
         "central": [_central(level, *ends[level], truth) for level in task.central()],
@@ -70,15 +71,27 @@ def _by_row(
     """
     central = task.central()
     sides = sorted(side for level in central for side in ((1 - level) / 2, (1 + level) / 2))
-    crps, below, ends = np.empty(len(parts)), np.empty(truth.shape), np.empty((len(sides), *truth.shape))
+    even, at = task.told(torch.from_numpy(GRID)), task.told(torch.tensor(sides, dtype=torch.float64))
+    crps, ends = np.empty(len(parts)), np.empty((len(sides), *truth.shape))
     for start in range(0, len(parts), BLOCK):
         rows = slice(start, start + BLOCK)
         mixed = task.unpack(torch.from_numpy(parts[rows]))
-        crps[rows] = 2 * pinballs(task.unscale(mixed.quantile(torch.from_numpy(GRID))).numpy(), truth[rows], GRID)
+        crps[rows] = 2 * pinballs(task.unscale(mixed.quantile(even)).numpy(), truth[rows], GRID)
         if sides:
-            ends[:, rows] = task.unscale(mixed.quantile(torch.tensor(sides))).numpy().transpose(1, 0, 2)
-        below[rows] = mixed.below(scaled[rows, None].to(torch.float32))[0][:, 0].numpy()
+            ends[:, rows] = task.unscale(mixed.quantile(at)).numpy().transpose(1, 0, 2)
+    below = task.held(shares_below(parts, scaled, task))
     return crps, below, {level: (ends[-1 - i], ends[i]) for i, level in enumerate(central, start=len(central))}
+
+
+def shares_below(parts: np.ndarray, scaled: torch.Tensor, task: Spread) -> np.ndarray:
+    """The share of each distribution, as it was mixed, below its truth: (rows, targets)"""
+    found = [
+        task.unpack(torch.from_numpy(parts[start : start + BLOCK])).below(scaled[start : start + BLOCK, None].float())[
+            0
+        ]
+        for start in range(0, len(parts), BLOCK)
+    ]
+    return torch.cat(found)[:, 0].double().numpy()
 
 
 def _central(level: float, low: np.ndarray, high: np.ndarray, truth: np.ndarray) -> dict[str, Any]:

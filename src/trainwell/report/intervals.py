@@ -12,6 +12,7 @@ from trainwell.report.verdict import noun_of
 from trainwell.report.wording import counted, cut, grouped, is_number, share, significant
 
 Figure = tuple[Markup, str]
+SETTLED = " Where they end was settled on rows held out while learning, which had shown it off by more than chance."
 LEFT, RIGHT, TOP = 46.0, 352.0, 34.0
 
 
@@ -26,7 +27,7 @@ def intervals_of(facts: Facts) -> dict[str, Any] | None:
         return None
     figures = [_fan(facts), curve, ranks]
     return {
-        "text": _verdict(entries),
+        "text": _verdict(entries) + (SETTLED if facts.evaluation.get("settled") and entries else ""),
         "rows": _rows(entries),
         "figures": [figure for figure in figures if figure],
     }

@@ -31,12 +31,13 @@ class Gaussian(Spread):
         low: list[float],
         high: list[float],
         folds: int = 0,
+        ranks: list[float] | None = None,
         *,
         beta: float = 0.5,
         least: float = 0.01,
         quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
-        super().__init__(center, scale, log, low, high, folds, quantiles=quantiles)
+        super().__init__(center, scale, log, low, high, folds, ranks, quantiles=quantiles)
         if not 0 <= beta <= 1:
             raise ValueError(f"beta weighs by a power from 0 to 1, found {beta:g}")
         self.beta, self.least = beta, positive(least)

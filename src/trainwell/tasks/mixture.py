@@ -26,6 +26,7 @@ class Mixture(Gaussian):
         low: list[float],
         high: list[float],
         folds: int = 0,
+        ranks: list[float] | None = None,
         *,
         parts: int = 5,
         least: float = 0.01,
@@ -34,7 +35,7 @@ class Mixture(Gaussian):
         if parts < 1:
             raise ValueError(f"a mixture of {parts} parts is none; give 1 or more, such as parts=5")
         self.each = 3 * parts
-        super().__init__(center, scale, log, low, high, folds, least=least, quantiles=quantiles)
+        super().__init__(center, scale, log, low, high, folds, ranks, least=least, quantiles=quantiles)
         self.apart = torch.special.ndtri((torch.arange(parts, dtype=torch.float64) + 0.5) / parts)
 
     @classmethod

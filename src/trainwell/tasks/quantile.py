@@ -28,11 +28,12 @@ class Quantile(Spread):
         low: list[float],
         high: list[float],
         folds: int = 0,
+        ranks: list[float] | None = None,
         *,
         quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
         self.each = len(quantiles)
-        super().__init__(center, scale, log, low, high, folds, quantiles=quantiles)
+        super().__init__(center, scale, log, low, high, folds, ranks, quantiles=quantiles)
         # An untrained model begins near the quantiles of all training rows, were they normal.
         scores = torch.special.ndtri(self.levels)
         self.lowest, steps = scores[0], scores.diff()
@@ -55,9 +56,13 @@ class Quantile(Spread):
         knots = self.rising(output).movedim(-1, 2)  # (batch, members, quantiles, targets)
         return Knots(weights[:, :, None].expand(-1, -1, knots.shape[-1]), knots, self.levels)
 
+    def number(self, mixed: Knots) -> Tensor:
+        """The median: (batch, targets)"""
+        return mixed.quantile(self.told(torch.tensor([0.5], dtype=torch.float64)))[:, 0]
+
     def unpack(self, packed: Tensor) -> Knots:
         return Knots.of(packed, self.levels)
 
     def scored(self, mixed: Knots, target: Tensor) -> Tensor:
-        quantiles, truth = self.unscale(mixed.quantile(self.levels)), self.unscale(target)
+        quantiles, truth = self.unscale(mixed.quantile(self.told(self.levels))), self.unscale(target)
         return pinball(truth[:, None] - quantiles, self.levels.to(quantiles)[:, None]).mean((1, 2))

@@ -14,6 +14,7 @@ from trainwell.tasks.regress import Regress
 from trainwell.tasks.task import Batch, Gathered, Metrics
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)  # the ends of the intervals of 50, 80 and 90 %, and the median
+FEWEST, STEPS = 200, 20  # truths that tell how even they lie, at least; equal shares that are looked at
 CENTRAL = (0.5, 0.8, 0.9)  # intervals that a page judges
 
 
@@ -22,7 +23,9 @@ class Spread(Regress):
 
     A model gives `each` numbers a target, (batch, targets * each), (batch, members, targets * each) for an ensemble,
     whose members learn each by itself and answer by the mixture of their distributions. `quantiles` are the shares
-    that an answer tells values for; it tells them in the unit of the target.
+    that an answer tells values for; it tells them in the unit of the target. `ranks`, which a run finds after its
+    training, are the levels below which held-out truths fell in so many equal shares: told quantiles are taken there.
+    Kuleshov et al. 2018, arXiv:1807.00263.
     """
 
     score = "nll"  # what the truth is told to have cost, by row, in the target's unit
@@ -35,10 +38,12 @@ class Spread(Regress):
         low: list[float],
         high: list[float],
         folds: int = 0,
+        ranks: list[float] | None = None,
         *,
         quantiles: tuple[float, ...] = QUANTILES,
     ) -> None:
         super().__init__(center, scale, log, low, high, folds)
+        self.ranks = ranks or None
         self.quantiles = checked(quantiles)
         self.levels = torch.tensor(self.quantiles, dtype=torch.float64)
         self.outputs = len(center) * self.each
@@ -65,14 +70,28 @@ class Spread(Regress):
         refuse_folds(output, batch)
         output = output[:, None] if output.dim() == 2 else output
         mixed = self.mixed(output.unflatten(-1, (-1, self.each)), member_weights(output, batch, self.folds))
-        number = mixed.middle()
+        number = self.number(mixed)
         number = number.maximum(self.low.to(number)).minimum(self.high.to(number))
-        answer = {"number": self.unscale(number), "quantiles": self.unscale(mixed.quantile(self.levels))}
+        answer = {"number": self.unscale(number), "quantiles": self.unscale(mixed.quantile(self.told(self.levels)))}
         if "target" in batch:
             target = batch["target"].to(output)
             answer[self.score] = self.scored(mixed, target[:, None] if target.dim() == 1 else target)
             answer["parts"] = mixed.packed()
         return answer
+
+    def number(self, mixed: Any) -> Tensor:
+        """The one number that answers, scaled: (batch, targets)"""
+        return mixed.middle()
+
+    def told(self, levels: Tensor) -> Tensor:
+        """The levels at which the distributions have the quantiles of these shares: (levels,) -> (levels,)"""
+        if self.ranks is None:
+            return levels
+        return torch.from_numpy(np.interp(levels.numpy(), np.linspace(0, 1, len(self.ranks)), self.ranks))
+
+    def held(self, below: np.ndarray) -> np.ndarray:
+        """The shares below the truths by the distributions, to those by what is told of them: (...) -> (...)"""
+        return below if self.ranks is None else np.interp(below, self.ranks, np.linspace(0, 1, len(self.ranks)))
 
     def slope(self, target: Tensor) -> Tensor:
         """The logarithm of how much a scaled number changes with the number itself: (batch, targets) -> the same."""
@@ -107,6 +126,21 @@ class Scores(Gathered):
     def compute(self) -> dict[str, float]:
         scores = {self.score: float(np.concatenate(self.scores).mean())} if self.scores else {}
         return {**scores, **super().compute()}
+
+
+def ranks_of(below: np.ndarray) -> list[float] | None:
+    """The levels below which truths fell in equal shares; None where chance explains how far they are from even.
+
+    below: the share of its distribution below each truth. Chance is that of Kolmogorov and Smirnov at 5 %.
+    """
+    found = np.sort(below.ravel())
+    even = (np.arange(len(found)) + 0.5) / max(1, len(found))
+    if len(found) < FEWEST or np.abs(found - even).max() <= 1.36 / len(found) ** 0.5:
+        return None
+    ranks = np.quantile(found, np.linspace(0, 1, STEPS + 1))
+    ranks[0], ranks[-1] = 0.0, 1.0
+    rising = np.maximum.accumulate(ranks) + np.arange(STEPS + 1) * 1e-6  # truths heap where targets are equal
+    return ((rising - rising[0]) / (rising[-1] - rising[0])).tolist()
 
 
 def checked(quantiles: tuple[float, ...]) -> list[float]:
