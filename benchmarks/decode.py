@@ -3,15 +3,17 @@
 python benchmarks/decode.py [--dtype float32|bfloat16] [--size 124m|small] [--repeats 5] [--threads 2] [--spread 0.05]
 Rounds of the two alternate, so that both meet the same weather; the median of the rounds' ratios and the spread are
 printed, of the clock and, on one thread, of processor time, which other work on the machine disturbs less. Prompt 32
-tokens, 48 new ones; the prompt's own pass counts, and so does bookkeeping; copies of the weights that are made once are
-made before. Weights are random, spread so that the text does not repeat one token, which would be easy to guess; how
-many different tokens there are is printed, and how many guesses were right. Both must give equal tokens.
+tokens, 48 new ones; the prompt's own pass counts, but in the lines of "steps alone", and so does bookkeeping; copies of
+the weights that are made once are made before. Weights are random, spread so that the text does not repeat one token,
+which would be easy to guess; how many different tokens there are is printed, and how many guesses were right. Both must
+give equal tokens.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 
 import torch
 import transformers
@@ -54,40 +56,53 @@ def main() -> None:
         prompt = torch.randint(0, config.vocab_size, (batch, PROMPT))
         mask = torch.ones_like(prompt)
 
-        def run_theirs(prompt=prompt, mask=mask) -> torch.Tensor:
+        def run_theirs(new=NEW, prompt=prompt, mask=mask) -> torch.Tensor:
             texts = theirs.generate(
                 input_ids=prompt,
                 attention_mask=mask,
-                max_new_tokens=NEW,
-                min_new_tokens=NEW,
+                max_new_tokens=new,
+                min_new_tokens=new,
                 do_sample=False,
                 pad_token_id=0,
             )
             return texts[:, PROMPT:]
 
-        def run_ours(prompt=prompt) -> torch.Tensor:
-            return torch.stack(generate(ours, prompt, length=NEW))
+        def run_ours(new=NEW, prompt=prompt) -> torch.Tensor:
+            return torch.stack(generate(ours, prompt, length=new))
 
+        generate(ours, prompt, length=256)  # long enough for every copy of the weights to be made
         texts = run_ours()
         equal = torch.equal(run_theirs(), texts)  # and warm
-        clocks = {"clock": time.perf_counter, "processor": time.process_time}
-        times: dict[str, list[dict[str, float]]] = {"theirs": [], "ours": []}
+        rounds: list[dict[str, dict[str, float]]] = []
         for _ in range(options.repeats):
+            rounds.append({})
             for name, run in (("theirs", run_theirs), ("ours", run_ours)):
-                start = {key: clock() for key, clock in clocks.items()}
-                run()
-                times[name].append({key: (clock() - start[key]) / NEW * 1000 for key, clock in clocks.items()})
-        for key in clocks if options.threads == 1 else ["clock"]:
+                whole, first = timed(run, NEW), timed(run, 1)
+                rounds[-1][name] = {
+                    **{key: value / NEW for key, value in whole.items()},
+                    **{f"{key}, steps alone": (value - first[key]) / (NEW - 1) for key, value in whole.items()},
+                }
+        for key in rounds[0]["ours"]:
+            if "processor" in key and options.threads > 1:
+                continue
             line = ", ".join(
-                f"{name} {statistics.median(each[key] for each in values):.1f} ms a token"
-                for name, values in times.items()
+                f"{name} {statistics.median(each[name][key] for each in rounds):.1f} ms a token"
+                for name in ("theirs", "ours")
             )
-            ratios = sorted(a[key] / b[key] for a, b in zip(times["theirs"], times["ours"], strict=True))
+            ratios = sorted(each["theirs"][key] / each["ours"][key] for each in rounds)
             spread = f"{statistics.median(ratios):.2f} times the speed ({ratios[0]:.2f} to {ratios[-1]:.2f})"
             print(f"{options.size} {options.dtype} batch {batch}, {key}: {line}; {spread}")
         different = len(texts[0].unique())
         last = f"; {guessing[-1].right} of {guessing[-1].checked} guesses right" if guessing and batch == 1 else ""
         print(f"    equal: {equal}; {different} different tokens of {NEW} in the first text{last}", flush=True)
+
+
+def timed(run: Callable[[int], torch.Tensor], new: int) -> dict[str, float]:
+    """Milliseconds of the clock and of the processor that so many new tokens take."""
+    clocks = {"clock": time.perf_counter, "processor": time.process_time}
+    start = {key: clock() for key, clock in clocks.items()}
+    run(new)
+    return {key: (clock() - start[key]) * 1000 for key, clock in clocks.items()}
 
 
 def watch() -> list[ahead.Ahead]:

@@ -76,6 +76,8 @@ def series_layout(model: str | nn.Module) -> str:
 SEQUENCES: dict[str, Callable[[str | nn.Module], str]] = {
     "forecast": series_layout,
     "language": lambda model: "stream",
+    "masked_language": lambda model: "masked",
+    "span_corruption": lambda model: "spans",
     "segment": lambda model: "mask",
     "translate": lambda model: "pairs",
     "summarize": lambda model: "pairs",

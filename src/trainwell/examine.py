@@ -17,6 +17,7 @@ from trainwell.explain import baselines, column_worth, examples, measure
 from trainwell.explain.calibration import before_tempering, best_temperature
 from trainwell.explain.detections import detections
 from trainwell.explain.evaluation import calibration
+from trainwell.explain.filling import counted_words, filling_samples, filling_sentence
 from trainwell.explain.forecasts import by_origin, forecast_cases, sentence
 from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
 from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
@@ -28,7 +29,7 @@ from trainwell.explain.spreads import shares_below, spread_sentence
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Classify, Detect, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
+from trainwell.tasks import Classify, Detect, Fill, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
 from trainwell.tasks.spread import ranks_of
 from trainwell.train import State
 
@@ -60,6 +61,10 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     evaluation = measure(answers, target, run.schema, run.task)
     evaluation |= {"part": part, **reading}
     if not run.transform.by_row:
+        if isinstance(run.task, Fill):
+            shown = {"samples": filling_samples(run, encoded), "sentence": filling_sentence(evaluation, run.task)}
+            simple = counted_words(source, run.transform, run.task, known, encoded, run.model)
+            return _written(run, evaluation | shown, simple)
         held = split.test if part == "test" else split.val
         simple = baselines(source, run.schema, run.task, known, held, run.transform)
         return _written(run, evaluation | _whole(run, source, rows, answers, evaluation), simple)

@@ -17,11 +17,12 @@ from trainwell.data.box_transform import BoxTransform
 from trainwell.errors import InputError
 from trainwell.explain.drawing import drawn, rows_drawn
 from trainwell.explain.evaluation import measure
+from trainwell.explain.filling import filled_frame
 from trainwell.explain.generated import measure_whole
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Adversarial, Classify, Detect, Spread, Task
+from trainwell.tasks import Adversarial, Classify, Detect, Fill, Spread, Task
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -126,11 +127,14 @@ class Run:
 
         Of a detector, a list of boxes for each picture, as `boxes` gives it. Of likeness, (rows, width) of length one.
         Of a forecast, the steps after the end of the source: (horizon, channels).
-        Of a language model, the nats a token of each window. Of a segmentation, a mask of each picture's own size, in
-        the numbers or colours that it was taught with. Of a task whose answers are texts, the texts. Of an autoencoder,
-        the rows as they come back; of diffusion, each row's error.
+        Of a language model, the nats a token of each window; of one that fills holes, the texts with [MASK] filled.
+        Of a segmentation, a mask of each picture's own size, in the numbers or colours that it was taught with. Of a
+        task whose answers are texts, the texts. Of an autoencoder, the rows as they come back; of diffusion, each
+        row's error.
         The label of a row that cannot be read is None.
         """
+        if isinstance(self.task, Fill):
+            return filled_frame(self, read(source))["prediction"].to_numpy()
         if self.schema.task in TEXTS:
             return TEXTS[self.schema.task].frame(self, read(source))["prediction"].to_numpy()
         if self.schema.task == "segment":

@@ -12,11 +12,12 @@ from trainwell.data import read, stamps_after
 from trainwell.data.image import PictureError, open_picture
 from trainwell.errors import InputError
 from trainwell.explain.draw import draw_boxes
+from trainwell.explain.filling import filled_frame
 from trainwell.explain.likeness import nearest_others
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run
 from trainwell.runs import RunFolder
-from trainwell.tasks import Classify, Detect, Forecast, Language, Likeness, Segment, Spread
+from trainwell.tasks import Classify, Detect, Fill, Forecast, Language, Likeness, Segment, Spread
 
 
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
@@ -30,6 +31,8 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return mask_frame(run, source)
     if run.schema.task in TEXTS:
         return TEXTS[run.schema.task].frame(run, read(source))
+    if isinstance(run.task, Fill):
+        return filled_frame(run, read(source))
     if isinstance(run.task, Detect):
         return box_frame(run, source)
     if isinstance(run.task, Likeness):

@@ -38,6 +38,7 @@ from trainwell.data import (
 from trainwell.errors import InputError
 from trainwell.nn.keras_network import is_keras
 from trainwell.plan import Plan, Reason, profile, propose
+from trainwell.plan.fill import filler_of
 from trainwell.plan.generative import NETWORKS, task_of
 from trainwell.recipe import Recipe, seconds
 
@@ -45,6 +46,8 @@ from trainwell.recipe import Recipe, seconds
 SEQUENCES: dict[str, Callable[..., tuple[Source, Schema]]] = {
     "forecast": lambda data, target, order, *rest: as_series(data, target, order),
     "language": lambda data, target, *rest: as_language(data, target),
+    "masked_language": lambda data, target, *rest: as_language(data, target, "masked_language"),
+    "span_corruption": lambda data, target, *rest: as_language(data, target, "span_corruption"),
     "segment": lambda data, target, order, schema, types, group: as_segments(data, target, types),
     "translate": lambda data, target, *rest: as_pairs(data, target),
     "tag": lambda data, target, *rest: as_tags(data, target),
@@ -151,8 +154,7 @@ def prepare(
     """What `fit` would do with a source, and why: the source as read, its schema and the plan. Trains nothing.
 
     recipe: a file or Recipe that takes the place of the rules; group, order: columns to split by, as groups or
-    in time; weights: a file, a run folder or hub:owner/name to start from; schema: takes the place of what would be
-    inferred.
+    in time; weights: a file, a run folder or hub:owner/name to start from; schema: instead of inferring one.
     """
     if recipe is not None and not isinstance(recipe, Recipe):
         recipe = Recipe.load(recipe)
@@ -166,7 +168,8 @@ def prepare(
         source if source is not None else (recipe.source if recipe else None), target=target, val=val, test=test
     )
     task = task or _named_in(changes or [])
-    kind = task or (recipe.task.get("name") if recipe else task_of(model)) or sequence_of(data, target, types)
+    found = task or (recipe.task.get("name") if recipe else task_of(model)) or sequence_of(data, target, types)
+    kind, model = filler_of(found, model, told=bool(task or recipe))
     data, schema = {**SEQUENCES, **WHOLE, **TOLD}.get(kind or "", as_table)(data, target, order, schema, types, group)
     if recipe is not None:
         why = Reason("recipe", recipe.model.get("name", "own"), "a recipe was given: no rule changes it")

@@ -12,12 +12,13 @@ from torch import Tensor
 from trainwell.data import read
 from trainwell.errors import InputError
 from trainwell.explain.drawing import draws, rebuilt
+from trainwell.explain.filling import said
 from trainwell.explain.gallery import out_of_noise, walk
 from trainwell.explain.language import written
 from trainwell.explain.picture_grid import save_animation, save_grid
 from trainwell.load import Run, load
 from trainwell.predict import WRITERS, write_frame
-from trainwell.tasks import Diffusion, Language, Reconstruct, Translate
+from trainwell.tasks import Diffusion, Fill, Language, Reconstruct, Translate
 
 MOST = 2_000  # pictures of one sheet
 ENDINGS = (".png", ".gif")
@@ -41,6 +42,10 @@ def sampled(path: Path, wishes: dict[str, Any], seed: int = 0) -> Iterator[str]:
     for a wish that is not for its kind.
     """
     run = load(path)
+    if isinstance(run.task, Fill):
+        _prompt_alone(run, wishes, "fills holes")
+        yield said(run, wishes.get("prompt"))
+        return
     if isinstance(run.task, Translate):
         yield _answered(run, wishes)
         return
@@ -66,15 +71,20 @@ def sampled(path: Path, wishes: dict[str, Any], seed: int = 0) -> Iterator[str]:
 
 def _answered(run: Run, wishes: dict[str, Any]) -> str:
     """What a translation or a summary writes for a prompt; raises InputError without one, and for other wishes."""
-    others = [name for name in wishes if name != "prompt"]
-    if others:
-        wrong = others[0].strip("_").replace("_", "-")
-        raise InputError(f"--{wrong}: {run.path} answers by beam search and does not take it; leave it out")
+    _prompt_alone(run, wishes, "answers by beam search")
     if not str(wishes.get("prompt", "")).strip():
         raise InputError(
             f"{run.path} answers texts: give one with --prompt, or many with `trainwell predict RUN SOURCE`"
         )
     return str(run.predict(pl.DataFrame({run.transform.read: [str(wishes["prompt"])]}))[0])  # type: ignore[attr-defined]
+
+
+def _prompt_alone(run: Run, wishes: dict[str, Any], does: str) -> None:
+    """Raises InputError for any wish but a prompt."""
+    others = [name for name in wishes if name != "prompt"]
+    if others:
+        wrong = others[0].strip("_").replace("_", "-")
+        raise InputError(f"--{wrong}: {run.path} {does} and does not take it; leave it out")
 
 
 def sample_to_file(

@@ -6,7 +6,7 @@ from typing import Any
 from trainwell.explain.language import continued
 from trainwell.explain.translation import written
 from trainwell.runs import RunFolder
-from trainwell.tasks import Language, Translate
+from trainwell.tasks import Fill, Language, Translate
 from trainwell.tasks.draws import inner
 from trainwell.train import Events, State
 
@@ -29,7 +29,8 @@ class Telling:
 
     def start(self, state: State) -> None:
         """Drop what was told after the checkpoint that a training resumes from, as it comes again."""
-        self.writes = isinstance(state.task, Language) and hasattr(inner(state.model), "begin")
+        self.writes = isinstance(state.task, Language) and not isinstance(state.task, Fill)
+        self.writes = self.writes and hasattr(inner(state.model), "begin")
         lines = self.folder.read_lines("samples.jsonl") if self.writes else []
         kept = [line for line in lines if line.get("step", 0) <= state.step and not line.get("last")]
         if len(kept) < len(lines):

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from trainwell.data import as_language, infer, looks_like_language, read
+from trainwell.data import Source, as_language, infer, looks_like_language, read
 from trainwell.data.stream import StreamTransform
 from trainwell.data.text import NAMES, UNKNOWN, restored_tokenizer, tokenizer_of
 from trainwell.data.tokens import Mask, Ragged, TextTransform
@@ -139,3 +139,13 @@ def test_a_file_that_is_not_utf8_names_the_byte(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_bytes(b"plain words\n" * 40 + "caf\u00e9\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"byte 483 is 0xe9.*windows-1252"):
         read(str(tmp_path / "text.txt"))
+
+
+def test_stretches_end_between_words_where_words_are_to_be_found() -> None:
+    text = " ".join(f"word{number}" for number in range(900))
+    source = Source("text", pl.DataFrame({"text": [text]}), {}, "memory")
+    for task in ("masked_language", "span_corruption"):
+        pieces = as_language(source, task=task)[0].frame["text"].to_list()
+        assert "".join(pieces) == text and 300 < len(pieces) <= 720
+        assert all(piece.startswith(" word") for piece in pieces[1:])
+    assert not all(piece.startswith(" word") for piece in as_language(source)[0].frame["text"].to_list()[1:])

@@ -15,7 +15,7 @@ FEWEST = 400  # characters below which nothing can be learned and tested
 LIST_LINE, LONGEST_LINE, LIST_LINES = 40, 200, 50  # characters of a usual and of any line; lines of a list
 
 
-def as_language(source: Source, target: str | None = None) -> tuple[Source, Schema]:
+def as_language(source: Source, target: str | None = None, task: str = "language") -> tuple[Source, Schema]:
     """The source as pieces of text, one a row, and its schema for a language model.
 
     One text is cut into 1,000 equal stretches, to be divided in their order; the lines of a list, and several texts,
@@ -42,6 +42,7 @@ def as_language(source: Source, target: str | None = None) -> tuple[Source, Sche
         whole = separator.join(texts)
         listed = _is_list(whole)
         pieces = [line + "\n" for line in whole.splitlines() if line.strip()] if listed else _stretches(whole)
+        pieces = pieces if listed or task == "language" else _between_words(pieces)
         parts = None
     else:
         listed, pieces = True, [text + separator for text in texts]
@@ -59,7 +60,7 @@ def as_language(source: Source, target: str | None = None) -> tuple[Source, Sche
         Column("text", "text", "input", f"{len(pieces):,} pieces, {order}", facts=facts),
         Column("place", "number", "ignored", "where a piece stands"),
     ]
-    return made, Schema(columns, len(pieces), "language")
+    return made, Schema(columns, len(pieces), task)
 
 
 def _column(source: Source, target: str | None) -> str:
@@ -94,6 +95,18 @@ def _stretches(text: str) -> list[str]:
     count = min(PIECES, len(text) // 10)
     ends = np.round(np.arange(1, count + 1) * len(text) / count).astype(int).tolist()
     return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _between_words(pieces: list[str]) -> list[str]:
+    """The same stretches, the end of each moved back to the last blank, as half a word is no word to find."""
+    found, rest = [], ""
+    for piece in pieces:
+        rest += piece
+        cut = max(rest.rfind(blank) for blank in " \n\t")
+        if cut > 0:
+            found.append(rest[:cut])
+            rest = rest[cut:]
+    return [*found[:-1], found[-1] + rest] if found else [rest]
 
 
 def looks_like_language(source: Source) -> bool:

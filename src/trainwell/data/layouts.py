@@ -6,6 +6,7 @@ import numpy as np
 
 from trainwell.data.box_transform import BoxTransform
 from trainwell.data.clips import SoundTransform
+from trainwell.data.holes import MaskedTransform, SpansTransform
 from trainwell.data.likeness_transform import LikenessTransform
 from trainwell.data.mask_transform import MaskTransform
 from trainwell.data.passages import AnswerTransform
@@ -32,6 +33,8 @@ TRANSFORMS: dict[str, Any] = {
     "sound with length": SoundTransform,
     "speech": SpeechTransform,
     "stream": StreamTransform,
+    "masked": MaskedTransform,
+    "spans": SpansTransform,
     "pairs": PairsTransform,
     "tags": TagTransform,
     "answers": AnswerTransform,

@@ -4,7 +4,7 @@ from torch import nn
 
 from trainwell.models.alexnet import AlexNet
 from trainwell.models.autoencoder import Autoencoder, ConvAutoencoder
-from trainwell.models.bert import BertClassifier, BertTagger
+from trainwell.models.bert import Bert, BertClassifier, BertTagger
 from trainwell.models.crnn import CRNN, SpeechCRNN
 from trainwell.models.cyclenet import CycleNet
 from trainwell.models.densenet import DenseNet
@@ -69,6 +69,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "bert_tagger": BertTagger,
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
+    "masked_bert": Bert,
     "crnn": CRNN,
     "speech_crnn": SpeechCRNN,
     "nlinear": NLinear,

@@ -1,6 +1,6 @@
 """A language model and a rough copy of it to several tokens a pass: the copy guesses, the model checks.
 
-Leviathan et al. 2022, arXiv:2211.17192; the model's own copy in fewer bits as the one that guesses: Tiwari et al. 2025,
+Leviathan et al. 2022, arXiv:2211.17192; a copy of the model in fewer bits as the one that guesses: Tiwari et al. 2025,
 arXiv:2502.10424.
 """
 
@@ -16,7 +16,7 @@ from trainwell.nn.transformer import Cache, CausalModel
 
 GUESSES = 5  # tokens at most that are guessed before they are checked
 LARGE = 2**24  # weights from which on reading them takes longer than anything else in a step
-REPAID = 48  # steps after which making the copy has cost less than it saved
+REPAID = 96  # steps after which making the copy has cost less than it saved
 
 _KEPT: WeakKeyDictionary[nn.Module, tuple[list[Any], nn.Module]] = WeakKeyDictionary()
 

@@ -1,4 +1,4 @@
-"""A network to a rougher, faster copy of itself: its large layers in eight bits, everything else shared with it."""
+"""A network to a rougher, faster copy of itself: its large layers in sixteen bits, everything else shared with it."""
 
 import copy
 import warnings
@@ -8,17 +8,15 @@ from torch import Tensor, nn
 
 from trainwell.nn.packed import SMALLEST, copies_of, put
 
-NAMES = ("quantize_weight", "pack_quantized_matrix", "int8_weight_fp32_activation")
+NAMES = ("fbgemm_pack_gemm_matrix_fp16", "fbgemm_linear_fp16_weight_fp32_activation")
 # These kernels are marked as going away: where a torch lacks them, there is no rough copy, and nothing else changes.
-KNOWN = all(hasattr(torch, f"fbgemm_{'' if 'pack' in name else 'linear_'}{name}") for name in NAMES)
-KNOWN = KNOWN and "fbgemm" in torch.backends.quantized.supported_engines
+KNOWN = all(hasattr(torch, name) for name in NAMES) and "fbgemm" in torch.backends.quantized.supported_engines
 
 
 class RoughLinear(nn.Module):
-    """A linear layer with weights and inputs in eight bits, sums in 32, for inference on a processor.
+    """A linear layer with weights in float16, which are half as many bytes to read, for inference on a processor.
 
-    One scale for the weights and one for each call's inputs. Jacob et al. 2017, arXiv:1712.05877.
-    x: (..., inputs) float32 -> (..., outputs)
+    Inputs and sums stay float32; weights beyond float16's range become its largest. x: (..., inputs) -> (..., outputs)
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
@@ -27,14 +25,11 @@ class RoughLinear(nn.Module):
         self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the kernels' going away, see above
-            numbers, self.offsets, self.scale, self.zero = torch.fbgemm_linear_quantize_weight(weight)
-            self.numbers, self.packed = numbers, torch.fbgemm_pack_quantized_matrix(numbers)
+            self.packed = torch.fbgemm_pack_gemm_matrix_fp16(weight)
             self(weight[:1])  # the first call warns too
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.fbgemm_linear_int8_weight_fp32_activation(
-            x, self.numbers, self.packed, self.offsets, self.scale, self.zero, self.bias
-        )
+        return torch.fbgemm_linear_fp16_weight_fp32_activation(x, self.packed, self.bias)
 
 
 def roughened(model: nn.Module) -> nn.Module | None:

@@ -8,6 +8,7 @@ from trainwell.data.rows import counted
 from trainwell.errors import InputError
 from trainwell.models.backbone import BACKBONES
 from trainwell.plan.boxes import from_boxes
+from trainwell.plan.fill import from_holes
 from trainwell.plan.generative import NETWORKS, check_pair, from_whole
 from trainwell.plan.likeness import from_likeness
 from trainwell.plan.masks import from_masks
@@ -53,6 +54,8 @@ class Plan:
 SEQUENCES = {  # kinds of work with rules of their own
     "forecast": from_series,
     "language": from_language,
+    "masked_language": from_holes,
+    "span_corruption": from_holes,
     "segment": from_masks,
     "translate": from_pairs,
     "summarize": from_pairs,

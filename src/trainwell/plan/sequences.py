@@ -88,20 +88,8 @@ def from_text(profile: Profile, plan: "Plan") -> None:
 def from_language(profile: Profile, plan: "Plan") -> None:
     """Text without labels: a small modern GPT on characters, or on pieces of words where there is much text."""
     text = profile.language
-    characters, pieces = text["characters"], text["pieces"]
-    held = max(1, round(0.05 * pieces))
-    if profile.given:
-        plan.choose(
-            "split", {"test": 0.05, "val": 0.05}, "as the source gives it", "parts that the data gives are kept"
-        )
-    elif text["listed"]:
-        shares = {"test": 0.1, "val": 0.1}
-        plan.choose("split", shares, "10 % test, 10 % validation", f"{pieces:,} examples, divided at random")
-    else:
-        parts = [pieces - 2 * held, held, held]
-        split = {"method": "time", "time": "place", "parts": parts}
-        why = f"one text in {pieces:,} equal stretches: the last ones are held out; split.parts divides otherwise"
-        plan.choose("split", split, "by place: 5 % to validate, the last 5 % to test", why)
+    characters = text["characters"]
+    split_text(profile, plan)
     plan.choose("task", {"name": "language"}, "language", "text without labels: what comes next is learned")
     much = characters >= MUCH_TEXT
     kind, vocabulary = ("bpe", 4_096) if much else ("characters", 1_000)
@@ -123,3 +111,20 @@ def from_language(profile: Profile, plan: "Plan") -> None:
     settings |= {"precision": "float32"}
     choice = f"{settings['epochs']:g} passes, batch {GPT_BATCH}"
     plan.choose("train", settings, choice, f"some {GPT_STEPS:,} steps; --time gives it more or less")
+
+
+def split_text(profile: Profile, plan: "Plan") -> None:
+    """Text alone, divided by place where it is one text, and at random where it is a list of examples."""
+    pieces, held = profile.language["pieces"], max(1, round(0.05 * profile.language["pieces"]))
+    if profile.given:
+        plan.choose(
+            "split", {"test": 0.05, "val": 0.05}, "as the source gives it", "parts that the data gives are kept"
+        )
+    elif profile.language["listed"]:
+        shares = {"test": 0.1, "val": 0.1}
+        plan.choose("split", shares, "10 % test, 10 % validation", f"{pieces:,} examples, divided at random")
+    else:
+        parts = [pieces - 2 * held, held, held]
+        split = {"method": "time", "time": "place", "parts": parts}
+        why = f"one text in {pieces:,} equal stretches: the last ones are held out; split.parts divides otherwise"
+        plan.choose("split", split, "by place: 5 % to validate, the last 5 % to test", why)

@@ -4,6 +4,7 @@ from trainwell.tasks.answer import Answer
 from trainwell.tasks.classify import Classify
 from trainwell.tasks.detect import Detect
 from trainwell.tasks.diffusion import Diffusion
+from trainwell.tasks.fill import Fill, MaskedLanguage, SpanCorruption
 from trainwell.tasks.forecast import Forecast
 from trainwell.tasks.gan import Adversarial
 from trainwell.tasks.gaussian import Gaussian
@@ -31,6 +32,8 @@ TASKS: dict[str, type[Task]] = {
     "mixture": Mixture,
     "forecast": Forecast,
     "language": Language,
+    "masked_language": MaskedLanguage,
+    "span_corruption": SpanCorruption,
     "segment": Segment,
     "translate": Translate,
     "summarize": Summarize,
@@ -53,11 +56,13 @@ __all__ = [
     "Classify",
     "Detect",
     "Diffusion",
+    "Fill",
     "Forecast",
     "Gaussian",
     "Language",
     "Likeness",
     "Loss",
+    "MaskedLanguage",
     "Metrics",
     "Mixture",
     "Ordinal",
@@ -66,6 +71,7 @@ __all__ = [
     "Reconstruct",
     "Regress",
     "Segment",
+    "SpanCorruption",
     "Spread",
     "Summarize",
     "Tag",

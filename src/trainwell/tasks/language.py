@@ -48,10 +48,14 @@ class Language(Task):
     def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """{"nats": (batch,), their sum over a window, "right": (batch,), tokens that were the likeliest}."""
         scores, target = self.scores(model, batch), batch["target"].long()
-        known = target != PADDING
+        known = self.judged(target)
         nats = F.cross_entropy(scores.transpose(1, 2), target, reduction="none")
         right = (scores.argmax(-1) == target) & known
         return {"nats": (nats * known).sum(1), "right": right.sum(1), "tokens": known.sum(1)}
+
+    def judged(self, target: Tensor) -> Tensor:
+        """Which tokens are text, which is what the figures are of. target: (batch, time) long -> the same, bool"""
+        return target != PADDING
 
     def metrics(self) -> Metrics:
         return Surprise()
