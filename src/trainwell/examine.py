@@ -58,13 +58,10 @@ def examine(run: Run, source: Source, split: Split) -> dict[str, Any]:
     else:
         encoded = run.transform.encode(source, rows)
         rows, target, answers = encoded["row"].numpy(), encoded["target"].numpy(), run.answers_to(encoded)
-    evaluation = measure(answers, target, run.schema, run.task)
-    evaluation |= {"part": part, **reading}
+    evaluation = {**measure(answers, target, run.schema, run.task), "part": part, **reading}
     if not run.transform.by_row:
         if isinstance(run.task, Fill):
-            shown = {"samples": filling_samples(run, encoded), "sentence": filling_sentence(evaluation, run.task)}
-            simple = counted_words(source, run.transform, run.task, known, encoded, run.model)
-            return _written(run, evaluation | shown, simple)
+            return _filled(run, source, known, encoded, evaluation)
         held = split.test if part == "test" else split.val
         simple = baselines(source, run.schema, run.task, known, held, run.transform)
         return _written(run, evaluation | _whole(run, source, rows, answers, evaluation), simple)
@@ -196,6 +193,15 @@ def _whole(
         return {"forecasts": drawn, "origins": origins, "sentence": sentence(evaluation, run.transform)}
     samples = language_samples(run.model, run.transform)
     return {"samples": samples, "sentence": language_sentence(evaluation, run.transform)}
+
+
+def _filled(
+    run: Run, source: Source, known: np.ndarray, encoded: dict[str, Any], evaluation: dict[str, Any]
+) -> dict[str, Any]:
+    """What a page shows of work on the holes of a text, beside a guess by how often each piece comes."""
+    task = cast(Fill, run.task)
+    shown = {"samples": filling_samples(run, encoded), "sentence": filling_sentence(evaluation, task)}
+    return _written(run, evaluation | shown, counted_words(source, run.transform, task, known, encoded, run.model))
 
 
 def _reading(run: Run, source: Source, rows: np.ndarray) -> dict[str, Any]:
