@@ -104,6 +104,7 @@ def _memory(patient: Patient) -> float:
 
 def kept() -> tuple[int, float]:
     """Tensors that Python still holds: how many with their graph, and the MiB of all."""
+    gc.collect()  # what waits for it, as copies that were tried on do, is not kept
     found = [each for each in gc.get_objects() if issubclass(type(each), Tensor) and each.layout == torch.strided]
     sizes = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in found}
     return sum(each.grad_fn is not None for each in found), sum(sizes.values()) / 2**20

@@ -138,15 +138,19 @@ def memory_leak(record: Record) -> Finding | None:
         f"{each * 1024:.0f} KiB each, along a line (r² {fit:.2f})."
     )
     graphs, tensors = (record.get(name).array for name in ("graphs kept", "tensors kept"))
-    held = len(graphs) > 2 and (graphs[-1] - graphs[0] >= len(graphs) - 1 or tensors[-1] - tensors[0] > growth / 4)
-    if held:
+    held = False
+    if len(graphs) > 2 and graphs[-1] - graphs[0] >= len(graphs) - 1:
+        held = True
         evidence += f" Python holds {graphs[-1]:.0f} tensors with their graphs, {graphs[-1] - graphs[0]:.0f} more."
+    elif len(tensors) > 3 and (np.diff(tensors) > 0).all() and tensors[-1] - tensors[0] > growth / 4:
+        held = True  # at each look more: a cache that fills or a copy that is put aside once grows in one leap
+        evidence += f" Python holds tensors of {tensors[-1]:.0f} MiB, {tensors[-1] - tensors[0]:.0f} MiB more."
     return Finding(
         "memory-leak",
         "loop",
         "warn" if held else "note",
         evidence,
-        "Something is kept from every step: mostly the loss with its graph, in a list or a sum."
+        "Something is kept from every step: mostly the loss with its graph, or outputs, in a list or a sum."
         if held
         else "No tensor is seen to be kept: the allocator may hold on to what was given back, or a list is growing.",
         0.9 if held else 0.3,
