@@ -97,6 +97,10 @@ class Tokens(nn.Module):
         return self.head(self.recurrent(self.embed(tokens))[0]).transpose(1, 2)
 
 
+def dropped(share: float) -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Dropout(share), nn.Linear(64, 10))
+
+
 def squares(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return F.mse_loss(output, F.one_hot(target, 10).float())
 
@@ -133,6 +137,11 @@ CASES = {
         "over-regularized",
         replace(healthy, optimizer=lambda m: SGD(m.parameters(), 0.05, momentum=0.9, weight_decay=0.3)),
         replace(healthy, optimizer=lambda m: SGD(m.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)),
+    ),
+    "dropout of nearly all": (
+        "over-regularized",
+        replace(healthy, model=lambda: dropped(0.95)),
+        replace(healthy, model=lambda: dropped(0.3)),
     ),
     "decay in Adam's gradient": (
         "over-regularized",
@@ -240,6 +249,8 @@ def test_a_cool_down_at_the_end_is_no_schedule_that_ended_early():
         found = learning_rate_too_low(record(losses, early, steps=planned))
         assert found is not None and found.where == "schedule"
         assert learning_rate_too_low(record(losses, late, steps=planned // 2)) is None
+    lone = [0.1] * 40 + [100.0] + [0.1] * 159
+    assert learning_rate_too_low(record(np.linspace(2.3, 1.0, 200), lone)) is None
     restarts = 0.05 * (1 + np.cos(np.pi * (np.arange(200) % 60) / 60))
     assert learning_rate_too_low(record(np.linspace(2.3, 1.0, 200), restarts)) is None
 
@@ -267,6 +278,34 @@ def test_structure_tells_trained_weights_from_fresh_ones():
     assert 0.8 < fresh < 1.2 and abs(structure(model) - fresh) < 1e-3
     _, model, _ = replace(healthy, optimizer=lambda m: Adam(m.parameters(), 3e-3), steps=300).run(None)
     assert structure(model) > 1.2 * fresh
+
+
+def test_missing_values_as_a_number_do_not_swell_what_inputs_are_divided_by():
+    def coded(missing: float):
+        def make():
+            x, y, held_x, held_y = (each.clone() for each in faults.regression()())
+            lost = torch.rand(x.shape, generator=torch.Generator().manual_seed(5)) < 0.003
+            return x.masked_fill(lost, missing), y, held_x, held_y
+
+        return make
+
+    doctor, model, _ = replace(numbers, data=coded(-999.0), steps=300).run("treat")
+    _, plain, _ = replace(numbers, data=coded(0.0), steps=300).run(None)
+    _, _, x, y = faults.regression()()
+    ours, theirs = (float(F.mse_loss(each(x), y).detach()) for each in (model, plain))
+    assert named(doctor)[:1] == ["bad-features"] and ours < 1.5 * theirs + 0.02, (ours, theirs, doctor.history)
+
+
+def test_float16_is_given_an_epsilon_that_it_can_hold():
+    loop = replace(
+        healthy,
+        model=lambda: mlp(64, 64, 64, 10).half(),
+        change=lambda step, x, y: (x.half(), y),
+        loss=lambda output, target: F.cross_entropy(output.float(), target),
+        optimizer=lambda m: Adam(m.parameters(), 1e-3),
+    )
+    doctor, _, losses = loop.run("treat", held_out=None)
+    assert "mixed-precision-underflow" in named(doctor) and np.mean(losses[-10:]) < 0.5, f"{doctor}{losses[::20]}"
 
 
 @pytest.mark.parametrize(

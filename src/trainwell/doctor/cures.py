@@ -15,6 +15,7 @@ from trainwell.doctor.remedy import (
     less_dropout,
     lower_rate,
     more_regularization,
+    raise_epsilon,
     refuse_step,
     revive_units,
     settle_head,
@@ -50,6 +51,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
     "wrong-train-eval-mode": (Cure(training_mode, "switch to training mode"),),
     "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
+    "mixed-precision-underflow": (Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),),
     "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
     "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
     "wrong-initial-loss": (

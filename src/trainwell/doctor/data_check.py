@@ -179,7 +179,10 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         raise CannotJudge("needs 200 rows of number or picture inputs to look at neighbors")
     values = np.nan_to_num(np.concatenate(matrices, 1))[: len(labels)]
     deviation = values.std(0)
-    values = (values - values.mean(0)) / np.where(deviation > 1e-3 * deviation.max() + 1e-12, deviation, np.inf)
+    # A column of a table counts in whatever unit it comes; a pixel at the rim that hardly changes does not.
+    table = any(each.dim() == 2 for each in sample.inputs)
+    least = 1e-6 * np.abs(values.mean(0)) if table else 1e-3 * deviation.max()
+    values = (values - values.mean(0)) / np.where(deviation > least + 1e-12, deviation, np.inf)
     near = _neighbors(values, 10)
     votes = np.stack([(labels[near] == kind).mean(1) for kind in range(int(labels.max()) + 1)], 1)
     shares = np.bincount(labels, minlength=votes.shape[1]) / len(labels)

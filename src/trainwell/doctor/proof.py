@@ -257,7 +257,9 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     gained, freely = own.losses[0] - own.end, own.losses[0] - free.end
     by_heart = own.apart - free.apart < 0.5 * (own.end - free.end)  # more than half of it on other batches as well
     much = freely > max(3 * gained, 0.05 * abs(own.losses[0])) and not by_heart
-    if not (free.end < 0.5 * own.end or much):
+    # Dropout is off where both are judged, so what is left between them is what was learned.
+    lighter = finding.where == "dropout" and free.apart < 0.9 * own.apart
+    if not (free.end < 0.5 * own.end or much or lighter):
         return None
     _keep_curves(finding, twins)
     finding.evidence += (

@@ -70,7 +70,8 @@ def higher_rate(chart: Chart, finding: Finding) -> str | None:
 def hold_rate(chart: Chart, finding: Finding) -> str | None:
     """The highest rate from now on, whatever a schedule says that has ended; down to zero over the last fifth."""
     rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
-    highest = float(chart.facts.get("highest rate") or 0.0)
+    highest = float(max(rates, default=0.0) * finding.statistic.get("raise", 0.0))
+    highest = highest or float(chart.facts.get("highest rate") or 0.0)
     if finding.where != "schedule" or chart.own_loop or not highest:
         return None
     factor = highest / max(rates) if max(rates) > 0 else 0.0
@@ -100,6 +101,18 @@ def clip_gradients(chart: Chart, finding: Finding) -> str | None:
         return None
     chart.clip = chart.usual_norm
     return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
+
+
+def raise_epsilon(chart: Chart, finding: Finding) -> str | None:
+    """An epsilon that float16 can hold, in optimizers of float16 weights whose own is nothing there."""
+    count = 0
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            halves = any(each.dtype == torch.float16 for each in group["params"])
+            if halves and 0 < float(group.get("eps") or 1.0) < 6e-8:
+                group["eps"] = 1e-4
+                count += 1
+    return "the optimizer's eps raised to 1e-4, which float16 can hold" if count else None
 
 
 def go_back(chart: Chart, finding: Finding) -> str | None:

@@ -37,7 +37,9 @@ def _gone(record: Record, rates: np.ndarray) -> Finding | None:
 
     A cool-down comes last: it takes the last part of a plan, and no plan spends most of its steps on nothing.
     """
-    highest, planned = float(rates.max()), record.facts.get("steps") or 0
+    # A single step at another rate is no part of a schedule.
+    steady = np.sort(np.lib.stride_tricks.sliding_window_view(np.concatenate([rates[:1], rates]), 3), axis=1)[:, 1]
+    highest, planned = float(steady.max()), record.facts.get("steps") or 0
     if highest <= 0:
         return None
     above = np.flatnonzero(rates >= LIMITS.rate_gone * highest)

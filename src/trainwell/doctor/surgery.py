@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import RECTIFYING, SQUASHING, Chart, forget, initialize_again
+from trainwell.doctor.thresholds import THRESHOLDS
 
 ACTIVATIONS = (*RECTIFYING, *SQUASHING, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
 DEEP = 4  # activations from which on a norm goes with each
@@ -137,6 +138,10 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
     for place, matrix in chart.sample.numbers():
         values = torch.as_tensor(matrix)
         values = torch.where(values.isfinite(), values, torch.nan)
+        middle = values.nanmedian(0).values
+        spread = 1.4826 * (values - middle).abs().nanmedian(0).values
+        far = (values - middle).abs() > THRESHOLDS.outlier * spread
+        values = torch.where(far & (spread > 0), torch.nan, values)  # they would swell what all others are divided by
         center = values.nanmean(0).nan_to_num()
         deviation = (values - center).square().nanmean(0).sqrt()
         deviation = torch.where(deviation > 1e-6 * deviation.max() + 1e-12, deviation, torch.ones_like(deviation))
@@ -144,9 +149,13 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
         shape = (1, -1, *[1] * (original.dim() - 2)) if original.dim() >= 4 else (-1,)
         scalers[place] = center.reshape(shape).to(original), deviation.reshape(shape).to(original)
 
+    def scaled(each: Tensor, center: Tensor, deviation: Tensor) -> Tensor:
+        each = ((each - center) / deviation).nan_to_num(0.0, 0.0, 0.0)
+        return torch.where(each.abs() > THRESHOLDS.outlier, 0.0, each).clamp(-20, 20)
+
     def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(
-            ((each - scalers[place][0]) / scalers[place][1]).nan_to_num(0.0, 0.0, 0.0).clamp(-20, 20)
+            scaled(each, *scalers[place])
             if place in scalers and isinstance(each, Tensor) and each.is_floating_point()
             else each
             for place, each in enumerate(inputs)

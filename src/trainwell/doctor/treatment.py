@@ -23,7 +23,7 @@ from trainwell.doctor.wiring_check import CHECKS as WIRING
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
-OF_DATA = {"input-not-normalized", "bad-features"}
+OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss"}
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
 WATCHED = 60  # steps after which a treatment is judged
 
@@ -131,7 +131,7 @@ class Treatments:
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
         if finding.name in OF_DATA and not self.doctor.examined:
-            return False  # mean and deviation are taken from more rows
+            return False  # more rows are to come, which a mean and a deviation are taken from
         return (
             finding.severity != "note"
             and finding.cured is None
