@@ -122,6 +122,6 @@ def nearest_boxes(
     scores = np.where(boxes[..., :1] >= 0, 1.0, 0.0)
     answers = np.concatenate([boxes[..., :1], scores, boxes[..., 1:]], -1)
     half, whole = mean_average_precision(matches_of(answers, judged["target"].numpy(), len(classes)))
-    name = "copying the boxes of the likest training picture"
+    name = "copying the likest picture"
     seconds = time.perf_counter() - began
     return [{"name": name, "kind": "nearest", "seconds": seconds, "metrics": {"map50": half, "map": whole}}]

@@ -169,8 +169,8 @@ def simple_segments(source: Source, transform: Any, train: np.ndarray, judged: d
     rows = []
     for name, kind, mask, seconds in (
         (classes[commonest], "constant", np.full_like(target, commonest), 0.0),
-        ("the commonest class at each place", "place", np.broadcast_to(votes.argmax(0), target.shape), 0.0),
-        ("a linear model of colour and place", "linear", linear, took),
+        ("the commonest by place", "place", np.broadcast_to(votes.argmax(0), target.shape), 0.0),
+        ("linear model of pixels", "linear", linear, took),
     ):
         found = measure_segments({"mask": np.asarray(mask)}, target, classes)["metrics"]
         rows.append(
