@@ -93,7 +93,8 @@ def main() -> None:
             spread = f"{statistics.median(ratios):.2f} times the speed ({ratios[0]:.2f} to {ratios[-1]:.2f})"
             print(f"{options.size} {options.dtype} batch {batch}, {key}: {line}; {spread}")
         different = len(texts[0].unique())
-        last = f"; {guessing[-1].right} of {guessing[-1].checked} guesses right" if guessing and batch == 1 else ""
+        right, checked = (sum(getattr(each, name) for each in guessing) for name in ("right", "checked"))
+        last = f"; {right} of {checked} guesses right" if checked and batch == 1 else ""
         print(f"    equal: {equal}; {different} different tokens of {NEW} in the first text{last}", flush=True)
 
 
