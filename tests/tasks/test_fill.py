@@ -141,3 +141,13 @@ def test_what_cannot_be_is_named() -> None:
         SpanCorruption(KNOWN + 101, KNOWN).loss(Bert(KNOWN + 101, width=16, depth=1, heads=2), batch(), "model")
     with pytest.raises(InputError, match="more stretches"):
         SpanCorruption(KNOWN + 2, KNOWN).loss(T5(KNOWN + 2, width=8, depth=1, heads=1), batch(), "model")
+
+
+def test_bert_begins_at_how_often_each_token_comes() -> None:
+    torch.manual_seed(0)
+    model, tokens = Bert(50, width=16, depth=1, heads=2, context=40), torch.full((30, 40), 7)
+    tokens[:, ::4] = 9
+    model.initialize(tokens)
+    with torch.no_grad():
+        share = model(tokens).softmax(-1).mean((0, 1))
+    assert share[7] == pytest.approx(0.72, abs=0.03) and share[9] == pytest.approx(0.24, abs=0.03)

@@ -90,6 +90,12 @@ class Bert(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
         initialize_small(self.transform)
 
+    @torch.no_grad()
+    def initialize(self, tokens: Tensor) -> None:
+        """Begin at how often each token comes, which small networks take long to learn. tokens: (batch, time) long"""
+        counts = torch.bincount(tokens.long().flatten(), minlength=len(self.bias)) + 1.0
+        self.bias.copy_((counts / counts.sum()).log())
+
     def forward(self, tokens: Tensor, mask: Tensor | None = None, segments: Tensor | None = None) -> Tensor:
         states = self.encoder(tokens, mask, segments)
         return self.encoder.embedding.scores(self.transform(states)) + self.bias
