@@ -68,6 +68,26 @@ def test_weights_written_out_give_what_the_kernel_gives(kind, key_heads):
     assert torch.allclose(attend(q, k, v, view), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "view", [View(), View(causal=True), View(mask=torch.zeros(1, 1, 9, 9)), View(torch.ones(9, 9).bool())]
+)
+@pytest.mark.parametrize("automatic", [True, False])
+def test_attention_learned_in_bfloat16_is_computed_in_float32(view, automatic):
+    torch.manual_seed(0)
+    exact = [torch.randn(2, heads, 9, 8) for heads in (4, 2, 2)]
+    given = [each.clone().to(torch.float32 if automatic else torch.bfloat16).requires_grad_() for each in exact]
+    with torch.autocast("cpu", torch.bfloat16, enabled=automatic):
+        learned = attend(*given, view)
+        with torch.no_grad():
+            answered = attend(*given, view)
+    assert learned.dtype == answered.dtype == torch.bfloat16
+    wanted = attend(*[each.detach().float() for each in given], view)
+    torch.testing.assert_close(learned.float(), wanted.to(torch.bfloat16).float(), rtol=0, atol=0)
+    torch.testing.assert_close(answered.float(), wanted, rtol=0.02, atol=0.02)
+    learned.sum().backward()
+    assert all(each.grad is not None and each.grad.dtype == each.dtype for each in given)
+
+
 def test_grouped_queries_equal_full_heads_with_repeated_keys():
     torch.manual_seed(0)
     few, full = SelfAttention(16, 4, key_heads=2), SelfAttention(16, 4)

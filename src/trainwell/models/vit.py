@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainwell.nn.attention import View, attend
 from trainwell.nn.conv import DropPath
 from trainwell.nn.patch import PatchEmbed, resized_positions
 
@@ -32,7 +33,7 @@ class Block(nn.Module):
     def attend(self, x: Tensor) -> Tensor:
         """Multi-head self-attention, (batch, tokens, width) -> (batch, tokens, width)."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (batch, heads, tokens, each)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.proj(attend(q, k, v, View()).transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.drop_path(self.dropout(self.attend(self.norm1(x))))

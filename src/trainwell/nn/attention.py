@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainwell.nn.position import rotate
+
+SHORT = 256  # keys up to which the fused kernel's way back is slower in bfloat16 than in float32 on a processor
 
 
 class View(NamedTuple):
@@ -48,16 +50,25 @@ def attend(
     query: (batch, heads, queries, width), key and value: (batch, key heads, keys, width)
     -> (batch, heads, queries, width)
     """
-    return F.scaled_dot_product_attention(
-        query,
-        key,
-        value,
-        attn_mask=view.mask,
-        dropout_p=dropout,
-        is_causal=view.causal,
-        scale=scale,
-        enable_gqa=query.shape[1] != key.shape[1],
-    )
+    given: dict[str, Any] = {"dropout_p": dropout, "is_causal": view.causal, "scale": scale}
+    given["enable_gqa"] = query.shape[1] != key.shape[1]
+    if not slow_in_bfloat16(query, key):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=view.mask, **given)
+    mask = view.mask.float() if view.mask is not None and view.mask.is_floating_point() else view.mask
+    with torch.autocast("cpu", enabled=False):
+        seen = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask, **given)
+    return seen.to(torch.bfloat16)
+
+
+def slow_in_bfloat16(query: Tensor, key: Tensor) -> bool:
+    """Whether attention is to be computed in bfloat16 where float32 is faster: few keys, learned on a processor.
+
+    There the fused kernel's way back takes up to five times as long in bfloat16, as torch 2.13 has it.
+    """
+    if query.device.type != "cpu" or key.shape[2] > SHORT or not (query.requires_grad and torch.is_grad_enabled()):
+        return False
+    automatic = torch.is_autocast_enabled("cpu")
+    return (torch.get_autocast_dtype("cpu") if automatic else query.dtype) == torch.bfloat16
 
 
 def attention_weights(query: Tensor, key: Tensor, view: View, *, scale: float | None = None) -> Tensor:
