@@ -200,6 +200,12 @@ def _change(plan: Plan, changes: list[str]) -> None:
         plan.recipe = plan.recipe.set(change)
         key, _, value = change.partition("=")
         plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
+    keys = {change.partition("=")[0].strip() for change in changes}
+    mirrored = any(step.get("name") == "flip" for step in plan.recipe.augment)
+    if "augment" in keys and "task.mirror" not in keys and not mirrored and plan.recipe.task.pop("mirror", False):
+        plan.reasons = [each for each in plan.reasons if each.key != "answers"]
+        why = "the augmentations that the user set do not mirror, so that left and right may differ"
+        plan.reasons.append(Reason("answers", "by the picture as it is", why))
 
 
 def _ranked(schema: Schema, plan: Plan, data: Source) -> Schema:

@@ -42,3 +42,20 @@ def test_the_plan_speaks_of_the_size_that_pictures_are_brought_to(photos: Path) 
     assert (plan.reasons[-1].key, plan.reasons[-1].choice) == ("train.epochs", "2")
     said = announce(data, schema, plan)
     assert "12 rows" in said and "label" in said and "2 classes" in said and "resnet" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "mirror"),
+    [
+        ([], True),
+        (["augment=[{name: shift, pixels: 1}]"], False),  # as arrows ask for it
+        (["augment=[]"], False),
+        (["augment=[]", "task.mirror=true"], True),
+        (["augment=[{name: flip}]"], True),
+        (["train.epochs=2"], True),
+    ],
+)
+def test_answers_are_mirrored_only_where_training_pictures_are(photos: Path, changes: list[str], mirror: bool) -> None:
+    _, _, plan = prepare(photos, changes=changes)
+    assert plan.recipe.task.get("mirror", False) == mirror
+    assert any(each.choice.startswith("averaged with the mirrored") for each in plan.reasons) == mirror

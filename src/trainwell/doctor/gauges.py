@@ -62,7 +62,11 @@ def read(
     memory = _memory(patient)
     if memory:
         record.add(step, "memory", "", memory)
-        if memory - record.get("memory").values[0] >= THRESHOLDS.leak_growth / 2:  # only then, as it takes milliseconds
+        first = record.get("memory").values[0]
+        least = max(THRESHOLDS.leak_growth, 0.02 * first)
+        # Counting takes a good part of a second: only where memory has grown, and again only when it has grown on.
+        if memory - first >= least / 2 and memory - record.facts.get("memory when counted", 0.0) >= least / 8:
+            record.facts["memory when counted"] = memory
             graphs, tensors = kept()
             record.add(step, "graphs kept", "", graphs)
             record.add(step, "tensors kept", "", tensors)
