@@ -13,14 +13,21 @@ from typing import Any
 
 from benchmarks.doctor.controls import AWKWARD, Control, generated
 from benchmarks.doctor.faults import FAULTS, KEPT, OPEN, Fault
+from benchmarks.doctor.newcomers import KEPT3, NEWCOMERS, OPEN3, RIGHT
 from benchmarks.doctor.run import Outcome, run
 from benchmarks.doctor.setups import FAMILIES, Setup
 from benchmarks.doctor.table import tables
 from benchmarks.doctor.variants import KEPT2, OPEN2, VARIANTS
 from benchmarks.doctor.watchers import Doctored, at_random, autotrainer, sagemaker, tenth_and_clip
 
-PARTS = {"open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS, "open2": OPEN2, "kept2": KEPT2}
-LISTS = {"open": OPEN, "kept apart": KEPT, "open, second list": OPEN2, "kept apart, second list": KEPT2}
+PARTS = {
+    "open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS, "open2": OPEN2, "kept2": KEPT2, "open3": OPEN3,
+    "kept3": KEPT3,
+}  # fmt: skip
+LISTS = {
+    "open": OPEN, "kept apart": KEPT, "open, second list": OPEN2, "kept apart, second list": KEPT2,
+    "open, third list": OPEN3, "kept apart, third list": KEPT3,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -56,7 +63,7 @@ def _cases(
                 yield _planted(fault, family, seed, healthy.get((family, seed)), arguments)
     if arguments.only or arguments.part not in ("all", "healthy"):
         return
-    controls = [*AWKWARD, *(generated(arguments.first + each) for each in range(arguments.generated))]
+    controls = [*AWKWARD, *RIGHT, *(generated(arguments.first + each) for each in range(arguments.generated))]
     for number, control in enumerate(controls):
         if (control.name, "healthy", number) not in done:
             yield _control(control, number)
@@ -64,7 +71,8 @@ def _cases(
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
     """The families that a fault is planted in with this seed: so many, in turn, so that all come up."""
-    place = 2 * (FAULTS.index(fault) if fault in FAULTS else VARIANTS.index(fault)) + seed
+    listed = next(each for each in (FAULTS, VARIANTS, NEWCOMERS) if fault in each)
+    place = 2 * listed.index(fault) + seed
     return [fault.families[(place + step) % len(fault.families)] for step in range(min(count, len(fault.families)))]
 
 
@@ -84,7 +92,7 @@ def _planted(
     if not arguments.no_treat and fault.curable:
         if not arguments.no_baselines:
             row["tenth"] = run(tenth_and_clip(setup), seed).score
-            place = [*FAULTS, *VARIANTS].index(fault)
+            place = [*FAULTS, *VARIANTS, *NEWCOMERS].index(fault)
             row["random"] = run(at_random(setup, 3 * place + seed), seed).score
         row |= _treated(setup, seed)
     return row

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from benchmarks.doctor.setups import Setup, score
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 
 class Watcher(Protocol):
@@ -59,7 +60,7 @@ def run(setup: Setup, seed: int, watcher: Watcher | None = None) -> Outcome:
             setup.backward(loss / setup.accumulate).backward()
         optimizer.step()
         if schedule is not None:
-            schedule.step()
+            schedule.step(*([float(loss.detach())] if isinstance(schedule, ReduceLROnPlateau) else []))
         if watcher is not None:
             watcher.step(loss, inputs, target)
         outcome.losses.append(float(loss.detach()))
