@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 FEW_TEXTS, STEPS = 20_000, 1_000  # texts; steps that a text classifier learns in
 MUCH_TEXT = 5_000_000  # characters from which on pieces of words repay their larger vocabulary
+LONG_TEXT = 500_000  # characters from which on a network can grow with the time, not learn by heart
 GPT_STEPS, GPT_BATCH = 2_000, 16
+LONG_STEPS, LONG_BATCH = 2_400, 32  # of 256 tokens each: as many tokens as twelve times the larger network's weights
 PERIODS = 21  # that a window reaches back in a long series
 SHORT_SERIES = 1_000  # steps below which a linear map with few weights is all that can be learned
 CYCLES = 30  # periods in the training part that a learned cycle needs
@@ -99,18 +101,26 @@ def from_language(profile: Profile, plan: "Plan") -> None:
         "pieces of words make it shorter" if much else "few enough to be read one by one"
     )
     plan.choose("transform", {"tokenizer": kind, "vocabulary": vocabulary}, kind, why)
-    context = 64 if characters < 50 * MUCH_TEXT else 256
+    long = profile.long and characters >= LONG_TEXT
+    context = 256 if long or characters >= 50 * MUCH_TEXT else 64
+    steps, batch = (LONG_STEPS, LONG_BATCH) if long else (GPT_STEPS, GPT_BATCH)
     model = {"name": "gpt", "width": 128, "depth": 4, "heads": 2, "context": context}
-    passes = GPT_STEPS * GPT_BATCH * context / max(1, 0.9 * characters)
+    if long:
+        model |= {"width": 192, "depth": 5, "heads": 3}
+    passes = steps * batch * context / max(1, 0.9 * characters)
     model["dropout"] = 0.2 if passes > 20 else 0.1 if passes > 8 else 0.0
-    plan.choose("model", model, f"gpt, context {context}", f"{passes:.1f} passes over the text decide its dropout")
-    optimizer = {"name": "muon", "lr": 6e-3, "weight_decay": 0.01}
+    why = f"{passes:.1f} passes over the text decide its dropout"
+    if long:
+        why += "; there is time for a larger network that looks further back"
+    plan.choose("model", model, f"gpt, {model['width']} wide, context {context}", why)
+    optimizer = {"name": "muon", "lr": 6e-3, "weight_decay": 0.1 if long else 0.01}
     plan.choose("optimizer", optimizer, "Muon at 0.006", "fewer steps to the same loss than AdamW on such networks")
     plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
-    settings = {"epochs": round(max(0.01, passes), 2), "batch_size": GPT_BATCH, "evaluations": 10}
-    settings |= {"precision": "float32"}
-    choice = f"{settings['epochs']:g} passes, batch {GPT_BATCH}"
-    plan.choose("train", settings, choice, f"some {GPT_STEPS:,} steps; --time gives it more or less")
+    settings = {"epochs": round(max(0.01, passes), 2), "batch_size": batch, "evaluations": 20 if long else 10}
+    if not long:
+        settings["precision"] = "float32"
+    choice = f"{settings['epochs']:g} passes, batch {batch}"
+    plan.choose("train", settings, choice, f"some {steps:,} steps; --time gives it more or less")
 
 
 def split_text(profile: Profile, plan: "Plan") -> None:

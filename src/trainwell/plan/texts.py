@@ -25,7 +25,7 @@ def from_pairs(profile: Profile, plan: "Plan") -> None:
     why = f"{rows:,} pairs show few words often: pieces of words, one vocabulary, as names are the same in both"
     plan.choose("transform", transform, f"bpe, {vocabulary:,} pieces", why)
     model: dict[str, Any] = {"name": "transformer", "width": 128, "depth": 3, "heads": 4, "hidden": 512}
-    model["dropout"] = 0.3 if rows < FEW_PAIRS else 0.15
+    model["dropout"] = 0.3 if rows < FEW_PAIRS else 0.2 if profile.long else 0.15
     if rows >= MANY_PAIRS:
         model |= {"width": 384, "depth": 4, "heads": 6, "hidden": 1536, "dropout": 0.1}
     why = f"{rows:,} pairs: small, so that it sees them often in the time there is and does not learn them by heart"
@@ -34,9 +34,10 @@ def from_pairs(profile: Profile, plan: "Plan") -> None:
     plan.choose("optimizer", optimizer, "Muon at 0.006", "fewer steps to the same loss than AdamW on such networks")
     plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
     batch = 32 if rows < FEW_PAIRS else 64 if rows < MANY_PAIRS else 128
-    epochs = max(2, min(60, round(PAIR_STEPS * batch / max(1, rows))))
+    steps = 3 * PAIR_STEPS if profile.long else PAIR_STEPS
+    epochs = max(2, min(60, round(steps * batch / max(1, rows))))
     settings = {"epochs": epochs, "batch_size": batch, "evaluations": 20, "clip": 1.0, "precision": "float32"}
-    why = f"some {PAIR_STEPS:,} steps, batches of like length; --time gives it more or less"
+    why = f"some {steps:,} steps, batches of like length; --time gives it more or less"
     plan.choose("train", settings, f"{epochs} epochs, batch {batch}", why)
 
 
