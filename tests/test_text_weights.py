@@ -45,7 +45,8 @@ def test_the_tokenizer_is_neither_cut_nor_padded(folder: Path) -> None:
     pieces = tokenizer.encode(["The good film was good ."])[0]
     assert len(pieces) == 6 and tokenizer.around == ([2], [3])
     assert enclosed(tokenizer, pieces, 64).tolist() == [2, *pieces.tolist(), 3]
-    assert enclosed(tokenizer, pieces, 5).tolist() == [2, *pieces.tolist()[:3], 3]
+    assert enclosed(tokenizer, pieces, 5, "end").tolist() == [2, *pieces.tolist()[:3], 3]
+    assert enclosed(tokenizer, pieces, 6).tolist() == [2, pieces[0], *pieces.tolist()[-3:], 3]
     again = type(tokenizer)(tokenizer.save()["content"])
     assert again.encode(["a film"])[0].tolist() == tokenizer.encode(["a film"])[0].tolist()
 

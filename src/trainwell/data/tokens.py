@@ -1,6 +1,6 @@
 """Columns of text to rows of tokens of unequal length, padded only as far as a batch needs."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -62,8 +62,10 @@ class TextTransform:
     by_row = True
     layout = "tokens"
 
-    def __init__(self, target: TargetEncoder, columns: list[str], tokenizer: Tokenizer, length: int) -> None:
-        self.target, self.columns, self.tokenizer, self.length = target, columns, tokenizer, length
+    def __init__(
+        self, target: TargetEncoder, columns: list[str], tokenizer: Tokenizer, length: int, cut: str = "middle"
+    ) -> None:
+        self.target, self.columns, self.tokenizer, self.length, self.cut = target, columns, tokenizer, length, cut
         self.notes: list[str] = []
         # Texts that are read by a network of many weights are put by length: padding would cost more than order.
         self.bucketed = tokenizer.save()["name"] == "file"
@@ -81,9 +83,10 @@ class TextTransform:
         tokenizer: str = "words",
         vocabulary: int = 20_000,
         length: int = 1024,
+        cut: Literal["middle", "end"] = "middle",
         target: str = "auto",
     ) -> "TextTransform":
-        """Learn the vocabulary from these rows; longer texts are cut after `length` tokens, or the network's context.
+        """Learn the vocabulary from these rows; of texts longer than `length` or the network's context the rest is cut.
 
         Raises InputError where there is no column of text, or no text in it.
         """
@@ -96,7 +99,7 @@ class TextTransform:
         length = min(length, context or length)
         training = source.frame[np.asarray(rows)]
         answer = TargetEncoder.fit(training, schema, target)
-        made = cls(answer, columns, tokenizer_of(tokenizer, joined(training, columns), vocabulary), length)
+        made = cls(answer, columns, tokenizer_of(tokenizer, joined(training, columns), vocabulary), length, cut)
         left = [column for column in schema.inputs if column.name not in columns]
         if left:
             named = ", ".join(f"{column.name} ({column.kind})" for column in left[:8])
@@ -112,9 +115,10 @@ class TextTransform:
             self.notes.append(f"{counted(empty, 'text')} of {len(texts):,} empty: answered as an unknown word is")
         long = sum(len(each) > self.length for each in self.tokenizer.encode(texts))
         if long:
+            fate = "lose their middle" if self.cut == "middle" else "are cut there"
             self.notes.append(
-                f"{long:,} of {len(texts):,} texts are longer than {self.length:,} tokens and are cut there; "
-                "transform.length changes that"
+                f"{long:,} of {len(texts):,} texts are longer than {self.length:,} tokens and {fate}; "
+                "transform.length and transform.cut change that"
             )
 
     def encode(self, source: Source, rows: np.ndarray | None = None, with_target: bool = True) -> dict[str, Any]:
@@ -131,7 +135,7 @@ class TextTransform:
             )
         part = source if rows is None else source.take(places)
         pieces = self.tokenizer.encode(joined(part.frame, self.columns))
-        found = [enclosed(self.tokenizer, each, self.length) for each in pieces]
+        found = [enclosed(self.tokenizer, each, self.length, self.cut) for each in pieces]
         found = [each if len(each) else np.array([UNKNOWN], dtype=np.int32) for each in found]
         lengths = np.array([len(each) for each in found], dtype=np.int64)
         values = torch.from_numpy(np.concatenate(found))
@@ -156,14 +160,15 @@ class TextTransform:
 
     def save(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The transform as JSON-able values, and no arrays."""
-        state = {"version": 1, "layout": self.layout, "columns": self.columns, "length": self.length}
+        size = {"length": self.length, "cut": self.cut}
+        state = {"version": 1, "layout": self.layout, "columns": self.columns, **size}
         return {**state, "target": self.target.save(), "tokenizer": self.tokenizer.save(), "notes": self.notes}, {}
 
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> "TextTransform":
         """The transform that was saved."""
         target, tokenizer = TargetEncoder(**state["target"]), restored_tokenizer(state["tokenizer"])
-        return cls(target, state["columns"], tokenizer, state["length"])
+        return cls(target, state["columns"], tokenizer, state["length"], state.get("cut", "end"))
 
 
 def joined(frame: pl.DataFrame, columns: list[str]) -> list[str]:
