@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import trainwell as tw
+from trainwell.data import read
 from trainwell.errors import InputError
 from trainwell.predict import prediction_frame
 from trainwell.sample import sampled
@@ -135,14 +136,14 @@ def test_words_alone_are_tagged_without_spans(tmp_path: Path) -> None:
     assert list(run.metrics) == ["accuracy"] and run.metrics["accuracy"] > 0.9
 
 
-def questions(rows: int) -> dict:
-    """Passages of three facts and a question on one of them."""
+def questions(rows: int, facts: int = 3) -> dict:
+    """Passages of some facts and a question on one of them."""
     random, articles = np.random.default_rng(rows), []
     for number in range(rows):
-        names = random.permutation(["anna", "boris", "clara", "dmitri", "eva", "fyodor"])[:3]
-        towns = random.permutation(["paris", "rome", "oslo", "wien", "riga", "bern"])[:3]
+        names = random.permutation(["anna", "boris", "clara", "dmitri", "eva", "fyodor"])[:facts]
+        towns = random.permutation(["paris", "rome", "oslo", "wien", "riga", "bern"])[:facts]
         context = " ".join(f"{name} lives in {town} ." for name, town in zip(names, towns, strict=True))
-        place = int(random.integers(3))
+        place = int(random.integers(facts))
         answer = {"text": str(towns[place]), "answer_start": context.index(str(towns[place]))}
         asked = {"question": f"where lives {names[place]} ?", "answers": [answer], "id": str(number)}
         articles.append({"title": str(number), "paragraphs": [{"context": context, "qas": [asked]}]})
@@ -169,13 +170,65 @@ def test_questions_are_answered_from_passages(reader: tw.Run) -> None:
 def test_a_reader_loads_and_answers_in_order(reader: tw.Run) -> None:
     again = tw.load(reader.path)
     frame = prediction_frame(again, reader.recipe.source)
-    assert frame.columns == ["prediction", "start", "sure", "question"] and frame.height == 120
+    assert frame.columns == ["prediction", "start", "sure", "id", "question"] and frame.height == 120
     assert frame["prediction"].to_list() == reader.predict(reader.recipe.source).tolist()
     rows = pl.DataFrame({"context": ["anna lives in rome ."], "question": ["where lives anna ?"]})
     answer = prediction_frame(again, rows)
     start, text = answer["start"][0], answer["prediction"][0]
     assert text and rows["context"][0][start : start + len(text)] == text
     assert again.evaluate(reader.recipe.source)["rows"] == 120
+
+
+@pytest.fixture(scope="module")
+def doubter(tmp_path_factory: pytest.TempPathFactory) -> tw.Run:
+    """Long passages in windows; a third of the questions is on somebody who is not in the passage."""
+    path, content, random = (
+        tmp_path_factory.mktemp("doubter") / "dev-v2.0.json",
+        questions(150, facts=1),
+        np.random.default_rng(0),
+    )
+    for article in content["data"]:
+        paragraph = article["paragraphs"][0]
+        asked = paragraph["qas"][0]
+        if random.random() < 1 / 3:
+            asked |= {"question": "where lives nobody ?", "answers": [], "is_impossible": True}
+        else:
+            asked["is_impossible"] = False
+        before = " ".join(["a quiet day ."] * int(random.integers(0, 8)))
+        paragraph["context"] = f"{before} {paragraph['context']}"
+        for answer in asked["answers"]:
+            answer["answer_start"] += len(before) + 1
+    path.write_text(json.dumps(content))
+    changes = ["transform.tokenizer=words", "transform.length=32", "model.width=32", "model.depth=1", "model.heads=2",
+               "model.dropout=0.0", "train.epochs=12", "optimizer.lr=0.01"]  # fmt: skip
+    return tw.fit(path, changes=changes, out=path.parent / "run", quiet=True)
+
+
+def test_questions_without_an_answer_are_answered_so(doubter: tw.Run) -> None:
+    assert doubter.metrics["no_answer_right"] > 0.7 and doubter.metrics["has_answer_f1"] > 0.5
+    assert {"has_answer_f1", "has_answer_exact"} <= set(doubter.metrics)
+    assert 0 <= doubter.task.threshold < 1 and tw.load(doubter.path).task.threshold == doubter.task.threshold
+    frame = prediction_frame(tw.load(doubter.path), doubter.recipe.source)
+    said = frame["prediction"].to_numpy()
+    assert frame.height == 150 and (frame["start"].to_numpy()[said == ""] == -1).all()
+    assert 0.15 < (said == "").mean() < 0.7 and said.tolist() == doubter.predict(doubter.recipe.source).tolist()
+    source = read(doubter.recipe.source).frame
+    for context, start, text in zip(source["context"], frame["start"], said, strict=True):
+        assert not text or context[start : start + len(text)] == text
+    summary = json.loads((doubter.path / "summary.json").read_text())
+    assert any("windows that share 10 tokens" in note for note in summary["notes"])
+    assert any("“no answer” is said where" in note for note in summary["notes"])
+    kinds = [entry["kind"] for entry in json.loads((doubter.path / "baselines.json").read_text())]
+    page = doubter.report.read_text()
+    assert kinds == ["sentence", "none"] and "always saying “no answer”" in page
+
+
+def test_one_question_is_answered_as_among_all(doubter: tw.Run) -> None:
+    source = read(doubter.recipe.source)
+    frame = prediction_frame(doubter, source)
+    alone = prediction_frame(doubter, source.take(np.array([7, 3])))
+    assert alone["prediction"].to_list() == [frame["prediction"][7], frame["prediction"][3]]
+    assert doubter.answers(source)["sure"].shape == (150,)
 
 
 def test_what_was_written_as_it_learned_is_kept(translation: tw.Run) -> None:

@@ -13,7 +13,9 @@ import torch
 from torch import nn
 
 from trainwell.data import PICTURED, Source, Split
+from trainwell.data.passages import AnswerTransform
 from trainwell.explain import baselines, column_worth, examples, measure
+from trainwell.explain.answering import settled
 from trainwell.explain.calibration import before_tempering, best_temperature
 from trainwell.explain.detections import detections
 from trainwell.explain.evaluation import calibration
@@ -29,7 +31,8 @@ from trainwell.explain.spreads import shares_below, spread_sentence
 from trainwell.explain.texts import TEXTS
 from trainwell.load import Run, save
 from trainwell.runs import RunFolder, now
-from trainwell.tasks import Classify, Detect, Fill, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
+from trainwell.tasks import Answer, Classify, Detect, Fill, Forecast, Likeness, Ordinal, Reconstruct, Segment, Spread
+from trainwell.tasks.answer import ALWAYS
 from trainwell.tasks.spread import ranks_of
 from trainwell.train import State
 
@@ -104,6 +107,8 @@ def settle(run: Run, source: Source, split: Split) -> None:
         settle_temperature(run, source, split)
     if isinstance(run.task, Spread):
         settle_ranks(run, source, split)
+    if isinstance(run.task, Answer):
+        settle_threshold(run, source, split)
     if not (isinstance(run.task, Forecast) and run.task.quantiles and len(split.val)):
         return
     run.task.margins = None
@@ -143,6 +148,19 @@ def settle_ranks(run: Run, source: Source, split: Split) -> None:
     if (task.ranks or []) != run.transform.target.ranks:
         run.transform.target.ranks = task.ranks or []
         save(run.folder, run.recipe, run.schema, run.transform)
+
+
+def settle_threshold(run: Run, source: Source, split: Split) -> None:
+    """Choose by validation rows from when on "no answer" is said, where that was learned; keep and tell it."""
+    task, transform = cast(Answer, run.task), cast(AnswerTransform, run.transform)
+    if transform.threshold == ALWAYS or not len(split.val):
+        return
+    task.threshold = transform.threshold = settled(run, source.take(split.val))
+    transform.notes.append(
+        f"“no answer” is said where that has more than {task.threshold:.3g} of its chance and the likeliest answer's "
+        f"together, which is best for the F1 of the {len(split.val):,} validation questions"
+    )
+    save(run.folder, run.recipe, run.schema, run.transform)
 
 
 def _held_out(run: Run, source: Source, split: Split) -> tuple[dict[str, np.ndarray], np.ndarray] | None:

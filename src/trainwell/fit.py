@@ -2,7 +2,7 @@
 
 import sys
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -68,6 +68,7 @@ def fit(
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
     state, loader, held_out = begin(plan, data, schema, parts, transform, own)
+    noted = _note(transform, quiet)
     if resume is None:
         folder = RunFolder.create(data.name, out)
     if rank() == 0:
@@ -89,9 +90,15 @@ def fit(
             if details:
                 write_report(folder.path)
             folder.set_state("finished")
-    if not quiet and transform.notes:
-        _say("\n".join(f"note: {note}" for note in transform.notes))
+    _note(transform, quiet, noted)
     return run
+
+
+def _note(transform: Any, quiet: bool, said: Sequence[str] = ()) -> list[str]:
+    """Say the notes of a transform that were not said yet; returns all of them."""
+    for note in [] if quiet else [each for each in transform.notes if each not in said]:
+        _say(f"note: {note}")
+    return list(transform.notes)
 
 
 def _say(text: str) -> None:

@@ -120,7 +120,7 @@ class Run:
         with torch.inference_mode():
             for batch in plain_loader(encoded, device, getattr(self.transform, "at_once", 1024)):
                 parts.append({key: each.cpu().numpy() for key, each in self.task.predict(self.model, batch).items()})
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        return self.task.merge({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
 
     def predict(self, source: Any) -> np.ndarray:
         """A label or number for each row, in the row's order; (rows, targets) where there are several targets.

@@ -2,12 +2,10 @@
 
 import json
 
-import numpy as np
 import polars as pl
 import pytest
 
 from trainwell.data import as_answers, looks_like_answers, read
-from trainwell.data.passages import AnswerTransform
 from trainwell.errors import InputError
 
 PASSAGE = "The Danube rises in the Black Forest. It ends in the Black Sea after 2850 km."
@@ -35,10 +33,46 @@ def test_questions_are_read_with_where_answers_stand(write):
 def test_offsets_that_do_not_match_are_counted(write):
     questions = (("a?", "Black", 50), ("b?", "2850 km", 0), ("c?", "Volga", 3), ("d?", "", 0))
     asked, _ = as_answers(read(write("a/squad.json", squad(*questions))))
-    assert asked.frame["start"].to_list() == [53, 69]  # the nearest Black is the second
-    moved, lost = asked.notes[-2:]
+    assert asked.frame["start"].to_list() == [53, 69, -1]  # the nearest Black is the second
+    moved, lost, none = asked.notes[-3:]
     assert "2 answers did not stand where it was said to" in moved and "row 1: 'Black' at 50" in moved
-    assert "2 answers left out" in lost and "row 3: 'Volga' at 3" in lost
+    assert "1 answer left out" in lost and "row 3: 'Volga' at 3" in lost
+    assert "1 question of 3 without an answer" in none and asked.hints["asked"]["unanswered"] == 1
+
+
+def test_questions_without_an_answer_are_kept(write):
+    content = json.loads(squad(("a?", "2850 km", 69), ("b?", "the Black Forest", 20), ("c?", "", 0)))
+    asked = content["data"][0]["paragraphs"][0]["qas"]
+    asked[1] |= {"is_impossible": True, "plausible_answers": asked[1].pop("answers")}
+    asked[2]["answers"] = []
+    found, _ = as_answers(read(write("a/dev-v2.0.json", json.dumps(content))))
+    assert found.frame.select("answer", "start", "others").rows() == [
+        ("2850 km", 69, "2850 km"),
+        ("", -1, ""),
+        ("", -1, ""),
+    ]
+    assert found.hints["asked"]["unanswered"] == 2
+    table = pl.DataFrame({"context": [PASSAGE] * 2, "question": ["a?", "b?"], "answer": ["2850 km", None]})
+    assert as_answers(read(table))[0].frame["start"].to_list() == [69, -1]
+
+
+def test_questions_that_say_nothing_are_left_out_and_counted():
+    columns = {"context": [PASSAGE, " ", PASSAGE], "question": ["a?", "b?", ""], "answer": ["2850 km", "", "Danube"]}
+    asked, _ = as_answers(read(pl.DataFrame(columns)))
+    assert asked.rows == 1 and any("2 questions left out" in note and "row 2" in note for note in asked.notes)
+
+
+def test_a_file_of_questions_alone_is_read_to_predict_and_refused_to_learn_from(write):
+    content = json.loads(squad(("a?", "2850 km", 69), ("b?", "Danube", 4)))
+    for asked in content["data"][0]["paragraphs"][0]["qas"]:
+        del asked["answers"]
+    source = read(write("a/test.json", json.dumps(content)))
+    assert source.frame["question"].to_list() == ["a?", "b?"] and "answer" not in source.frame.columns
+    with pytest.raises(InputError, match="no column 'answer'"):
+        as_answers(source)
+    content["data"][0]["paragraphs"][0]["qas"][0]["answers"] = [{"text": "2850 km", "answer_start": 69}]
+    with pytest.raises(InputError, match=r"data\[0\].paragraphs\[0\].qas\[1\] .*lacks 'answers'"):
+        read(write("b/test.json", json.dumps(content)))
 
 
 @pytest.mark.parametrize(
@@ -47,42 +81,17 @@ def test_offsets_that_do_not_match_are_counted(write):
         ('{"data": [{"paragraphs": [{"qas": [{"question": "q"}]}]}]}', r"data\[0\].paragraphs\[0\].qas\[0\]"),
         ('{"data": [{"paragraphs": 3', "no JSON"),
         (squad(("a?", "Volga", 0)), "no answer stands in its passage"),
+        (squad(("a?", "", 0)), "no answer stands in its passage"),
+        (
+            squad(("a?", "2850 km", 69)).replace('"id"', '"is_impossible": "false", "id"'),
+            r"is_impossible.*'false'.*true",
+        ),
         ('{"data": [], "paragraphs": []}', "no question"),
     ],
 )
 def test_files_that_cannot_be_are_named(write, content, message):
     with pytest.raises(InputError, match=message):
         as_answers(read(write("a/squad.json", content)))
-
-
-@pytest.mark.parametrize("tokenizer", ["characters", "bytes", "bpe", "unigram"])
-def test_the_target_tokens_give_the_answer_back(write, tokenizer):
-    if tokenizer in ("bpe", "unigram"):
-        pytest.importorskip("tokenizers")
-    context = PASSAGE.replace("Black", "Grün")
-    path = write(
-        "a/squad.json", squad(("Where?", "the Grün Forest", 20), ("How long?", "2850 km", 67), context=context)
-    )
-    source, schema = as_answers(read(path))
-    transform = AnswerTransform.fit(source, schema, np.arange(2), tokenizer=tokenizer, vocabulary=300)
-    batch = transform.encode(source)
-    for row, answer in enumerate(("the Grün Forest", "2850 km")):
-        _, tokens, stands = transform.places(source)[row]
-        first, last = batch["target"][row].tolist()
-        assert context[stands[first, 0] : stands[last, 1]].strip() == answer
-        inputs, mask, segments = (each[row : row + 1][0] for each in batch["inputs"])
-        assert inputs[: len(tokens)].tolist() == tokens.tolist() and int(mask.sum()) == len(tokens)
-        assert int(segments.argmax()) == int(batch["inside"][row : row + 1][0].argmax())
-    state, arrays = transform.save()
-    assert (AnswerTransform.restore(state, arrays).encode(source)["target"] == batch["target"]).all()
-
-
-def test_answers_that_are_cut_are_counted(write):
-    path = write("a/squad.json", squad(("Where?", "The Danube", 0), ("How long?", "2850 km", 69)))
-    source, schema = as_answers(read(path))
-    transform = AnswerTransform.fit(source, schema, np.arange(2), tokenizer="characters", length=50)
-    assert transform.encode(source)["target"].tolist()[1] == [-1, -1]
-    assert any("1 answer of 2 beyond the 50 tokens" in note for note in transform.notes)
 
 
 def test_a_table_without_its_columns_is_refused():

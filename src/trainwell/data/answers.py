@@ -21,6 +21,7 @@ ORDER = {"train": 0, "val": 1, "test": 2, None: 3}
 SHOWN = 60  # characters of a text in a message
 MOVED = "did not stand where it was said to, and was found nearby"
 LOST = "left out with the question, as it stands nowhere in the passage"
+EMPTY = "left out, as the passage or the question is empty"
 
 
 def is_squad(path: Path) -> bool:
@@ -62,37 +63,42 @@ def read_answers(folder: Path, files: list[Path]) -> Source | None:
 
 
 def _questions(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    """The questions of a file; one without an answer has an empty one at -1."""
+    """The questions of a file; one without an answer has an empty one at -1, those to predict for have none at all."""
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{path}: no JSON ({error}); expected SQuAD's") from None
-    at = "data"
+    at, told = "data", '"answers"' in text
     try:
         for i, article in enumerate(content["data"]):
             for j, paragraph in enumerate(article["paragraphs"]):
                 for k, asked in enumerate(paragraph["qas"]):
                     at = f"data[{i}].paragraphs[{j}].qas[{k}]"
-                    answers = [] if asked.get("is_impossible") else asked["answers"]
-                    first: dict[str, Any] = answers[0] if answers else {"text": "", "answer_start": -1}
-                    yield {
-                        "context": paragraph["context"],
-                        "question": asked["question"],
-                        "answer": first["text"],
-                        "start": int(first["answer_start"]),
-                        "others": "\x1f".join(dict.fromkeys(each["text"] for each in answers)),
-                        "title": str(article.get("title", i)),
-                    }
+                    row = {"context": paragraph["context"], "question": asked["question"], "id": asked.get("id")}
+                    title = {"title": str(article.get("title", i))}
+                    yield {**row, **(_answer(asked, f"{path}: {at}") if told else {}), **title}
     except (KeyError, TypeError) as error:
         key = error.args[0] if isinstance(error, KeyError) else "a table of keys"
         raise InputError(f"{path}: {at} or what follows it lacks {key!r}, which SQuAD's JSON has there") from None
 
 
+def _answer(asked: dict[str, Any], where: str) -> dict[str, Any]:
+    """The answer of a question, where it begins, and all that are taken for right."""
+    impossible = asked.get("is_impossible", False)
+    if not isinstance(impossible, bool):
+        raise InputError(f"{where}.is_impossible: found {impossible!r}, expected true or false")
+    answers = [] if impossible else asked["answers"]
+    first: dict[str, Any] = answers[0] if answers else {"text": "", "answer_start": -1}
+    others = "\x1f".join(dict.fromkeys(each["text"] for each in answers))
+    return {"answer": first["text"], "start": int(first["answer_start"]), "others": others}
+
+
 def as_answers(source: Source, target: str | None = None) -> tuple[Source, Schema]:
     """The source as passage, question, answer and its first character, and its schema.
 
-    An answer that does not stand where it is said to is looked for nearby; those that stand nowhere are left out, and
-    both are counted. Raises InputError where a column is missing, or no answer stands in its passage.
+    An answer that does not stand where it is said to is looked for nearby; those that stand nowhere are left out, empty
+    ones say that there is none, and all are counted. Raises InputError where a column is missing, or no answer stands
+    in its passage.
     """
     names = source.frame.columns
     lacking = [name for name in NEEDED if name not in names]
@@ -107,31 +113,22 @@ def as_answers(source: Source, target: str | None = None) -> tuple[Source, Schem
     frame = frame.with_columns(pl.col("start").fill_null(-1))
     if "others" not in names:
         frame = frame.with_columns(pl.col("answer").alias("others"))
-    starts, kept, moved, lost = [], [], [], []
-    rows = zip(*(frame[name].to_list() for name in ("context", "answer", "start")), strict=True)
-    for row, (context, answer, start) in enumerate(rows):
-        stands = bool(answer) and start >= 0 and context[start : start + len(answer)] == answer
-        place = start if stands else _nearest(context, answer, start)
-        if place < 0:
-            lost.append(row)
-            continue
-        if place != start and "start" in names:
-            moved.append(row)
-        kept.append(row)
-        starts.append(place)
-    notes = list(source.notes)
-    for found, what in ((moved, MOVED), (lost, LOST)):
-        if found:
-            row = found[0]
-            first = f"first in row {row + 1}: {frame['answer'][row][:SHOWN]!r} at {frame['start'][row]}"
-            notes.append(f"{counted(len(found), 'answer')} {what} ({first})")
-    if not kept:
+    kept, starts, notes = _kept(frame, "start" in names)
+    unanswered = sum(start < 0 for start in starts)
+    if unanswered == len(kept):
         raise InputError(f"{source.origin}: no answer stands in its passage; expected a stretch of the context")
+    if unanswered:
+        notes.append(
+            f"{counted(unanswered, 'question')} of {len(kept):,} without an answer: learned as such, so that “no "
+            "answer” may be said"
+        )
+    notes = [*source.notes, *notes]
     chosen = np.array(kept)
     columns = [*NEEDED, "others", *(["title"] if "title" in names else [])]
     frame = frame[chosen].select(columns).with_columns(pl.Series("start", starts, dtype=pl.Int64))
     passages = frame["context"].n_unique()
-    facts = {"questions": len(kept), "passages": passages, "grouped": "title" if "title" in names else "context"}
+    facts: dict[str, Any] = {"questions": len(kept), "passages": passages, "unanswered": unanswered}
+    facts["grouped"] = "title" if "title" in names else "context"
     parts = None if source.parts is None else source.parts[chosen]
     made = replace(source, frame=frame, arrays={}, parts=parts, notes=notes, hints={**source.hints, "asked": facts})
     shown = [
@@ -144,6 +141,36 @@ def as_answers(source: Source, target: str | None = None) -> tuple[Source, Schem
     if "title" in names:
         shown.append(Column("title", "category", "group", "questions on one article stay on one side"))
     return made, Schema(shown, len(kept), "answer")
+
+
+def _kept(frame: pl.DataFrame, told: bool) -> tuple[list[int], list[int], list[str]]:
+    """The rows to learn from, where each one's answer begins, -1 for none, and what is to say of the others.
+
+    told: whether the data itself says where answers begin.
+    """
+    kept, starts = [], []
+    moved, lost, empty = [], [], []
+    for row, (context, question, answer, start) in enumerate(frame.select(*NEEDED, "start").iter_rows()):
+        if not context.strip() or not question.strip():
+            empty.append(row)
+            continue
+        stands = bool(answer) and start >= 0 and context[start : start + len(answer)] == answer
+        place = start if stands else _nearest(context, answer, start)
+        if answer and place < 0:
+            lost.append(row)
+            continue
+        if answer and place != start and told:
+            moved.append(row)
+        kept.append(row)
+        starts.append(place)
+    notes = []
+    for found, what, noun in ((moved, MOVED, "answer"), (lost, LOST, "answer"), (empty, EMPTY, "question")):
+        if found:
+            row = found[0]
+            first = f"first in row {row + 1}: {frame[noun][row][:SHOWN]!r}"
+            first += f" at {frame['start'][row]}" if noun == "answer" else ""
+            notes.append(f"{counted(len(found), noun)} {what} ({first})")
+    return kept, starts, notes
 
 
 def _nearest(context: str, answer: str, start: int) -> int:

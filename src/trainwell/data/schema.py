@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 Kind = Literal["number", "category", "text", "image", "audio", "boxes", "mask", "time", "series"]
 Role = Literal["input", "target", "group", "ignored"]
+NOWHERE, UNTOLD = -1, -2  # in place of an answer's first and last token: there is no answer, or it is not known
 
 
 @dataclass

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from trainwell.errors import InputError
 from trainwell.models.hub import LAYOUTS, architecture_of, hub_arguments, read_config
 from trainwell.plan.profile import Profile
+from trainwell.plan.texts import WINDOWS
 
 if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
@@ -50,7 +51,8 @@ def from_reader(profile: Profile, plan: "Plan", weights: str, model: str | None)
         "transform",
         {"tokenizer": str(tokenizer), "length": length},
         f"its own tokenizer, {length} tokens",
-        "the weights know no other; transform.length reads more of each text",
+        "the weights know no other; "
+        + (WINDOWS if profile.task == "answer" else "transform.length reads more of each text"),
     )
     transfer = {"weights": str(folder), "decay": 0.85}
     why = "all stages learn, the early ones more slowly: what they know of language holds for this text too"

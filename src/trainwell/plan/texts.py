@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
 
 FEW_PAIRS, MANY_PAIRS, FEW_TEXTS = 5_000, 200_000, 20_000
+WINDOWS = "question, then passage; a longer passage in windows that share a third, the likeliest answer of all counts"
 PAIR_STEPS = 7_000  # of 64 pairs, in which some 30,000 pairs are learned
 
 
@@ -72,13 +73,16 @@ def from_answers(profile: Profile, plan: "Plan") -> None:
     given = " and ".join(sorted(profile.given))
     choice = f"{given} as the source gives it" if given else f"20 % test, 10 % validation, by {asked['grouped']}"
     plan.choose("split", {"test": 0.2, "val": 0.1}, choice, f"{rows:,} questions on {asked['passages']:,} passages")
-    plan.choose("task", {"name": "answer"}, "answer", "each answer stands in its passage: its two ends are pointed at")
+    why = "each answer stands in its passage: its two ends are pointed at"
+    if asked["unanswered"]:
+        why += f"; “no answer” is learned from the {asked['unanswered']:,} questions that have none"
+    plan.choose("task", {"name": "answer"}, "answer", why)
     vocabulary = 8_000 if rows < FEW_TEXTS else 16_000
     plan.choose(
         "transform",
         {"tokenizer": "bpe", "vocabulary": vocabulary, "length": 384},
         "bpe, 384 tokens",
-        "question, then passage",
+        WINDOWS,
     )
     model = {"name": "bert_tagger", "width": 128, "depth": 4, "heads": 4}
     why = f"{rows:,} questions: far too few to learn reading from; start from weights with --weights"

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+Answers = dict[str, np.ndarray]  # what a task predicts, by name, one row an example
 Batch = dict[str, Any]  # "inputs": tuple of tensors for model(*inputs); "target", "row": tensors; more if a task asks
 
 
@@ -58,7 +59,7 @@ class Gathered:
 
 
 class Task:
-    """Five members decide a kind of work; everything but the loss has a default.
+    """Six members decide a kind of work; everything but the loss has a default.
 
     `goal` names the metric that chooses the best checkpoint and whether more or less of it is better. `raw` says that
     the task scales its inputs itself, so that pictures reach the model as bytes rather than normalized.
@@ -84,6 +85,10 @@ class Task:
     def predict(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """What metrics, explain and deploy read, by name, one row an example."""
         return {"output": model(*batch["inputs"])}
+
+    def merge(self, answers: Answers) -> Answers:
+        """Answers to pieces as one to each row of a source; most rows are read in one piece."""
+        return answers
 
     def metrics(self) -> Metrics:
         """A fresh accumulator of the numbers to report."""
