@@ -1,10 +1,12 @@
 """Times one training step of the small GPT and of an LSTM on random tokens: trainwell's loop against a plain one.
 
-    OMP_NUM_THREADS=1 python benchmarks/sequence_steps.py [--rounds 5] [--steps 8] [--threads 1]
+    OMP_NUM_THREADS=1 python benchmarks/sequence_steps.py [--rounds 5] [--steps 8] [--threads 1] [--only GPT]
 
-The plain loop is what a tutorial writes: float32, AdamW as torch.optim gives it. The same networks, batch and loss, and
-trainwell's recorder with it. Contenders take turns, each round gives one ratio. Times are the processor's own, so that
-other work on the machine hardly counts; with several threads they are the sum over these.
+The plain loop is what a tutorial writes: float32, AdamW as torch.optim gives it, and networks of torch's own layers
+alone, so that what trainwell's blocks gain counts too (the GPT as nanoGPT has it, but for the tanh in GPT-2's GELU). As
+many weights, the same batch and loss, and trainwell's recorder with ours. Contenders take turns, each round gives one
+ratio. Times are the processor's own, so that other work on the machine hardly counts; with several threads they are the
+sum over these.
 """
 
 import argparse
@@ -27,10 +29,66 @@ from trainwell.train import Events, State, optimizer_for, train
 from trainwell.train.log import Recorder
 
 VOCABULARY, TIME = 65, 64
-WORKLOADS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "2-layer LSTM 256, 64 steps, batch 32": (lambda: RecurrentLanguageModel(VOCABULARY, width=256, depth=2), 32),
+
+
+class PlainBlock(nn.Module):
+    """A pre-norm block of a GPT, of torch's layers. x: (batch, time, width) -> the same"""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, time, width = x.shape
+        parts = self.attention(self.first(x)).split(width, dim=2)
+        query, key, value = (each.view(batch, time, self.heads, -1).transpose(1, 2) for each in parts)
+        seen = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        x = x + self.output(seen.transpose(1, 2).reshape(batch, time, width))
+        return x + self.feed_forward(self.second(x))
+
+
+class PlainGPT(nn.Module):
+    """Tokens to scores of the next, of torch's layers. tokens: (batch, time) long -> (batch, time, vocabulary)"""
+
+    def __init__(self, vocabulary: int, width: int, depth: int, heads: int, context: int) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.blocks = nn.Sequential(*(PlainBlock(width, heads) for _ in range(depth)))
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary, bias=False)
+        self.head.weight = self.tokens.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.tokens(tokens) + self.places(torch.arange(tokens.shape[1]))
+        return self.head(self.norm(self.blocks(x)))
+
+
+class PlainLSTM(nn.Module):
+    """Tokens to scores of the next, of torch's layers. tokens: (batch, time) long -> (batch, time, vocabulary)"""
+
+    def __init__(self, vocabulary: int, width: int, depth: int) -> None:
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(vocabulary, width), nn.Linear(width, vocabulary)
+        self.recurrent = nn.LSTM(width, width, depth, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.head(self.recurrent(self.tokens(tokens))[0])
+
+
+Make = Callable[[], nn.Module]
+WORKLOADS: dict[str, tuple[Make, Make, int]] = {  # ours, the plain one, rows in a batch
+    "2-layer LSTM 256, 64 steps, batch 32": (
+        lambda: RecurrentLanguageModel(VOCABULARY, width=256, depth=2),
+        lambda: PlainLSTM(VOCABULARY, 256, 2),
+        32,
+    ),
     "GPT 4 layers, 128 wide, 64 tokens, batch 12": (
         lambda: GPT2(VOCABULARY, width=128, depth=4, heads=4, context=TIME, dropout=0.0),
+        lambda: PlainGPT(VOCABULARY, 128, 4, 4, TIME),
         12,
     ),
 }
@@ -78,14 +136,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", default="", help="the workload whose name holds this")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], nargs="*", default=["auto"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    for name, (make, batch) in WORKLOADS.items():
+    for name, (make, make_plain, batch) in WORKLOADS.items():
+        if options.only not in name:
+            continue
         torch.manual_seed(0)
         x = torch.randint(1, VOCABULARY, (options.steps * batch, TIME + 1))
         model = make()
-        runs = {"plain": plain(copy.deepcopy(model), x, batch)}
+        other = make_plain()
+        sizes = [sum(weight.numel() for weight in each.parameters()) for each in (model, other)]
+        assert sizes[0] == sizes[1], f"{name}: {sizes[0]} weights against {sizes[1]}"
+        runs = {"plain": plain(other, x, batch)}
         runs |= {precision: ours(copy.deepcopy(model), x, batch, precision) for precision in options.precision}
         for run in runs.values():
             run(2)

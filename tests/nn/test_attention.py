@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from trainwell.nn.attention import (
     AdditiveAttention,
@@ -68,24 +69,83 @@ def test_weights_written_out_give_what_the_kernel_gives(kind, key_heads):
     assert torch.allclose(attend(q, k, v, view), wanted, atol=1e-6)
 
 
+LATER = torch.ones(9, 9, dtype=torch.bool).triu(1)
+SEEN_BY_ROW = torch.stack((~LATER, torch.ones(9, 9).bool())).unsqueeze(1)  # the first row looks back, the second around
+
+
 @pytest.mark.parametrize(
-    "view", [View(), View(causal=True), View(mask=torch.zeros(1, 1, 9, 9)), View(torch.ones(9, 9).bool())]
+    "view",
+    [View(), View(causal=True), View(Alibi(4)(*[torch.arange(9).unsqueeze(0)] * 2)), View(~LATER), View(SEEN_BY_ROW)],
 )
 @pytest.mark.parametrize("automatic", [True, False])
-def test_attention_learned_in_bfloat16_is_computed_in_float32(view, automatic):
+def test_attention_learned_in_bfloat16_is_near_that_in_float32(view, automatic):
     torch.manual_seed(0)
-    exact = [torch.randn(2, heads, 9, 8) for heads in (4, 2, 2)]
-    given = [each.clone().to(torch.float32 if automatic else torch.bfloat16).requires_grad_() for each in exact]
+    exact = [torch.randn(2, heads, 9, 8).requires_grad_() for heads in (4, 2, 2)]
+    kind = torch.float32 if automatic else torch.bfloat16
+    given = [each.detach().to(kind, copy=True).requires_grad_() for each in exact]
     with torch.autocast("cpu", torch.bfloat16, enabled=automatic):
-        learned = attend(*given, view)
+        learned = attend(*given, view, scale=0.5)
         with torch.no_grad():
-            answered = attend(*given, view)
+            answered = attend(*given, view, scale=0.5)
     assert learned.dtype == answered.dtype == torch.bfloat16
-    wanted = attend(*[each.detach().float() for each in given], view)
-    torch.testing.assert_close(learned.float(), wanted.to(torch.bfloat16).float(), rtol=0, atol=0)
+    wanted = attend(*exact, view, scale=0.5)
+    weight = torch.randn_like(wanted)
+    (learned * weight).sum().backward()
+    (wanted * weight).sum().backward()
+    torch.testing.assert_close(learned.float(), wanted, rtol=0.02, atol=0.02)
     torch.testing.assert_close(answered.float(), wanted, rtol=0.02, atol=0.02)
-    learned.sum().backward()
-    assert all(each.grad is not None and each.grad.dtype == each.dtype for each in given)
+    for ours, theirs in zip(given, exact, strict=True):
+        assert ours.grad.dtype == ours.dtype
+        assert (ours.grad.float() - theirs.grad).norm() < 0.02 * theirs.grad.norm()
+
+
+def test_attention_in_products_drops_as_many_weights_as_it_is_told():
+    torch.manual_seed(0)
+    query, key = (torch.randn(1, 1, 64, 8, dtype=torch.bfloat16).requires_grad_() for _ in range(2))
+    seen = attend(query, key, torch.eye(64, dtype=torch.bfloat16)[None, None], View(), dropout=0.25)
+    assert 0.2 < float((seen == 0).float().mean()) < 0.3  # values are unit vectors, so the answers are the weights
+    assert seen.sum(-1).mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_what_watches_functions_sees_attention_written_out_as_one():
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            seen.append(function.__name__)
+            return function(*args, **(kwargs or {}))
+
+    seen: list[str] = []
+    query = torch.randn(1, 2, 5, 8, dtype=torch.bfloat16).requires_grad_()
+    with Watch():
+        attend(query, query, query, View())
+    assert "attend_in_products" in seen and "bmm" not in seen
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("change", ["none", "watched", "frozen", "no bias"])
+def test_queries_keys_and_values_learned_together_equal_those_learned_apart(bias, change):
+    torch.manual_seed(0)
+    part = SelfAttention(16, 4, key_heads=2, bias=bias)
+    calls: list[int] = []
+    if change == "watched":
+        part.key.register_forward_hook(lambda *_: calls.append(1))
+    part.key.weight.requires_grad_(change != "frozen")
+    part.value.bias = None if change == "no bias" else part.value.bias
+    x = torch.randn(2, 5, 16)
+    learned = part.project(x, View())
+    with torch.no_grad():
+        answered = part.project(x, View())
+    for ours, theirs in zip(learned, answered, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+    assert len(calls) == (2 if change == "watched" else 0)
+    sum((each * each).sum() for each in learned).backward()
+    gradients = {name: weight.grad for name, weight in part.named_parameters()}
+    apart = [part.query(x), part.key(x), part.value(x)]
+    part.zero_grad()
+    sum((each * each).sum() for each in apart).backward()
+    for name, weight in part.named_parameters():
+        assert (weight.grad is None) == (gradients[name] is None)
+        if weight.grad is not None:
+            torch.testing.assert_close(gradients[name], weight.grad, atol=1e-4, rtol=1e-5)
 
 
 def test_grouped_queries_equal_full_heads_with_repeated_keys():

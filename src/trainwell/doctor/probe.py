@@ -14,6 +14,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 RECTIFIERS = {"relu", "relu_", "relu6", "threshold"}
 SQUASHERS = {"tanh", "sigmoid"}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
+ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, and that of nn/attention
 ROWS = 64  # of a batch that activation statistics look at
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
 
@@ -120,14 +121,14 @@ class Probe:
     @torch.no_grad()
     def see(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Note the statistics of one function's result, if it is an activation or a layer with weights."""
-        if name not in RECTIFIERS | SQUASHERS | WEIGHTED | {"scaled_dot_product_attention", "rnn_tanh", "softmax"}:
+        if name not in RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax"}:
             return
         place = f"{self.stack[-1] if self.stack else ''} {name}".strip()
         number = self.counts[place] = self.counts.get(place, 0) + 1
         place = place if number == 1 else f"{place} {number}"
         if number > 8:  # a layer that is called once a time step
             return
-        if name == "scaled_dot_product_attention":
+        if name in ATTENDING:
             self._attention(place, args[0], args[1])
             return
         value = result.detach()[:ROWS]

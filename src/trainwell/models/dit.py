@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainwell.nn.activation import TanhGELU
 from trainwell.nn.attention import SelfAttention
 from trainwell.nn.feed_forward import FeedForward
 from trainwell.nn.patch import PatchEmbed
@@ -28,7 +29,7 @@ class AdaptiveBlock(nn.Module):
     def __init__(self, hidden: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.attention = SelfAttention(hidden, heads)
-        self.feed_forward = FeedForward(hidden, 4 * hidden, nn.GELU(approximate="tanh"), dropout=dropout)
+        self.feed_forward = FeedForward(hidden, 4 * hidden, TanhGELU(), dropout=dropout)
         self.modulate = nn.Linear(hidden, 6 * hidden)
         nn.init.zeros_(self.modulate.weight)
         nn.init.zeros_(self.modulate.bias)

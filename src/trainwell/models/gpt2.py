@@ -7,6 +7,7 @@ import math
 
 from torch import Tensor, nn
 
+from trainwell.nn.activation import TanhGELU
 from trainwell.nn.attention import SelfAttention
 from trainwell.nn.embed import TokenEmbedding
 from trainwell.nn.feed_forward import FeedForward
@@ -41,7 +42,7 @@ class GPT2(CausalModel):
                 PreNorm(nn.LayerNorm(width, epsilon), SelfAttention(width, heads, dropout=dropout), dropout=dropout),
                 PreNorm(
                     nn.LayerNorm(width, epsilon),
-                    FeedForward(width, hidden or 4 * width, nn.GELU(approximate="tanh")),
+                    FeedForward(width, hidden or 4 * width, TanhGELU()),
                     dropout=dropout,
                 ),
             )

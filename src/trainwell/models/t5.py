@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.nn.activation import TanhGELU
 from trainwell.nn.attention import CrossAttention, SelfAttention, View, visible
 from trainwell.nn.embed import TokenEmbedding
 from trainwell.nn.feed_forward import FeedForward, GatedFeedForward
@@ -47,7 +48,7 @@ class T5(EncoderDecoder):
 
         def feed_forward() -> nn.Module:
             if gated:
-                return GatedFeedForward(width, hidden, nn.GELU(approximate="tanh"), dropout=dropout)
+                return GatedFeedForward(width, hidden, TanhGELU(), dropout=dropout)
             return FeedForward(width, hidden, nn.ReLU(), bias=False, dropout=dropout)
 
         def attention(kind: type[SelfAttention] | type[CrossAttention]) -> nn.Module:

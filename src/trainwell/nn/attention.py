@@ -1,16 +1,17 @@
 """Vectors to weighted sums of other vectors: self-, cross- and additive attention, masks, a cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function
 
 from trainwell.nn.position import rotate
 
-SHORT = 256  # keys up to which the fused kernel's way back is slower in bfloat16 than in float32 on a processor
+SHORT = 512  # keys up to which products written out are faster than the fused kernel in bfloat16 on a processor
 
 
 class View(NamedTuple):
@@ -45,30 +46,61 @@ def visible(padding: Tensor | None, queries: int, keys: int, *, causal: bool, de
 def attend(
     query: Tensor, key: Tensor, value: Tensor, view: View, *, dropout: float = 0.0, scale: float | None = None
 ) -> Tensor:
-    """Scaled dot-product attention by torch's fused kernel. Vaswani et al. 2017, arXiv:1706.03762.
+    """Scaled dot-product attention, by torch's fused kernel where that is fast. Vaswani et al. 2017, arXiv:1706.03762.
 
     query: (batch, heads, queries, width), key and value: (batch, key heads, keys, width)
     -> (batch, heads, queries, width)
     """
+    if slow_in_bfloat16(query, key):
+        return attend_in_products(query, key, value, view, dropout, scale)
     given: dict[str, Any] = {"dropout_p": dropout, "is_causal": view.causal, "scale": scale}
     given["enable_gqa"] = query.shape[1] != key.shape[1]
-    if not slow_in_bfloat16(query, key):
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=view.mask, **given)
-    mask = view.mask.float() if view.mask is not None and view.mask.is_floating_point() else view.mask
-    with torch.autocast("cpu", enabled=False):
-        seen = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask, **given)
-    return seen.to(torch.bfloat16)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=view.mask, **given)
 
 
 def slow_in_bfloat16(query: Tensor, key: Tensor) -> bool:
-    """Whether attention is to be computed in bfloat16 where float32 is faster: few keys, learned on a processor.
-
-    There the fused kernel's way back takes up to five times as long in bfloat16, as torch 2.13 has it.
-    """
+    """Whether attention is learned in bfloat16 on a processor, over few keys: the fused kernel's way back then takes
+    up to five times as long as in float32, and twice as long as products written out, as torch 2.13 has it."""
     if query.device.type != "cpu" or key.shape[2] > SHORT or not (query.requires_grad and torch.is_grad_enabled()):
         return False
     automatic = torch.is_autocast_enabled("cpu")
     return (torch.get_autocast_dtype("cpu") if automatic else query.dtype) == torch.bfloat16
+
+
+def attend_in_products(
+    query: Tensor, key: Tensor, value: Tensor, view: View, dropout: float, scale: float | None
+) -> Tensor:
+    """Attention as two products and a softmax, in bfloat16; what watches torch's functions sees it as one of them.
+
+    query: (batch, heads, queries, width), key and value: (batch, key heads, keys, width)
+    -> (batch, heads, queries, width)
+    """
+    tensors = (query, key, value)
+    if has_torch_function(tensors):
+        return handle_torch_function(attend_in_products, tensors, *tensors, view, dropout, scale)
+    batch, heads, queries, width = query.shape
+    with torch.autocast("cpu", enabled=False):
+        if key.shape[1] != heads:
+            key, value = (each.repeat_interleave(heads // key.shape[1], dim=1) for each in (key, value))
+        query = query * (width**-0.5 if scale is None else scale)
+        query, key, value = (each.to(torch.bfloat16).flatten(0, 1) for each in (query, key, value))
+        scores = torch.bmm(query, key.transpose(1, 2))
+        if view.causal:
+            scores = scores + future(queries)
+        if view.mask is not None:
+            scores = masked(scores.view(batch, heads, queries, -1), view.mask).flatten(0, 1)
+        weights = F.dropout(scores.softmax(dim=-1), dropout)
+        return torch.bmm(weights, value).view(batch, heads, queries, -1)
+
+
+def masked(scores: Tensor, mask: Tensor) -> Tensor:
+    """Scores with a view's mask. scores: (batch, heads, queries, keys) -> the same"""
+    return scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask.to(scores.dtype)
+
+
+def future(count: int) -> Tensor:
+    """What to add to scores so that no query sees a later key. -> (count, count) bfloat16, zeros and minus infinity"""
+    return torch.full((count, count), float("-inf"), dtype=torch.bfloat16).triu(1)
 
 
 def attention_weights(query: Tensor, key: Tensor, view: View, *, scale: float | None = None) -> Tensor:
@@ -167,11 +199,14 @@ class SelfAttention(nn.Module):
 
     def project(self, x: Tensor, view: View) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, normed and turned. (batch, time, width) -> three of (batch, heads, time, head)"""
-        if self.joint is None:
-            query, key, value = self.query(x), self.key(x), self.value(x)
-        else:
+        layers = (self.query, self.key, self.value)
+        if self.joint is not None:
             sizes = (self.heads, self.key_heads, self.key_heads)
             query, key, value = self.joint[0](x).split([size * self.head_width for size in sizes], dim=-1)
+        elif torch.is_grad_enabled() and are_plain(layers):
+            query, key, value = learn_together(layers, x)
+        else:
+            query, key, value = self.query(x), self.key(x), self.value(x)
         query = self.query_norm(split_heads(query, self.heads))
         key = self.key_norm(split_heads(key, self.key_heads))
         if view.rotation is not None:
@@ -186,6 +221,24 @@ class SelfAttention(nn.Module):
             self.maps.append(attention_weights(query, key, view, scale=self.scale).detach())
         seen = attend(query, key, value, view, dropout=self.dropout if self.training else 0.0, scale=self.scale)
         return self.output(join_heads(seen))
+
+
+def are_plain(layers: Sequence[nn.Module]) -> bool:
+    """Whether these are linear layers that nobody watches or changes, all with a bias or all without."""
+    if any(type(each) is not nn.Linear or each._forward_hooks or each._forward_pre_hooks for each in layers):
+        return False
+    return len({each.bias is None for each in layers}) == 1
+
+
+def learn_together(layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
+    """What each of some plain linear layers makes of the same input, in one product there and one back.
+
+    x: (..., inputs) -> one (..., outputs) a layer
+    """
+    weights: list[Tensor] = [each.weight for each in layers]  # type: ignore[misc]
+    biases: list[Tensor] = [each.bias for each in layers if each.bias is not None]  # type: ignore[misc]
+    together = F.linear(x, torch.cat(weights), torch.cat(biases) if biases else None)
+    return together.split([len(each) for each in weights], dim=-1)
 
 
 class CrossAttention(nn.Module):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainwell.nn.activation import activation
+from trainwell.nn.activation import TanhGELU, activation
 
 
 class SquaredReLU(nn.Module):
@@ -63,7 +63,7 @@ def feed_forward_activation(name: str) -> nn.Module:
     """
     if name == "relu2":
         return SquaredReLU()
-    return nn.GELU(approximate="tanh") if name == "gelu_tanh" else activation(name)
+    return TanhGELU() if name == "gelu_tanh" else activation(name)
 
 
 def cap(logits: Tensor, limit: float) -> Tensor:
