@@ -22,6 +22,7 @@ from trainwell.doctor.remedy import (
     third_of_rate,
     training_mode,
     turn_sign,
+    usual_memory,
     usual_updates,
     zero_gradients,
 )
@@ -68,6 +69,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(mend_head, "take off the squashing head", "first"),
     ),
     "learning-rate-too-high": (
+        Cure(usual_memory, "a momentum of 0.9", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
     ),

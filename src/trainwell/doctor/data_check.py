@@ -239,7 +239,7 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
     if target.is_floating_point():
         wrong = int((~target.isfinite()).sum())
         if not wrong:
-            return None
+            return _far_off(target, facts)
         return _targets(f"{wrong} targets are NaN or infinite.", "Missing answers were passed on.", "critical", wrong)
     ignored, classes = facts.get("ignore index", -100), facts.get("classes")
     seen = target[target != ignored]
@@ -271,6 +271,35 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
         if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
             text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."
             return _targets(text, "Labels collapse several classes into one, or the head is too wide.", "warn", missing)
+    return None
+
+
+def _far_off(target: Tensor, facts: dict[str, Any]) -> Finding | None:
+    """A few answers far beyond all others with nothing in between, as slips of the pen are and heavy tails are not."""
+    values = target.detach().double().flatten(1).cpu().numpy() if target.dim() > 1 else None
+    values = target.detach().double().cpu().numpy()[:, None] if values is None else values
+    if facts.get("loss") not in ("mse", "mae", "huber") or len(values) < 200 or values.shape[1] > 50:
+        return None
+    middle = np.median(values, 0)
+    spread = 1.4826 * np.median(np.abs(values - middle), 0)
+    distance = np.sort(np.abs(values - middle) / np.where(spread > 0, spread, np.inf), 0)
+    gaps = distance[1:] / np.maximum(distance[:-1], 3.0)
+    first = len(values) - max(3, len(values) // 20)  # at most one in twenty
+    for column in range(values.shape[1]):
+        place = first + int(gaps[first:, column].argmax())
+        inside, outside = distance[place, column], distance[place + 1, column]
+        sizes = np.log(distance[:, column] + 1e-12)
+        usual, width = np.median(sizes), 1.4826 * np.median(np.abs(sizes - np.median(sizes)))
+        tail = np.log(outside) < usual + LIMITS.spike_deviations * width  # of numbers that run over many magnitudes
+        if outside < LIMITS.outlier or outside < LIMITS.gap * inside or tail:
+            continue
+        count = len(values) - place - 1
+        text = (
+            f"{count} of {len(values)} answers lie at least {outside:.0f} robust deviations from the median, "
+            f"no other beyond {inside:.1f}."
+        )
+        cause = "Misplaced points, other units, or a number that stands for a missing answer; they make up the loss."
+        return _targets(text, cause, "warn", float(outside))
     return None
 
 

@@ -25,11 +25,14 @@ DEAD = {
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 START = {"wrong-initial-loss", "bad-initialization"}
+# What lies in the rows was there from the first step on, however late it is seen.
+IN_THE_DATA = {"label-noise", "class-imbalance", "targets-out-of-range", "bad-features", "input-not-normalized"}
 # A cause, and what else may be seen because of it. Of two that explain each other, the upper one is the cause.
 EXPLAINS: dict[str, set[str]] = {
     "gradient-ascent": ILL | START,
     "bad-features": ILL | START | {"input-not-normalized", "label-noise"},
     "targets-out-of-range": ILL | START | {"label-noise", "class-imbalance"},
+    "padding-or-mask-fault": STUCK | {"class-imbalance", "representation-collapse"},
     "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting"},
     "input-not-normalized": ILL | START | {"preprocessing-mismatch", "label-noise"},
     "missing-zero-grad": ILL,
@@ -38,7 +41,9 @@ EXPLAINS: dict[str, set[str]] = {
     "data-not-shuffled": ILL | START | {"targets-out-of-range", "label-noise"},
     "learning-slowdown": STUCK | DEAD,
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
-    "learning-rate-too-high": ROUGH | DEAD | {"plateau", "learning-rate-too-low", "underfitting"},
+    "learning-rate-too-high": ROUGH
+    | DEAD
+    | {"plateau", "learning-rate-too-low", "underfitting", "transformer-instability"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
     "underfitting": {"cannot-fit-one-batch", "plateau"},
@@ -48,7 +53,7 @@ EXPLAINS: dict[str, set[str]] = {
     "loss-spike": {"representation-collapse", "exploding-gradient", "oscillating-loss", "update-ratio-off", "plateau"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
-    "label-noise": {"plateau", "overfitting", "underfitting"},
+    "label-noise": {"plateau", "overfitting", "underfitting", "dying-relu", "representation-collapse"},
     "batch-too-small": STUCK | ROUGH | {"vanishing-gradient", "representation-collapse"},
     "class-imbalance": {"plateau", "representation-collapse"},
     "non-finite-values": ILL,
@@ -91,6 +96,11 @@ class Diagnosis:
         ]
         self.findings = [each for each in self.findings if each not in graver]
         known = {each.name for each in (*self.findings, *self.symptoms)}
+        if finding.statistic.get("instead of") in known:  # more rows have shown what it was
+            mistaken = {finding.name, finding.statistic["instead of"]}
+            self.findings = [each for each in self.findings if each.name not in mistaken]
+            self.symptoms = [each for each in self.symptoms if each.name not in mistaken]
+            known -= mistaken
         if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
             return
         cause = explained_by(finding.name, self.findings)
@@ -101,7 +111,8 @@ class Diagnosis:
             return
         proven = self._proven(finding)
         if proven is None:
-            self.proof.refuted[finding.name] = 2 * step + 50
+            if finding.where != "momentum":  # whose copies are kept, so that asking again costs nothing
+                self.proof.refuted[finding.name] = 2 * step + 50
             return
         if proven.name in known:
             return
@@ -111,7 +122,10 @@ class Diagnosis:
         self.findings.append(proven)
         for other in [each for each in self.findings if each is not proven]:
             near = (
-                "twin" in proven.statistic or other.step <= 1 or proven.step - other.step <= 60
+                "twin" in proven.statistic
+                or other.step <= 1
+                or proven.step - other.step <= 60
+                or proven.name in IN_THE_DATA
             )  # a cause comes first
             proof = "twin" in proven.statistic or proven.severity == "critical"
             near = near and proven.confidence > DOUBTFUL
@@ -127,10 +141,13 @@ class Diagnosis:
     def _proven(self, finding: Finding) -> Finding | None:
         """The finding after its twins, or as it is where none can be run."""
         suspect = (
-            self.suspect() if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"} else None
+            self.suspect()
+            if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"}
+            or "eased" in finding.statistic
+            else None
         )
         if suspect is None:
-            return finding
+            return None if "eased" in finding.statistic or finding.where == "momentum" else finding
         try:
             return confirm(finding, suspect, self.proof)
         except RuntimeError as error:

@@ -24,8 +24,9 @@ from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, from_loop, from_state, leaving_no_trace
+from trainwell.doctor.sample import read
 from trainwell.doctor.thresholds import THRESHOLDS
-from trainwell.doctor.ward import Mode, Ward, read
+from trainwell.doctor.ward import Mode, Ward
 from trainwell.runs import RunFolder
 from trainwell.train.distributed import world_size
 from trainwell.train.events import Events

@@ -113,7 +113,7 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     blind = own.end > 0.9 * blank.end - 1e-6
     if steps < THRESHOLDS.one_batch_steps and not blind:
         raise CannotJudge(f"only {steps} steps fitted in the time")
-    place, ratio = _faded(trial)
+    place, ratio = wiring_check.faded(trial)
     if ratio < THRESHOLDS.vanishing_ratio:
         evidence = (
             f"The gradient of {place} is {ratio:.1e} times that of the last layer, "
@@ -144,18 +144,6 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
-
-
-def _faded(trial: Trial) -> tuple[str, float]:
-    """The first layer, and its gradient's size over the last one's; 1 where there are fewer than three or none is."""
-    sizes = [
-        (name, float(each.grad.norm()) / each.numel() ** 0.5)
-        for name, each in trial.model.named_parameters()
-        if each.dim() > 1 and each.grad is not None and not each.grad.is_sparse and "embed" not in name
-    ]
-    if len(sizes) < 3 or sizes[0][1] == 0 or sizes[-1][1] == 0:
-        return "", 1.0
-    return sizes[0][0], sizes[0][1] / sizes[-1][1]
 
 
 def _rows_in_time(trial: Trial, limit: float) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor import memory
 from trainwell.doctor.course import learned
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
@@ -23,16 +24,23 @@ PAGE = 4096 / 2**20  # MiB
 def note_facts(patient: Patient, record: Record) -> None:
     """What is known of a model and its optimizers without running them."""
     model = patient.bare
-    groups = [group for optimizer in patient.optimizers.values() for group in optimizer.param_groups]
     record.facts["players"] = len(patient.players)
-    record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
-    dropouts = [each.p for each in model.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
-    record.facts["dropout"] = float(max(dropouts, default=0.0))
+    note_settings(patient, record)
     record.facts["trained before"] = structure(model)
     record.facts["batch norm"] = has_batch_norm(model)
     recurrent = [name or type(each).__name__ for name, each in model.named_modules() if isinstance(each, nn.RNNBase)]
     record.facts["recurrent"] = recurrent[0] if recurrent else ""
     record.facts["recurrent kind"] = type(model.get_submodule(recurrent[0])).__name__ if recurrent else ""
+
+
+def note_settings(patient: Patient, record: Record) -> None:
+    """What a remedy or a schedule may change: decay, dropout, momentum, and the rate that a schedule starts from."""
+    groups = [group for optimizer in patient.optimizers.values() for group in optimizer.param_groups]
+    record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
+    record.facts["memory"] = max(map(memory.of_group, groups), default=0.0)
+    record.facts["aimed rate"] = max((float(group.get("initial_lr") or 0.0) for group in groups), default=0.0)
+    dropouts = [each.p for each in patient.bare.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
+    record.facts["dropout"] = float(max(dropouts, default=0.0))
 
 
 @torch.no_grad()
@@ -59,14 +67,16 @@ def read(
     patient: Patient, record: Record, batches: list[Any], scaler: Any, step: int, held: Sample | None = None
 ) -> None:
     """The readings of one look."""
-    memory = _memory(patient)
-    if memory:
-        record.add(step, "memory", "", memory)
+    note_settings(patient, record)
+    _labels(patient, record, batches, step)
+    used = _memory(patient)
+    if used:
+        record.add(step, "memory", "", used)
         first = record.get("memory").values[0]
         least = max(THRESHOLDS.leak_growth, 0.02 * first)
         # Counting takes a good part of a second: only where memory has grown, and again only when it has grown on.
-        if memory - first >= least / 2 and memory - record.facts.get("memory when counted", 0.0) >= least / 8:
-            record.facts["memory when counted"] = memory
+        if used - first >= least / 2 and used - record.facts.get("memory when counted", 0.0) >= least / 8:
+            record.facts["memory when counted"] = used
             graphs, tensors = kept()
             record.add(step, "graphs kept", "", graphs)
             record.add(step, "tensors kept", "", tensors)
@@ -87,6 +97,17 @@ def read(
         reach = long_reach(patient, batch)
         if reach is not None:
             record.add(step, "reach", "", reach)
+
+
+def _labels(patient: Patient, record: Record, batches: list[Any], step: int) -> None:
+    """The lowest and the highest label of the latest batches, where each row has one."""
+    targets = [patient.target_of(each) for each in batches] if record.facts.get("classes") else []
+    if targets and all(
+        isinstance(each, Tensor) and not each.is_floating_point() and each.dim() == 1 for each in targets
+    ):
+        labels = torch.cat([each.detach() for each in targets])
+        record.add(step, "label", "lowest", float(labels.min()))
+        record.add(step, "label", "highest", float(labels.max()))
 
 
 def queued() -> float:

@@ -68,12 +68,28 @@ class Made:
     target: Tensor | None = None
     compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
     ignored: int | None = None  # the label that the loss leaves out
+    over_rows: bool = False  # whether its softmax runs over the batch's rows, not over the classes
     plain: bool = False  # whether nothing else lies between the chain and a layer with weights
 
     @property
     def head(self) -> str:
         """The function that the loss was given the result of; "" for plain scores."""
         return self.chain[0] if self.chain else ""
+
+
+def leaves_of(loss: Tensor) -> list[Tensor]:
+    """The tensors that a loss would put gradients into."""
+    found: list[Tensor] = []
+    queue, seen = [loss.grad_fn], set()
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.append(node.variable)
+        queue += [each for each, _ in node.next_functions]
+    return found
 
 
 def losses_in(loss: Tensor, most: int = 60) -> list[Made]:
@@ -101,6 +117,7 @@ def _made(node: Any) -> Made | None:
     if name in LOSSES:
         kind, (chain, plain) = LOSSES[name], _chain(before)
         made = Made(kind, chain, _saved(node, "_saved_self"), _saved(node, "_saved_target"), plain=plain)
+        made.over_rows = _over_rows(before)
         if kind == "nll" and chain and chain[0] == "log_softmax":
             made.kind, made.chain = "cross_entropy", chain[1:]
         if kind == "nll":
@@ -137,6 +154,18 @@ def _chain(node: Any) -> tuple[list[str], bool]:
             return chain, node.name().startswith(WITH_WEIGHTS)
         node = node.next_functions[0][0] if node.next_functions else None
     return chain, False
+
+
+def _over_rows(node: Any) -> bool:
+    """Whether the nearest softmax on the way to the network was taken along the first axis."""
+    for _ in range(4):
+        if node is None or (node.name() not in HEADS and node.name() not in SHAPES):
+            return False
+        if node.name() in ("SoftmaxBackward0", "LogSoftmaxBackward0"):
+            result = _saved(node, "_saved_result")
+            return getattr(node, "_saved_dim", 1) == 0 and result is not None and result.dim() > 1
+        node = node.next_functions[0][0] if node.next_functions else None
+    return False
 
 
 def _saved(node: Any, name: str) -> Tensor | None:

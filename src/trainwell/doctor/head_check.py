@@ -47,6 +47,12 @@ def loss_head_mismatch(trial: Trial) -> Finding | None:
 def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
     kind, head = trial.made.kind, trial.made.head
     width = trial.output.shape[-1] if trial.output is not None and trial.output.dim() > 1 else 0
+    if trial.made.over_rows:
+        return (
+            "The softmax runs over the rows of the batch, not over the classes.",
+            "Each row's probabilities depend on which rows are beside it, and those of its classes do not sum to 1.",
+            "critical",
+        )
     if head in ("log", "sqrt") and len(trial.made.chain) == 1 and trial.made.plain:
         what = "logarithm" if head == "log" else "root"
         return (

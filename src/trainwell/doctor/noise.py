@@ -202,4 +202,28 @@ def _only_by_heart(record: Record) -> Finding | None:
     )
 
 
-RULES: dict[str, Callable[[Record], Finding | None]] = {"label-noise": label_noise}
+def one_label(record: Record) -> Finding | None:
+    """Every row so far with the same label, for more rows than a matter of order would take."""
+    lowest, highest = record.get("label", "lowest"), record.get("label", "highest")
+    if len(lowest) < LIMITS.persist + 2:
+        raise CannotJudge("needs one class a row, looked at five times")
+    rows, planned = record.facts.get("rows a batch") or 0, record.facts.get("steps") or 0
+    label = lowest.values[0]
+    if any(each != label for each in (*lowest.values, *highest.values)) or (record.facts.get("classes") or 0) < 2:
+        return None
+    if rows * (record.step - lowest.steps[0]) < LIMITS.one_label_rows or record.step < 0.15 * planned:
+        return None
+    return Finding(
+        "targets-out-of-range",
+        "target",
+        "critical",
+        f"All rows looked at in {record.step} steps of {rows} have the label {label:g}, of "
+        f"{record.facts['classes']} that the network can answer.",
+        "The mapping from labels to classes gives every row the same one, or the rows of one class come first.",
+        0.9,
+        record.step,
+        statistic={"value": label, "instead of": "data-not-shuffled"},
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {"label-noise": label_noise, "targets-out-of-range": one_label}

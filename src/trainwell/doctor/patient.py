@@ -35,6 +35,12 @@ class Patient:
         return list(self.optimizers)
 
     @property
+    def rate(self) -> float:
+        """The highest rate of any group."""
+        groups = [group for each in self.optimizers.values() for group in each.param_groups]
+        return max((float(group["lr"]) for group in groups), default=0.0)
+
+    @property
     def bare(self) -> nn.Module:
         """The model without the wrapping of compile and data parallelism."""
         return bare(self.model)

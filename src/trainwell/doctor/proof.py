@@ -3,11 +3,13 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainwell.doctor.finding import AILMENTS, Finding
-from trainwell.doctor.patient import Patient
+from trainwell.doctor.patient import Patient, leaving_no_trace
+from trainwell.doctor.remedy import Chart, shorten_memory
+from trainwell.doctor.surgery import straighten
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
@@ -22,7 +24,7 @@ FROM_THE_START = {
     "dying-relu",
     "saturated-activations",
 }
-APART = 2  # batches that twins are judged on
+APART = 2  # batches at least that twins are judged on
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
 
@@ -36,7 +38,7 @@ class Proof:
         self.share, self.spent, self.seconds = share, 0, 0.0
         self.began, self.planned = time.perf_counter(), 0.0
         self.refuted: dict[str, int] = {}
-        self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start" or "now" -> (step, twins)
+        self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start", "now" or a change -> (step, twins)
 
     def may_spend(self, steps: int, done: int, planned: int) -> bool:
         whole = max(self.planned, time.perf_counter() - self.began)
@@ -56,7 +58,7 @@ class Proof:
         judge: on the last batches, which then are not trained on.
         """
         twins = {}
-        apart = list(batches)[-APART:] if judge and len(batches) > 2 * APART else []
+        apart = list(batches)[-max(APART, len(batches) // 4) :] if judge and len(batches) > 2 * APART else []
         batches = list(batches)[: len(batches) - len(apart)]
         for name, change in changes.items():
             twins[name] = twin = run_twin(patient, batches, steps, change, apart=apart)
@@ -80,6 +82,7 @@ class Suspect:
     step: int
     planned: int
     gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
+    now: float = math.inf  # the median of its latest losses
 
     @property
     def length(self) -> int:
@@ -89,6 +92,12 @@ class Suspect:
 
 def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
+    if finding.where == "momentum":
+        return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
+    if "eased" in finding.statistic:
+        if not _can_be_eased(suspect, finding):
+            return None
+        return _changed_is_better(finding, suspect, proof, {"residual layers": _eased(suspect, finding)})
     crawls = finding.name == "update-ratio-off" and finding.statistic.get("value", 1.0) < 1e-4
     if finding.name in FROM_THE_START and not crawls:
         twins = _from_the_start(suspect, proof)
@@ -267,6 +276,57 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     )
     finding.confidence = 0.9
     return finding
+
+
+def _changed_is_better(finding: Finding, suspect: Suspect, proof: Proof, changes: dict[str, Change]) -> Finding | None:
+    """From the first weights: as it is, and with the one change that the suspicion asks for."""
+    steps = max(50, suspect.length)
+    ((name, change),) = changes.items()
+
+    def changed(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        change(model, optimizers)
+
+    if name not in proof.kept:
+        if not proof.may_spend(2 * steps, suspect.step, suspect.planned):
+            return None  # what is only suspected is not told without a proof
+        both: dict[str, Change | None] = {OWN: suspect.start, name: changed}
+        twins = proof.compare(suspect.patient, suspect.batches, both, steps, judge=True)
+        proof.kept[name] = suspect.step, twins
+    twins = proof.kept[name][1]
+    own, other = twins[OWN], twins[name]
+    # The training itself, which has had more steps, may be what a copy with the change leaves behind.
+    ahead = suspect.step >= 2 * steps and math.isfinite(suspect.now) and other.apart < 0.8 * suspect.now
+    if not (other.end < own.losses[0] and (other.end < 0.8 * own.end or ahead)):
+        return None
+    _keep_curves(finding, twins)
+    finding.evidence += f" On a copy, {len(other.losses)} steps with {name} end at {other.end:.3g}, "
+    finding.evidence += f"as it is at {own.end:.3g}; the training itself is at {suspect.now:.3g}."
+    finding.confidence = 0.95
+    return finding
+
+
+def _usual_momentum(model: Any, optimizers: Any) -> None:
+    for optimizer in optimizers.values():
+        shorten_memory(optimizer)
+
+
+def _eased(suspect: Suspect, finding: Finding) -> Change:
+    """A deep stack made residual, or its saturating activations straight."""
+
+    def change(model: Any, optimizers: Any) -> None:
+        patient = replace(suspect.patient, model=model, optimizers=optimizers)
+        straighten(Chart(patient, None, {}, own_loop=False), finding)
+
+    return change
+
+
+def _can_be_eased(suspect: Suspect, finding: Finding) -> bool:
+    """Whether the network has a stack that this changes, found out on a copy."""
+    with leaving_no_trace():
+        model, optimizers = suspect.patient.copy()
+        patient = replace(suspect.patient, model=model, optimizers=optimizers)
+        return straighten(Chart(patient, None, {}, own_loop=False), finding) is not None
 
 
 def _renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:

@@ -51,6 +51,23 @@ def lower_rate(chart: Chart, finding: Finding) -> str | None:
     return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
 
 
+def usual_memory(chart: Chart, finding: Finding) -> str | None:
+    """A momentum of 0.9, where a longer one is what ails."""
+    changed = finding.where == "momentum" and [shorten_memory(each) for each in chart.patient.optimizers.values()]
+    return "momentum to 0.9, the average of some 10 steps" if changed and any(changed) else None
+
+
+def shorten_memory(optimizer: torch.optim.Optimizer) -> bool:
+    """An optimizer's momentum to 0.9 where it is above 0.99; whether any was."""
+    changed = False
+    for group in optimizer.param_groups:
+        if float(group.get("momentum") or 0.0) > 0.99:
+            group["momentum"], changed = 0.9, True
+        if isinstance(group.get("betas"), tuple | list) and float(group["betas"][0]) > 0.99:
+            group["betas"], changed = (0.9, max(0.999, *map(float, group["betas"][1:]))), True
+    return changed
+
+
 def third_of_rate(chart: Chart, finding: Finding) -> str | None:
     """A third of the rate in every group."""
     return f"learning rate divided by 3, to {_scale_rates(chart.patient, 1 / 3):.3g}"
@@ -69,7 +86,13 @@ def higher_rate(chart: Chart, finding: Finding) -> str | None:
 
 def hold_rate(chart: Chart, finding: Finding) -> str | None:
     """The highest rate from now on, whatever a schedule says that has ended; down to zero over the last fifth."""
-    rates = [group["lr"] for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
+    groups = [group for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
+    rates = [group["lr"] for group in groups]
+    aim = max((float(group.get("initial_lr") or 0.0) for group in groups), default=0.0)
+    if finding.statistic.get("warming") and aim > max(rates, default=0.0) and not chart.own_loop:
+        for group in groups:
+            group["lr"] = chart.held[id(group)] = float(group.get("initial_lr") or aim)
+        return f"the warm-up over at once: learning rate held at {aim:.3g}, which it was meant to reach"
     highest = float(max(rates, default=0.0) * finding.statistic.get("raise", 0.0))
     highest = highest or float(chart.facts.get("highest rate") or 0.0)
     if finding.where != "schedule" or chart.own_loop or not highest:
@@ -157,7 +180,8 @@ def training_mode(chart: Chart, finding: Finding) -> str | None:
 
 
 def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
-    """Parameters that no optimizer holds, into the first one."""
+    """Parameters that no optimizer holds, into the first one, those in plain lists of layers included."""
+    listed = _register_lists(chart.patient.bare) if not chart.own_loop else 0
     held = {
         id(each)
         for optimizer in chart.patient.optimizers.values()
@@ -171,7 +195,21 @@ def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
     first = optimizer.param_groups[0]
     shared = {key: value for key, value in first.items() if key not in ("params",)}
     optimizer.add_param_group({**shared, "params": loose})
-    return f"{len(loose)} parameters given to the optimizer"
+    return f"{len(loose)} parameters given to the optimizer" + (", plain lists made nn.ModuleList" if listed else "")
+
+
+def _register_lists(model: nn.Module) -> int:
+    """Plain lists of layers in any module made lists that it registers; how many there were."""
+    count, known = 0, {id(each) for each in model.parameters()}
+    for module in list(model.modules()):
+        for name, value in list(vars(module).items()):
+            if not isinstance(value, list) or not value or not all(isinstance(each, nn.Module) for each in value):
+                continue
+            if any(id(weight) not in known for each in value for weight in each.parameters()):
+                delattr(module, name)
+                setattr(module, name, nn.ModuleList(value))
+                count += 1
+    return count
 
 
 def initialize_again(chart: Chart, finding: Finding) -> str | None:

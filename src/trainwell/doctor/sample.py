@@ -83,6 +83,11 @@ def collect(
     return sample
 
 
+def read(loader: Any) -> Iterable[Any]:
+    """The batches of a loader from its beginning, whichever way it hands them out."""
+    return loader.iterate(0) if hasattr(loader, "iterate") else iter(loader)
+
+
 def is_picture(value: Tensor) -> bool:
     """Whether it holds pictures as bytes, which a layer of the model turns into numbers."""
     return value.dtype == torch.uint8 and value.dim() == 4

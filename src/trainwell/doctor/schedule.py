@@ -65,7 +65,9 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
         return None
     gone, planned = learned(record), record.facts.get("steps") or 0
     rising = len(rates) > 5 and rates[-1] > 1.02 * rates[-6]
-    if rising and record.step < max(100, 0.3 * planned if planned else 150):
+    aim = float(record.facts.get("aimed rate") or 0.0)
+    endless = rising and planned and record.step * aim > planned * rates[-1] > 0  # at this pace it outlasts the plan
+    if rising and not endless and record.step < max(100, 0.3 * planned if planned else 150):
         return None  # a warm-up takes a small part of a training
     if gone > 0.2 or np.median(moves) > 3e-4:
         return None
@@ -75,9 +77,17 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
         f"each step changes a typical layer by {np.median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
     )
     cause = "Steps that are too short get nowhere in time."
+    statistic: dict[str, object] = {
+        "value": float(np.median(moves)),
+        "healthy": [1e-4, 1e-2],
+        "slope": drop,
+        "slope error": error,
+    }
+    if rising and aim > rates[-1]:
+        statistic["warming"] = aim
+        evidence += f" The rate has come to {rates[-1]:.2g} of {aim:.2g}."
     if rising:
         cause = "The rate is still warming up: the warm-up is far longer than the training can afford."
-    statistic = {"value": float(np.median(moves)), "healthy": [1e-4, 1e-2], "slope": drop, "slope error": error}
     sure = 0.75 if np.median(moves) < 1e-5 else 0.55
     return _told(record, "optimizer", "warn", evidence, cause, sure, statistic)
 

@@ -40,7 +40,8 @@ def vanishing_gradient(record: Record) -> Finding | None:
         return None  # exactly zero is a cut connection or dead units, not a fading signal
     place = layers[int(sizes.argmin())]
     moves = update_ratio(record, place)
-    if moves > 1e-5 and learned(record) - 2 * noise_of_median(record) > 0.05:
+    adapts = moves > 1e-5 and learned(record) - 2 * noise_of_median(record) > 0.05
+    if adapts and len(layers) < LIMITS.deep:
         return None  # an adaptive optimizer makes up for it
     if shrunken(record) < LIMITS.shrunken:
         return None  # a decay that draws the weights to zero fades the signal as well, and has a name of its own
@@ -60,6 +61,8 @@ def vanishing_gradient(record: Record) -> Finding | None:
             "value": ratio,
             "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio],
             "layers": [[name, float(size)] for name, size in zip(layers, sizes, strict=True)],
+            # It learns, at the pace of its last layers: a copy with a way past the depth says what that costs.
+            **({"eased": True} if adapts else {}),
         },
     )
 

@@ -10,6 +10,8 @@ from torch.optim import Optimizer
 
 from trainwell.doctor.patient import Patient
 
+SETTINGS = ("lr", "initial_lr", "weight_decay", "momentum", "betas", "eps", "maximize")  # what remedies change
+
 
 @dataclass
 class Snapshot:
@@ -28,16 +30,13 @@ class Snapshot:
 
     @torch.no_grad()
     def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
-        """Put the weights, buffers and optimizer state back, into this model or a copy of it; rates and decay stay
+        """Put the weights, buffers and optimizer state back, into this model or a copy of it; its settings stay
         as they are."""
         for name, value in _tensors(model).items():
             if name in self.tensors and value.shape == self.tensors[name].shape:
                 value.copy_(self.tensors[name])
         for name, optimizer in optimizers.items():
-            rates = [
-                {key: group[key] for key in ("lr", "initial_lr", "weight_decay") if key in group}
-                for group in optimizer.param_groups
-            ]
+            rates = [{key: group[key] for key in SETTINGS if key in group} for group in optimizer.param_groups]
             saved = copy.deepcopy(self.optimizers[name])
             if len(saved["param_groups"]) != len(rates):
                 continue

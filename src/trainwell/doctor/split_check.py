@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from trainwell.doctor.data_check import small
@@ -179,6 +180,9 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         raise CannotJudge("the rows take turns at being held out, so both parts are the same")
     if held is None or held.rows < 32:
         raise CannotJudge("no held-out rows were seen")
+    recoded = _other_codes(sample, held)
+    if recoded is not None:
+        return recoded
     pairs = zip(sample.numbers(), held.numbers(), strict=False)
     for (place, ours), (_, theirs) in pairs:
         if ours.shape[1] != theirs.shape[1]:
@@ -210,6 +214,39 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             "The held-out rows went through another transform than the training rows.",
             0.85,
             statistic={"value": typical, "healthy": [0, LIMITS.drift]},
+        )
+    return None
+
+
+def _other_codes(sample: Sample, held: Sample) -> Finding | None:
+    """Tokens that come as often as in the training rows, but under other codes."""
+    for place, (ours, theirs) in enumerate(zip(sample.inputs, held.inputs, strict=False)):
+        if (
+            ours.is_floating_point()
+            or ours.dim() != 2
+            or ours.dtype != theirs.dtype
+            or min(ours.min(), theirs.min()) < 0
+        ):
+            continue
+        kinds = int(max(ours.max(), theirs.max())) + 1
+        if kinds > 100_000 or min(ours.numel(), theirs.numel()) < 50 * min(kinds, 100):
+            continue
+        one, other = (
+            torch.bincount(each.flatten(), minlength=kinds).double() / each.numel() for each in (ours, theirs)
+        )
+        apart = float((one - other).abs().sum() / 2)
+        ranked = float((one.sort().values - other.sort().values).abs().sum() / 2)
+        if apart < LIMITS.other_codes or ranked > apart / 4:
+            continue
+        return Finding(
+            "preprocessing-mismatch",
+            f"input {place}",
+            "critical",
+            f"{apart:.0%} of the held-out tokens would have to be others to come as often as in the training rows; "
+            f"ranked by how often they come, {ranked:.0%}.",
+            "The held-out rows were coded by another vocabulary.",
+            0.9,
+            statistic={"value": apart, "healthy": [0, LIMITS.other_codes]},
         )
     return None
 

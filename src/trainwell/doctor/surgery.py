@@ -150,7 +150,8 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
         scalers[place] = center.reshape(shape).to(original), deviation.reshape(shape).to(original)
 
     def scaled(each: Tensor, center: Tensor, deviation: Tensor) -> Tensor:
-        each = ((each - center) / deviation).nan_to_num(0.0, 0.0, 0.0)
+        # What is missing is the mean; an infinite value, as of a division by zero, still tells its side.
+        each = ((each - center) / deviation).nan_to_num(0.0, THRESHOLDS.far, -THRESHOLDS.far)
         return torch.where(each.abs() > THRESHOLDS.outlier, 0.0, each).clamp(-20, 20)
 
     def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -29,6 +29,10 @@ class Thresholds:
     overlap_critical: float = 0.005
     single_feature_auroc: float = 0.995
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
+    gap: float = 5.0  # 6: farthest answers over the next ones, in deviations, of slips rather than a tail
+    other_codes: float = 0.4  # 7: share of tokens that would have to change for both parts to be alike
+    one_label_rows: int = 2000  # 6: rows of one and the same label after which it is no matter of order
+    far: float = 3.0  # 2: deviations at which an infinite value is read
     surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means
     label_autocorrelation: float = 0.3  # 9
     copies: float = 0.1  # 5: distance to the nearest row, over the usual one, below which it is a copy
@@ -36,6 +40,7 @@ class Thresholds:
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
 
     # Wiring.
+    memory: float = 101.0  # 29: steps that an optimizer averages over; a momentum of 0.99 is 100
     initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
     slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
     fading: float = 1e-2  # 15: last over first hidden layer's deviation; plain layers of default weights reach 0.03
@@ -52,6 +57,7 @@ class Thresholds:
 
     # Signal flow.
     vanishing_ratio: float = 1e-3  # 21: first over last layer's gradient (AUTOTRAINER)
+    deep: int = 6  # 21: layers from which on no optimizer is trusted to make up for a fading signal
     exploding_ratio: float = 10.0  # 22: gradient norm over its early median
     exploding_update: float = 0.1  # 22: update over weight
     dead_share: float = 0.5  # 23: units of a layer that never fire

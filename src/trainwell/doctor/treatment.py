@@ -250,6 +250,8 @@ class Treatments:
         return {
             "optimizer.lr": max(float(group.get("initial_lr", group["lr"])) for group in groups),
             "optimizer.weight_decay": max(float(group.get("weight_decay") or 0.0) for group in groups),
+            "optimizer.momentum": max((float(group.get("momentum") or 0.0) for group in groups), default=0.0),
+            "optimizer.betas": max((list(group["betas"]) for group in groups if group.get("betas")), default=None),
             "optimizer.maximize": any(group.get("maximize") for group in groups),
             "model.dropout": max((each.p for each in self._patient.bare.modules() if is_dropout(each)), default=0.0),
             "train.clip": float(f"{chart.clip:.4g}") if chart is not None and chart.clip is not None else None,

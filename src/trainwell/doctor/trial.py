@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from trainwell.doctor.graph import Made, losses_in
+from trainwell.doctor.graph import Made, leaves_of, losses_in
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
 from trainwell.doctor.probe import ActivationMode
 from trainwell.doctor.sample import Sample
@@ -29,6 +30,7 @@ class Trial:
     classes: int = 0
     called: set[str] = field(default_factory=set)  # names of the torch functions
     summed: int = 1  # entries that the loss is the sum of, not the mean
+    strangers: list[tuple[int, ...]] = field(default_factory=list)  # shapes of weights that nobody has registered
     seconds: float = 0.0  # that the pass there and back took
 
     @property
@@ -52,7 +54,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
             sizes.append((name, float(result.detach().float().std())))
 
     with leaving_no_trace(), torch.enable_grad():
-        model, _ = patient.copy()
+        model, optimizers = patient.copy()
         for each in model.parameters():
             each.grad = None
         handle = model.register_forward_hook(lambda module, inputs, output: outputs.append(first_tensor(output)))
@@ -61,13 +63,21 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
         handle.remove()
         found = losses_in(loss)
         made = found[0] if found else Made("")
+        strangers = _strangers(loss, model, [*patient.optimizers.values(), *optimizers.values()])
         if loss.requires_grad:
             loss.backward()
     output = outputs[0].detach() if outputs and outputs[0] is not None else None
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
-    trial.called, trial.seconds = called, time.thread_time() - began
+    trial.called, trial.strangers, trial.seconds = called, strangers, time.thread_time() - began
     _note_facts(trial, facts)
     return trial
+
+
+def _strangers(loss: Tensor, model: nn.Module, optimizers: list[Optimizer]) -> list[tuple[int, ...]]:
+    """Shapes of the weights that the loss depends on and that neither model nor optimizer knows."""
+    known = {id(each) for each in model.parameters()}
+    known |= {id(each) for made in optimizers for group in made.param_groups for each in group["params"]}
+    return [tuple(each.shape) for each in leaves_of(loss) if id(each) not in known and isinstance(each, nn.Parameter)]
 
 
 def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:

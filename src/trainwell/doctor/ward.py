@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,7 +24,7 @@ from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof, Suspect
 from trainwell.doctor.rounds import RULES, judge
-from trainwell.doctor.sample import Sample, collect
+from trainwell.doctor.sample import Sample, collect, read
 from trainwell.doctor.series import Record, finite
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
@@ -36,6 +37,7 @@ WIRED = {*OF_WIRING, "cannot-fit-one-batch"}
 OF_MANY_ROWS = {*OF_SPLIT, "class-imbalance", "label-noise", "data-not-shuffled", "dying-relu", "cannot-fit-one-batch"}
 EARLY = 32  # rows after which the wiring is looked at, and what else so few rows can show
 KEPT = 8  # batches that twins may train on
+KEPT_ROWS = 64  # or so many rows, where batches are small
 
 
 class Ward:
@@ -61,6 +63,7 @@ class Ward:
         self.step = self.began_at = 0
         self.next_look = self.next_round = self.every
         self.batches: list[Any] = []
+        self.kept, self.used = KEPT, 0.0  # batches for twins, and the rate that the last step was taken at
         self.handles: list[Any] = []
         self.losses: list[tuple[int, Tensor | float]] = []
         self.graphs = Graphs()
@@ -157,6 +160,7 @@ class Ward:
                 agreed = self._not_finite()
             elif self.mode == "treat":
                 self.treatments.before_step(parameters, total)
+        self.used = self.patient.rate  # when the step is told of, a schedule may have set the next one's
         if self._looks_at(self.step + 1):
             self.probe.gradients(player, parameters)
         if self._looks_at(self.step + 2):
@@ -178,12 +182,13 @@ class Ward:
         self._note_step(loss, numbers, began)
         if batch is not None:
             self.batches.append(batch)
-            del self.batches[: -KEPT if self.examined else -4 * KEPT]
-            self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
+            size = self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
+            self.kept = max(KEPT, KEPT_ROWS // max(1, size))
+            del self.batches[: -self.kept if self.examined else -4 * self.kept]
             rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
             if not self.examined and not self.wired and rows >= EARLY:
                 self.examine(list(self.batches), early=True)
-            if not self.examined and (len(self.batches) >= 4 * KEPT or (self.step >= 4 and rows >= 512)):
+            if not self.examined and (len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512)):
                 self.examine(list(self.batches))
             if self.step == 1:
                 self._check_direction(batch)
@@ -208,8 +213,7 @@ class Ward:
                 self.probe.note("player loss", player, torch.as_tensor(scalar(each)))
         for name, value in numbers.items():
             self.probe.note("told", name, torch.as_tensor(scalar(value)))
-        groups = [group for each in self.patient.optimizers.values() for group in each.param_groups]
-        rate = max((float(group["lr"]) for group in groups), default=0.0)
+        rate = self.used or self.patient.rate
         record.facts["highest rate"] = max(rate, record.facts.get("highest rate", 0.0))
         record.add(step, "rate", "", rate)
         record.add(step, "waiting", "", self.waited)
@@ -276,7 +280,7 @@ class Ward:
         unread = self.held_out is None or early
         held = self.held = None if unread else collect(self.patient, read(self.held_out))
         self.record.facts["folds"] = held is not None and any("held_out_fold" in each for each in held.batches)
-        self.batches = self.batches or list(sample.batches[:KEPT])
+        self.batches = self.batches or list(sample.batches[: self.kept])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
         left_out = OF_MANY_ROWS if early else self.ran & WIRED
@@ -308,7 +312,9 @@ class Ward:
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
         self.patient.clip = self._clip()
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        return Suspect(self.patient, self.batches[-KEPT:], start, self.step, planned, learned(self.record))
+        losses = finite(self.record.get("loss").array)[-20:]
+        now = float(np.median(losses)) if len(losses) else math.inf
+        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, learned(self.record), now)
 
     def _clip(self) -> float | None:
         """The norm that gradients are clipped at: what a remedy set, or where a share of all norms ends sharply."""
@@ -392,8 +398,3 @@ class Ward:
         finally:
             self.inside = inside
             self.seconds += 0.0 if inside else time.thread_time() - began
-
-
-def read(loader: Any) -> Iterable[Any]:
-    """The batches of a loader from its beginning, whichever way it hands them out."""
-    return loader.iterate(0) if hasattr(loader, "iterate") else iter(loader)

@@ -128,6 +128,14 @@ def disconnected_parameters(trial: Trial) -> Finding | None:
         )
     if len(trial.patient.optimizers) > 1:
         return None
+    if trial.strangers:
+        return _disconnected(
+            "model",
+            "critical" if len(trial.strangers) * 3 > len(learning) else "warn",
+            f"The loss depends on {len(trial.strangers)} weights that the model does not list, the largest of shape "
+            f"{max(trial.strangers, key=math.prod)}.",
+            "Layers kept in a plain list or dictionary are not registered, so no optimizer hears of them.",
+        )
     dead = [name for name, each in trial.model.named_parameters() if each.requires_grad and each.grad is None]
     if dead:
         share = len(dead) / max(1, len(learning))
@@ -305,6 +313,37 @@ def data_leakage(trial: Trial) -> Finding | None:
     )
 
 
+def vanishing_gradient(trial: Trial) -> Finding | None:
+    """A deep stack whose first layer's gradient begins as a thousandth of the last one's; a copy with a way past the
+    depth says what that costs."""
+    if sum(each.dim() > 1 for each in trial.model.parameters()) < LIMITS.deep:
+        raise CannotJudge(f"needs {LIMITS.deep} layers with weights before any step")
+    place, ratio = faded(trial)
+    if ratio >= LIMITS.vanishing_ratio:
+        return None
+    return Finding(
+        "vanishing-gradient",
+        place,
+        "warn",
+        f"Before any step the gradient of {place} is {ratio:.1e} times that of the last layer.",
+        "Each layer passes back a fraction of the error: saturating activations, small weights, or too much depth.",
+        0.7,
+        statistic={"value": ratio, "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio], "eased": True},
+    )
+
+
+def faded(trial: Trial) -> tuple[str, float]:
+    """The first layer, and its gradient's size over the last one's; 1 where there are fewer than three or none is."""
+    sizes = [
+        (name, float(each.grad.norm()) / each.numel() ** 0.5)
+        for name, each in trial.model.named_parameters()
+        if each.dim() > 1 and each.grad is not None and not each.grad.is_sparse and "embed" not in name
+    ]
+    if len(sizes) < 3 or sizes[0][1] == 0 or sizes[-1][1] == 0:
+        return "", 1.0
+    return sizes[0][0], sizes[0][1] / sizes[-1][1]
+
+
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
     "bad-initialization": bad_initialization,
@@ -312,5 +351,6 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "cross-sample-leak": cross_sample_leak,
     "data-leakage": data_leakage,
     "dying-relu": dying_relu,
+    "vanishing-gradient": vanishing_gradient,
     "mixed-precision-underflow": mixed_precision_underflow,
 }

@@ -1,0 +1,165 @@
+"""Slips of newcomers, each beside the same done right: memory, labels, lists of layers, codes, warm-ups, depth."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.optim import SGD, Adam
+from torch.optim.lr_scheduler import LambdaLR
+
+sys.path.insert(0, str(Path(__file__).parent))
+import faults
+from loops import Loop, accuracy, digits, mlp
+
+from trainwell.doctor import Doctor
+from trainwell.doctor.data_check import targets_out_of_range
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.split_check import preprocessing_mismatch
+
+healthy = Loop(steps=120)
+numbers = Loop(
+    model=lambda: mlp(8, 32, 1),
+    data=faults.regression(),
+    loss=F.mse_loss,
+    optimizer=lambda m: Adam(m.parameters(), 3e-3),
+    steps=120,
+)
+chance = torch.Generator().manual_seed(0)
+
+
+def named(doctor: Doctor) -> list[str]:
+    assert not doctor.broken, doctor.broken
+    return [finding.name for finding in doctor.findings if finding.severity != "note"]
+
+
+class Listed(nn.Module):
+    """Hidden layers in a list, plain or of torch's own. x: (batch, 64) -> (batch, 10)"""
+
+    def __init__(self, keep=list) -> None:
+        super().__init__()
+        self.hidden, self.head = keep([nn.Linear(64, 64), nn.Linear(64, 64)]), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for each in self.hidden:
+            x = torch.relu(each(x))
+        return self.head(x)
+
+
+def one_label():
+    x, y, held_x, held_y = digits()
+    return x.repeat(2, 1), torch.zeros(2 * len(y), dtype=torch.long), held_x, held_y
+
+
+def over(axis: int):
+    return lambda output, target: F.nll_loss(F.log_softmax(output, axis), target)
+
+
+def warmed(steps: int):
+    return lambda optimizer: LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / steps))
+
+
+def deep(activation=nn.Tanh, count: int = 18, begin=None) -> nn.Module:
+    model = mlp(64, *[24] * count, 10, activation=activation)
+    for each in model.modules():
+        if isinstance(each, nn.Linear) and begin is not None:
+            begin(each.weight)
+    return model
+
+
+def memory(momentum: float) -> Loop:
+    return replace(healthy, optimizer=lambda m: SGD(m.parameters(), 0.1, momentum=momentum), steps=160)
+
+
+adaptive = replace(healthy, optimizer=lambda m: Adam(m.parameters(), 2e-3))
+# ailment, the broken run, its healthy twin
+CASES = {
+    "a long memory": ("learning-rate-too-high", memory(0.999), memory(0.9)),
+    "one label": ("targets-out-of-range", replace(healthy, data=one_label), healthy),
+    "a plain list": ("disconnected-parameters", replace(healthy, model=Listed),
+                     replace(healthy, model=lambda: Listed(nn.ModuleList))),
+    "softmax over the batch": ("loss-head-mismatch", replace(healthy, loss=over(0)), replace(healthy, loss=over(1))),
+    "a warm-up without end": ("learning-rate-too-low", replace(healthy, schedule=warmed(50_000)),
+                              replace(healthy, schedule=warmed(40))),
+    "eighteen tanhs": ("vanishing-gradient", replace(adaptive, model=deep),
+                       replace(adaptive, model=lambda: deep(nn.ReLU, 7, nn.init.kaiming_normal_))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_named_first_and_the_healthy_twin_left_alone(case):
+    ailment, broken, twin = CASES[case]
+    assert named(broken.run()[0])[:1] == [ailment]
+    assert named(twin.run()[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        ("a long memory", "momentum to 0.9"),
+        ("a plain list", "plain lists made nn.ModuleList"),
+        ("a warm-up without end", "the warm-up over at once: learning rate held at 0.1"),
+        ("eighteen tanhs", "made residual"),
+    ],
+)
+def test_treated_and_as_good_as_the_healthy_twin(case, words):
+    _, broken, twin = CASES[case]
+    doctor, model, _ = broken.run("treat")
+    assert words in doctor.history[0]["change"], doctor.history
+    assert accuracy(model, broken) > 0.95 * accuracy(twin.run(None)[1], twin)
+
+
+def test_a_rate_that_is_held_is_not_found_again():
+    ended = replace(healthy, schedule=lambda o: LambdaLR(o, lambda step: max(0.0, 1 - step / 8)), steps=200)
+    doctor, model, _ = ended.run("treat")
+    assert [each["finding"] for each in doctor.history] == ["learning-rate-too-low"], doctor.history
+    assert accuracy(model, ended) > 0.9
+
+
+def test_proofs_on_single_rows_have_as_many_rows_as_others():
+    doctor, _, _ = replace(healthy, batch=1, steps=70, optimizer=lambda m: SGD(m.parameters(), 0.01)).run()
+    assert len(doctor.suspect().batches) == 64
+    doctor, _, _ = replace(healthy, steps=30).run()
+    assert len(doctor.suspect().batches) == 8
+
+
+def test_an_infinite_value_keeps_its_side():
+    def divided():
+        x, y, held_x, held_y = (each.clone() for each in faults.regression()())
+        return torch.cat([x[:, :7], x[:, 7:] / 0], 1), y, torch.cat([held_x[:, :7], held_x[:, 7:] / 0], 1), held_y
+
+    loop = replace(numbers, data=divided, steps=40)
+    doctor, model, _ = loop.run("treat")
+    assert "standardized" in doctor.history[-1]["change"]
+    seen = []
+    model[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    row = loop.data()[0][:1].clone()
+    row[0, 7] = torch.inf
+    model(row), model(torch.where(row.isinf(), -row, row))
+    assert float(seen[0][0, 7]) > 2 and float(seen[1][0, 7]) < -2
+
+
+def answers(target: torch.Tensor) -> Sample:
+    return Sample([torch.zeros(len(target), 3)], target, [], [64] * (len(target) // 64))
+
+
+def test_slips_among_answers_are_told_and_heavy_tails_are_not():
+    usual = torch.randn(512, 1, generator=chance)
+    slipped = usual.clone()
+    slipped[::60] = slipped[::60] * 1000 + 3000
+    assert "median" in targets_out_of_range(answers(slipped), {"loss": "mse"}).evidence
+    for target in (usual, (2.5 * usual).exp(), usual.sign() * (3 * usual.abs()).exp()):
+        assert targets_out_of_range(answers(target), {"loss": "mse"}) is None
+
+
+def test_other_codes_in_the_held_out_rows():
+    shares = 1.0 / torch.arange(1, 41)
+    rows = torch.multinomial(shares, 800 * 20, replacement=True, generator=chance).view(800, 20)
+    ours, theirs = Sample([rows[:400]]), rows[400:]
+    recoded = torch.randperm(40, generator=chance)[theirs]
+    found = preprocessing_mismatch(ours, Sample([recoded]), {})
+    assert found is not None and "other vocabulary" in found.cause.replace("another", "other")
+    assert preprocessing_mismatch(ours, Sample([theirs]), {}) is None
