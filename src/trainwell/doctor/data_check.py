@@ -280,27 +280,34 @@ def _far_off(target: Tensor, facts: dict[str, Any]) -> Finding | None:
     values = target.detach().double().cpu().numpy()[:, None] if values is None else values
     if facts.get("loss") not in ("mse", "mae", "huber") or len(values) < 200 or values.shape[1] > 50:
         return None
-    middle = np.median(values, 0)
-    spread = 1.4826 * np.median(np.abs(values - middle), 0)
-    distance = np.sort(np.abs(values - middle) / np.where(spread > 0, spread, np.inf), 0)
-    gaps = distance[1:] / np.maximum(distance[:-1], 3.0)
-    first = len(values) - max(3, len(values) // 20)  # at most one in twenty
-    for column in range(values.shape[1]):
-        place = first + int(gaps[first:, column].argmax())
-        inside, outside = distance[place, column], distance[place + 1, column]
-        sizes = np.log(distance[:, column] + 1e-12)
-        usual, width = np.median(sizes), 1.4826 * np.median(np.abs(sizes - np.median(sizes)))
-        tail = np.log(outside) < usual + LIMITS.spike_deviations * width  # of numbers that run over many magnitudes
-        if outside < LIMITS.outlier or outside < LIMITS.gap * inside or tail:
+    for column in values.T:
+        middle = np.median(column)
+        spread = 1.4826 * np.median(np.abs(column - middle))
+        column = column[np.abs(column - middle).argsort()]
+        distance = np.abs(column - middle) / (spread or np.inf)
+        first = len(column) - max(3, len(column) // 20)  # at most one in twenty
+        place = first + int((distance[first + 1 :] / np.maximum(distance[first:-1], 3.0)).argmax())
+        inside, outside = distance[place], distance[place + 1]
+        if outside < max(LIMITS.outlier, LIMITS.gap * inside):
             continue
-        count = len(values) - place - 1
+        if _in_tail(distance, place) or _in_tail(np.abs(column), place):
+            continue
+        count = len(column) - place - 1
         text = (
-            f"{count} of {len(values)} answers lie at least {outside:.0f} robust deviations from the median, "
+            f"{count} of {len(column)} answers lie at least {outside:.0f} robust deviations from the median, "
             f"no other beyond {inside:.1f}."
         )
         cause = "Misplaced points, other units, or a number that stands for a missing answer; they make up the loss."
         return _targets(text, cause, "warn", float(outside))
     return None
+
+
+def _in_tail(sizes: np.ndarray, place: int) -> bool:
+    """Whether all sizes beyond a place may still belong to numbers that run over many magnitudes."""
+    magnitudes = np.log(sizes + 1e-12)
+    usual = np.median(magnitudes)
+    width = 1.4826 * np.median(np.abs(magnitudes - usual))
+    return bool(magnitudes[place + 1 :].min() < usual + LIMITS.spike_deviations * width)
 
 
 def _targets(evidence: str, cause: str, severity: Any, value: Any) -> Finding:
