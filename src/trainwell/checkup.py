@@ -7,7 +7,7 @@ from trainwell.begin import begin
 from trainwell.data import split
 from trainwell.doctor import Doctor
 from trainwell.doctor.patient import from_state
-from trainwell.doctor.ward import read
+from trainwell.doctor.sample import read
 from trainwell.prepare import prepare
 from trainwell.recipe import check
 
@@ -20,7 +20,7 @@ def checkup(source: Any = None, target: str | None = None, **wishes: Any) -> Doc
     data, schema, plan = prepare(source, target, **wishes)
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, None)
-    state, loader, held_out = begin(plan, data, schema, parts, transform, None)
+    state, loader, held_out, _ = begin(plan, data, schema, parts, transform, None)
     doctor = Doctor(held_out=held_out)
     doctor.record.facts["task scales"] = state.task.raw
     doctor.record.facts["steps"] = int(build.settings_of(plan.recipe).epochs * len(loader))

@@ -13,23 +13,18 @@ from torch import nn
 from trainwell import build
 from trainwell.begin import begin
 from trainwell.data import PICTURED, split
-from trainwell.doctor.bedside import attend, mode_of
+from trainwell.doctor.bedside import mode_of
 from trainwell.errors import InputError
 from trainwell.examine import environment, examine, save_source, settle, summarize
 from trainwell.explain.augmented import augmented
-from trainwell.filming import Film
+from trainwell.learn import learn
 from trainwell.load import Run, save
-from trainwell.plan import Plan
 from trainwell.prepare import announce, prepare
 from trainwell.recipe import Recipe, check
 from trainwell.report import write_report
 from trainwell.runs import RunFolder
-from trainwell.telling import Telling
-from trainwell.train import Events, State, train
-from trainwell.train.checkpoint import load_state
 from trainwell.train.distributed import rank, unwrap
 from trainwell.train.distributed import start as join_ranks
-from trainwell.train.log import Bar, Checkpoints, Recorder
 
 
 def fit(
@@ -67,7 +62,7 @@ def fit(
         _say(announce(data, schema, plan))
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
-    state, loader, held_out = begin(plan, data, schema, parts, transform, own)
+    begun = begin(plan, data, schema, parts, transform, own)
     noted = _note(transform, quiet)
     if resume is None:
         folder = RunFolder.create(data.name, out)
@@ -75,12 +70,12 @@ def fit(
         save(folder, plan.recipe, schema, transform)
         if resume is None:
             folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
-        folder.write_json("environment.json", environment(state.device, state.dtype))
-        save_source(folder, state.model)
+        folder.write_json("environment.json", environment(begun.state.device, begun.state.dtype))
+        save_source(folder, begun.state.model)
         if plan.recipe.augment and transform.layout in PICTURED:
-            folder.write_json("augmented.json", augmented(loader, schema.classes))
+            folder.write_json("augmented.json", augmented(begun.loader, schema.classes))
     with _marked(folder):
-        _learn(state, (loader, held_out), folder, plan, mode, transform, quiet=quiet, resumed=resume is not None)
+        state = learn(begun, folder, plan, mode, transform, quiet=quiet, resumed=resume is not None)
         run = Run(folder, plan.recipe, schema, transform, unwrap(state.model), state.task)
         if rank() == 0:
             settle(run, data, parts)
@@ -121,30 +116,3 @@ def _marked(folder: RunFolder) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             error.args = (str(folder.path),)
         raise
-
-
-def _learn(
-    state: State,
-    loaders: Any,
-    folder: RunFolder,
-    plan: Plan,
-    mode: Any,
-    transform: Any,
-    *,
-    quiet: bool,
-    resumed: bool,
-) -> None:
-    """Train, with record, progress, checkpoints and doctor listening; after Ctrl-C the run can be resumed."""
-    events, settings = Events(), build.settings_of(plan.recipe)
-    recorder = Recorder(folder if rank() == 0 else None).attach(events)
-    if rank() == 0:
-        Checkpoints(folder, events)
-        Film(folder, loaders[1], settings.seconds).attach(events)
-        Telling(folder, transform, loaders[1], settings.seconds).attach(events)
-        if not quiet:
-            Bar(recorder, settings.seconds).attach(events)
-    if resumed:
-        load_state(folder, state)
-    attend(mode, events, state, loaders, folder, plan, seconds=settings.seconds, quiet=quiet)
-    names = ("epochs", "accumulate", "clip", "patience", "evaluations", "seconds")
-    train(state, loaders[0], loaders[1], events, **{name: getattr(settings, name) for name in names})

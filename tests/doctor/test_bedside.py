@@ -9,6 +9,7 @@ import pytest
 
 import trainwell as tw
 from trainwell.cli import main
+from trainwell.doctor.afresh import proposals
 from trainwell.doctor.bedside import prescribed
 from trainwell.errors import InputError
 from trainwell.recipe import Recipe
@@ -138,3 +139,44 @@ def test_resumed_run_keeps_what_was_found_before(tmp_path):
     before = run.findings
     again = tw.fit(resume=run.path, source=spirals(), doctor="watch", quiet=True, details=False)
     assert [each["name"] for each in again.findings][: len(before)] == [each["name"] for each in before]
+
+
+DEEP = ["model.widths=[24,24,24,24,24,24,24,24,24,24]", "model.activation=sigmoid", "train.epochs=40"]
+
+
+def test_another_network_is_begun_afresh_and_told(tmp_path, capsys):
+    x, y = spirals()
+    ill = tw.fit((x, y), out=tmp_path / "ill", changes=DEEP, doctor="watch", **{**SMALL, "details": True})
+    run = tw.fit((x, y), out=tmp_path / "run", changes=DEEP, **{**SMALL, "quiet": False, "details": True})
+    assert "fit starts afresh with model.activation=relu" in capsys.readouterr().err
+    recipe = Recipe.load(tmp_path / "run/recipe.yaml")
+    assert recipe.model["activation"] == run.recipe.model["activation"] == "relu"
+    assert len(recipe.model["widths"]) == 10 and type(run.model.hidden[0][-1]).__name__ != "Sigmoid"
+    (entry,) = [each for each in run.folder.read_json("history.json") if each.get("afresh")]
+    assert entry["recipe"]["model.activation"] == ["sigmoid", "relu"]
+    given_up = run.findings[0]
+    assert given_up["cured"] is True and "activation=relu" in given_up["statistic"]["twin"]
+    assert "fit starts afresh" in (tmp_path / "run/report.html").read_text()
+    assert run.metrics["accuracy"] > ill.metrics["accuracy"] + 0.3 and ill.findings[0]["name"] == given_up["name"]
+    lines = run.folder.read_lines("metrics.jsonl")
+    assert [each["step"] for each in lines] == sorted(each["step"] for each in lines)
+    assert tw.load(tmp_path / "run").predict(x[:5]).shape == (5,)
+
+
+def test_asked_it_only_proposes_another_network(tmp_path):
+    x, y = spirals()
+    run = tw.fit((x, y), out=tmp_path / "run", changes=DEEP, doctor="ask", **SMALL)
+    assert "activation=relu" in run.findings[0]["remedy"] and run.recipe.model["activation"] == "sigmoid"
+
+
+def test_proposals_change_only_what_a_model_takes():
+    def kind(*, activation: str = "tanh", residual: bool = False, width: int = 3):
+        return None
+
+    assert proposals("vanishing-gradient", {}, kind) == [
+        {"activation": "relu"},
+        {"activation": "relu", "residual": True},
+    ]
+    assert proposals("vanishing-gradient", {"activation": "relu"}, kind) == [{"residual": True}]
+    assert proposals("dying-relu", {"activation": "relu", "residual": True}, kind) == [{"activation": "gelu"}]
+    assert proposals("data-leakage", {}, kind) == [] == proposals("vanishing-gradient", {}, lambda *, width=3: None)

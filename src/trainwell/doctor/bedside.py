@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from typing import Any
 
+from trainwell.doctor.afresh import Afresh
 from trainwell.doctor.doctor import Doctor
 from trainwell.doctor.ward import Mode
 from trainwell.errors import InputError, suggest
@@ -33,11 +34,13 @@ def attend(
     *,
     seconds: float | None = None,
     quiet: bool = False,
+    afresh: Afresh | None = None,
 ) -> Doctor | None:
     """Let a doctor listen to the events of a training that is about to begin or to go on; the first rank alone has one.
 
     parts: the loaders to learn from and to judge by; plan: its `recipe` takes the changes as the training ends, and is
-    written into the folder with them; seconds: that the training may take, where that is limited.
+    written into the folder with them; seconds: that the training may take, where that is limited; afresh: how it could
+    begin again with another network, which it then is the caller's to do.
     """
     if mode is None or rank() != 0:
         return None
@@ -48,9 +51,15 @@ def attend(
         doctor.history = [each for each in folder.read_json("history.json") if isinstance(each, dict)]
     if not quiet:
         doctor.tell = lambda text: print(text, file=sys.stderr)
+    doctor.treatments.afresh = afresh
     changed = len(doctor.history)
+    before = {each["finding"] for each in doctor.history if each.get("afresh")}
 
     def close(state: State) -> None:
+        for each in doctor.earlier:  # what the training before this one was given up for
+            if each.get("name") in before and each.get("cured") is None:
+                each["cured"] = not doctor.diagnosis.has(each["name"])
+                doctor.write(folder)
         if len(doctor.history) > changed:
             plan.recipe = prescribed(plan.recipe, doctor.history[changed:])
             folder.write_text("recipe.yaml", plan.recipe.to_yaml())
@@ -58,6 +67,11 @@ def attend(
     doctor.attach(events, state, loader=parts[0], held_out=parts[1])
     events.on("close", close)
     return doctor
+
+
+def begins_afresh(doctor: Doctor | None) -> bool:
+    """Whether the training was ended for another one to begin with the changed recipe."""
+    return doctor is not None and doctor.treatments.chart is not None and bool(doctor.treatments.chart.wanted)
 
 
 def prescribed(recipe: Recipe, history: list[dict[str, Any]]) -> Recipe:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from trainwell.doctor.afresh import start_afresh
 from trainwell.doctor.remedy import (
     Remedy,
     adopt_parameters,
@@ -35,6 +36,8 @@ from trainwell.doctor.surgery import (
     standardize_inputs,
     straighten,
 )
+
+ANEW = "another network of the recipe"
 
 
 @dataclass
@@ -81,10 +84,12 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "cannot-fit-one-batch": (
         Cure(straighten, "ReLU for saturating activations", "first"),
+        Cure(start_afresh, ANEW),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "vanishing-gradient": (
         Cure(straighten, "ReLU for saturating activations", "first"),
+        Cure(start_afresh, ANEW),
         Cure(initialize_again, "initialize again", "first"),
         Cure(higher_rate, "a higher rate"),
     ),
@@ -92,12 +97,14 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(lower_rate, "go back and lower the rate", "healthy"),
         Cure(revive_units, "initialize the dead units again"),
         Cure(leak_rectifiers, "LeakyReLU for ReLU"),
+        Cure(start_afresh, ANEW),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "saturated-activations": (
         Cure(initialize_again, "initialize again", "first"),
         Cure(standardize_inputs, "standardize the inputs", "first"),
         Cure(straighten, "ReLU for saturating activations", "first"),
+        Cure(start_afresh, ANEW),
     ),
     "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
     "non-finite-values": (

@@ -181,7 +181,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
     own_fails = own.end > 0.5 * first or not math.isfinite(own.end) or gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
     if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
-        _keep_curves(finding, twins)
+        keep_curves(finding, twins)
         text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
         return _renamed(
             finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
@@ -189,7 +189,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
     if finding.name == "learning-rate-too-high":
         if not finding.statistic.get("diverging"):
             return None
-        _keep_curves(finding, twins)
+        keep_curves(finding, twins)
         thrown = finding.statistic.get("at once") and own.end < low.end
         if own.end < 0.5 * first or thrown:  # the same rate does well from the start: something threw the weights off
             text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
@@ -209,7 +209,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
         slower = others.get("0.1 times the rate")
         if slower is None or not slower.end < 0.8 * own.end:
             return None
-        _keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
+        keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9
         return finding
     if not others:
@@ -219,7 +219,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
     name = min(gains or others, key=lambda each: others[each].end)
     best, gained = others[name], first - own.end
     if gains and math.isfinite(best.end) and first - best.end > max(0.05 * abs(first), 3 * gained):
-        _keep_curves(finding, twins)
+        keep_curves(finding, twins)
         text = f" On a copy, {len(best.losses)} steps at {name} end at {best.end:.3g}, as it is at {own.end:.3g}."
         if name.startswith("0.1"):
             cause = "Steps that are too long for the slope jump over the valley."
@@ -240,7 +240,7 @@ def _raised_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findi
     before, after = (own.apart, high.apart) if math.isfinite(own.apart) else (own.end, high.end)
     if not after < before - 0.02 * abs(before):
         return None
-    _keep_curves(finding, twins)
+    keep_curves(finding, twins)
     finding.evidence += (
         f" On a copy, {len(high.losses)} steps at the highest rate bring the loss of other batches to {after:.3g}, "
         f"as it is to {before:.3g}."
@@ -270,7 +270,7 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     lighter = finding.where == "dropout" and free.apart < 0.9 * own.apart
     if not (free.end < 0.5 * own.end or much or lighter):
         return None
-    _keep_curves(finding, twins)
+    keep_curves(finding, twins)
     finding.evidence += (
         f" On a copy, {len(free.losses)} steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
     )
@@ -299,7 +299,7 @@ def _changed_is_better(finding: Finding, suspect: Suspect, proof: Proof, changes
     ahead = suspect.step >= 2 * steps and math.isfinite(suspect.now) and other.apart < 0.8 * suspect.now
     if not (other.end < own.losses[0] and (other.end < 0.8 * own.end or ahead)):
         return None
-    _keep_curves(finding, twins)
+    keep_curves(finding, twins)
     finding.evidence += f" On a copy, {len(other.losses)} steps with {name} end at {other.end:.3g}, "
     finding.evidence += f"as it is at {own.end:.3g}; the training itself is at {suspect.now:.3g}."
     finding.confidence = 0.95
@@ -340,6 +340,7 @@ def _renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:
     return finding
 
 
-def _keep_curves(finding: Finding, twins: dict[str, Twin]) -> None:
+def keep_curves(finding: Finding, twins: dict[str, Twin]) -> None:
+    """The twins' losses into the finding's statistic, for its plot."""
     curves = {name: [value if math.isfinite(value) else None for value in twin.losses] for name, twin in twins.items()}
     finding.statistic.setdefault("twin", {}).update(curves)

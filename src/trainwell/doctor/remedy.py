@@ -35,6 +35,8 @@ class Chart:
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
+    propose: Callable[[Finding], dict[str, list[Any]] | None] = lambda finding: None  # of the recipe, by twins
+    wanted: dict[str, list[Any]] | None = None  # changes of the recipe that the training is to start afresh with
     held: dict[int, float] = field(default_factory=dict)  # group -> its rate in place of an ended schedule's
     feeds: dict[str, str] | None = None
     dead: dict[str, Tensor] | None = None  # rectifier -> which of its units are dead

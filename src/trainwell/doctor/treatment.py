@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.afresh import LATEST, Afresh
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.probe import is_dropout
@@ -49,6 +50,7 @@ class Treatments:
         self.best: Snapshot | None = None
         self.done: dict[str, int] = {}  # finding -> remedies tried
         self.flipped = False  # into evaluation mode, to be turned back
+        self.afresh: Afresh | None = None  # how the training could begin again, where it may
         self.rates: dict[int, tuple[float, float]] = {}  # group -> (factor in force, rate last seen)
 
     # Every step.
@@ -237,6 +239,10 @@ class Treatments:
         before = float(np.median(losses[-20:])) if len(losses) else math.inf
         decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
+        wanted = self.chart.wanted if self.chart is not None else None
+        if wanted:
+            entry["afresh"], decided = True, decided | wanted
+            doctor.state.stopped = "the doctor has it start afresh"  # type: ignore[union-attr]
         doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
         doctor.tell(f"doctor, step {doctor.step}: {words}.")
@@ -294,10 +300,20 @@ class Treatments:
         norms = finite(doctor.record.get("gradient norm").array)
         self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
         self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0
-        self.chart.best_factor = self._best_factor
+        self.chart.best_factor, self.chart.propose = self._best_factor, self._propose
         self.chart.feeds = doctor.probe.feeds
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
         return self.chart
+
+    def _propose(self, finding: Finding) -> dict[str, list[Any]] | None:
+        """What of the recipe is to change for a fresh start, while the training is young enough for one."""
+        state, suspect = self.doctor.state, self.doctor.suspect()
+        seconds = self.doctor.record.facts.get("seconds")
+        if self.afresh is None or state is None or suspect is None:
+            return None
+        if max(state.progress, state.seconds / seconds if seconds else 0.0) > LATEST:
+            return None
+        return self.afresh.change(finding, suspect, self.doctor.diagnosis.proof)
 
     def _best_factor(self, factors: list[float], anew: bool = False) -> float | None:
         """The factor on the rate whose twin ends lowest, if that is clearly below the one that goes on as it is.
