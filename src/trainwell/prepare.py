@@ -246,17 +246,26 @@ def _check_model(model: Any) -> None:
     raise InputError(f"model: found {kind}; expected a name (`trainwell models` lists them) or an nn.Module")
 
 
+UNNAMED = {  # work whose answer is in its input
+    "language": "learns what comes next",
+    "masked_language": "learns to fill holes",
+    "span_corruption": "learns to fill gaps",
+}
+
+
 def announce(data: Source, schema: Schema, plan: Plan) -> str:
     """What is about to be learned, from what and with what, and the notes on the data, a line each."""
     if schema.task in NETWORKS:
         return "\n".join([_whole_words(data, schema, plan), *(f"note: {note}" for note in data.notes)])
     names = ", ".join(column.name for column in schema.targets)
     why = schema.targets[0].reason if len(schema.targets) == 1 else ""
-    learns = f"learns {names}" + (f" ({why})" if why else "") if names else f"task {schema.task}"
+    learns = f"learns {names}" + (f" ({why})" if why else "") if names else UNNAMED.get(schema.task, schema.task)
     inputs = [column for column in schema.inputs if column not in schema.targets]
     what = inputs[0].name if len(inputs) == 1 else f"{len(inputs)} columns"
-    first = f"{data.name}: {schema.rows:,} rows; {learns} from {what} with {plan.recipe.model.get('name')}"
-    return "\n".join([first, *(f"note: {note}" for note in data.notes)])
+    noun = "steps" if schema.task == "forecast" else "pieces" if schema.task in UNNAMED else "rows"
+    first = f"{data.name}: {schema.rows:,} {noun}; {learns} from {what} with {plan.recipe.model.get('name')}"
+    advice = [each.why for each in plan.reasons if "--weights" in each.why]  # what the user alone can do
+    return "\n".join([first, *(f"note: {note}" for note in [*data.notes, *advice])])
 
 
 def _whole_words(data: Source, schema: Schema, plan: Plan) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from trainwell.data import as_series, looks_like_series, read, split, stamps_after
 from trainwell.data.rows import Source
-from trainwell.data.series import filled, period_of
+from trainwell.data.series import filled, period_of, stamp_text
 from trainwell.data.windows import SeriesTransform, Windows
 from trainwell.errors import InputError
 
@@ -212,3 +212,16 @@ def test_real_series(name: str, step: str, steps: int, period: int) -> None:
     facts = as_series(source)[0].hints["series"]
     assert (facts["step"], facts["steps"]) == (step, steps)
     assert abs(facts["period"] - period) <= 0.05 * period
+
+
+@pytest.mark.parametrize(
+    ("stamp", "text"),
+    [
+        (datetime(1984, 12, 30), "1984-12-30"),
+        (datetime(1984, 12, 30, 6), "1984-12-30 06:00:00"),
+        (datetime(1984, 12, 30, 0, 30), "1984-12-30 00:30:00"),
+        (17, "17"),
+    ],
+)
+def test_days_are_said_without_their_midnight(stamp, text):
+    assert stamp_text(stamp) == text

@@ -42,6 +42,19 @@ def test_labels_that_a_step_takes_out_itself_are_no_fault():
     assert NAME not in examined(nn.Linear(5, 3), masked, x, y)
 
 
+def test_missing_numbers_that_a_loss_leaves_out_are_no_fault():
+    def masked(output, target):
+        known = target.isfinite()
+        return (torch.where(known, target, 0.0) - output)[known].square().mean()
+
+    torch.manual_seed(0)
+    x = torch.randn(64, 5)
+    y = x[:, :2].clone()
+    y[3, 1] = float("nan")
+    assert NAME not in examined(nn.Linear(5, 2), masked, x, y)
+    assert NAME in examined(nn.Linear(5, 2), nn.MSELoss(), x, y)
+
+
 def test_padding_that_a_loss_leaves_out_is_no_fault():
     torch.manual_seed(0)
     words = torch.randint(1, 20, (12, 10))

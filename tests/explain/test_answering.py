@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from trainwell.data import as_answers, read
-from trainwell.explain.answering import Answering, judged, said, settled
+from trainwell.explain.answering import Answering, judged, said, settled, whole_words
 
 PASSAGE = "The Danube rises in the Black Forest."
 # answer, all that are right, exact match and F1, by hand as SQuAD 2 counts them
@@ -54,6 +54,22 @@ class Reader:
         words = [(0, 3), (4, 10), (11, 16), (17, 19), (20, 23), (24, 29), (30, 36)]
         one = SimpleNamespace(tokens=np.arange(7), characters=np.array(words))
         return [one if context else SimpleNamespace(tokens=[]) for context in source.frame["context"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "whole"),
+    [
+        ("on the River Bonn, Germany", "Bon", "Bonn"),
+        ("a three-fifths majority", "ths maj", "fifths majority"),
+        ("in 1984s or 12kg", "198", "1984"),
+        ("costs 12kg", "12", "12"),
+        ("多瑙河发源于黑森林", "黑森", "黑森"),
+        ("all of it", "all of it", "all of it"),
+    ],
+)
+def test_answers_end_with_their_words(text, part, whole):
+    start, end = whole_words(text, text.index(part), text.index(part) + len(part))
+    assert text[start:end] == whole
 
 
 def test_no_answer_is_said_beyond_the_threshold():

@@ -210,7 +210,7 @@ def _gridded(
     parts = None if parts is None else parts[keep]
     if not lost:
         return frame, parts, places[keep]
-    before = frame[clock][int(np.flatnonzero(np.diff(at) > 1)[0])]
+    before = stamp_text(frame[clock][int(np.flatnonzero(np.diff(at) > 1)[0])])
     notes.append(f"{clock}: {counted(total - len(at), 'step')} without a row, the first after {before}; filled in")
     source_row = np.repeat(-1, total)
     source_row[at] = np.arange(len(at))
@@ -255,6 +255,11 @@ def _months_apart(clock: pl.Series, at: np.ndarray) -> int:
     """How many months one step is."""
     first, last = clock[0], clock[len(clock) - 1]
     return ((last.year - first.year) * 12 + last.month - first.month) // int(at[-1] - at[0])
+
+
+def stamp_text(stamp: Any) -> str:
+    """A moment, or the number of a step, as text; a day alone where it is midnight."""
+    return str(stamp).removesuffix(" 00:00:00")
 
 
 def filled(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainwell.data.calendar import FEATURES, calendar
-from trainwell.data.rows import Source
+from trainwell.data.rows import Source, counted
 from trainwell.data.schema import Schema
 from trainwell.data.series import as_series, filled, stamps_after
 from trainwell.errors import InputError
@@ -119,7 +119,10 @@ class SeriesTransform:
             made.notes.append(f"constant in the training part: {', '.join(flat[:5])}")
         missing = int(np.isnan(values).sum())
         if missing:
-            made.notes.append(f"{missing:,} missing values are bridged by straight lines, and not learned as answers")
+            made.notes.append(
+                f"{counted(missing, 'missing value')} of the training part: bridged by straight lines in what is read, "
+                "left out of what is learned to forecast"
+            )
         return made
 
     def _fit_covariates(self, source: Source, names: list[str], rows: np.ndarray) -> None:

@@ -96,6 +96,8 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         if received is not None and not received.is_floating_point():
             kept = received[received != trial.made.ignored]
             facts["labels that the loss got"] = (int(kept.min()), int(kept.max())) if kept.numel() else None
+    if target is not None and target.is_floating_point() and not target.isfinite().all():
+        facts["loss leaves out missing targets"] = _left_out(trial)
     facts["answer each step"] = target is not None and target.dim() == 2 and min(target.shape) > 1
     prior = None
     if target is not None and target.numel():
@@ -113,6 +115,17 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
     trial.summed = _summed(trial)
     if prior is not None and math.isfinite(prior):
         facts["prior loss"] = prior * trial.summed
+
+
+@torch.no_grad()
+def _left_out(trial: Trial) -> bool:
+    """Whether the loss is a number on a batch with targets that are none: then its step leaves them out."""
+    for batch in trial.sample.batches:
+        target = trial.patient.target_of(batch)
+        if isinstance(target, Tensor) and not target.isfinite().all():
+            with leaving_no_trace():
+                return bool(trial.patient.loss(trial.model, batch).isfinite())
+    return False
 
 
 @torch.no_grad()

@@ -66,10 +66,27 @@ def spoken(run: Any, source: Source, found: dict[str, np.ndarray], threshold: fl
             answers.append(Said("", -1, float(found["none"][row])))
             continue
         first, last = (min(int(found[name][row]), len(asked.tokens) - 1) for name in ("first", "last"))
-        start, end = int(asked.characters[first, 0]), int(asked.characters[last, 1])
+        start, end = whole_words(contexts[row], int(asked.characters[first, 0]), int(asked.characters[last, 1]))
         text = contexts[row][start:end]
         answers.append(Said(text.strip(), start + len(text) - len(text.lstrip()), float(found["sure"][row])))
     return answers
+
+
+def whole_words(text: str, start: int, end: int) -> tuple[int, int]:
+    """The ends of a stretch moved outwards to those of its words and numbers, which tokens may lie within.
+
+    Only letters that have a large and a small form move them, as other scripts may write words without blanks.
+    """
+    while 0 < start < end and _joined(text[start - 1], text[start]):
+        start -= 1
+    while start < end < len(text) and _joined(text[end - 1], text[end]):
+        end += 1
+    return start, end
+
+
+def _joined(one: str, other: str) -> bool:
+    """Whether two neighbouring characters are of one word or of one number."""
+    return (one + other).isdigit() or all(each.isupper() or each.islower() for each in (one, other))
 
 
 def settled(run: Any, source: Source) -> float:
@@ -100,8 +117,8 @@ class Answering:
         metrics = result["metrics"]
         f1_, match = metrics["answer_f1"], metrics["exact_match"]
         result["sentence"] = (
-            f"Answers with an F1 of {100 * f1_['value']:.1f} [{100 * f1_['low']:.1f}, {100 * f1_['high']:.1f}] by the "
-            f"words it shares with the truth, {100 * match['value']:.1f} % of the answers exactly, on "
+            f"Answers with an F1 of {100 * f1_['value']:.1f} % [{100 * f1_['low']:.1f}, {100 * f1_['high']:.1f}] by "
+            f"the words it shares with the truth, {100 * match['value']:.1f} % of the answers exactly, on "
             f"{counted(result['rows'], 'held-out question')}."
         )
         if "no_answer_right" in metrics:
@@ -165,6 +182,16 @@ def _likest(context: str, question: str) -> str:
     return max(sentences, key=lambda sentence: len(asked & set(normalized(sentence).split())))
 
 
+def _around(context: str, start: int, end: int) -> tuple[str, str]:
+    """What stands before and after a stretch of a passage, cut between words."""
+    before, after = context[max(0, start - AROUND) : start], context[end : end + AROUND]
+    if len(before) < start:
+        before = "… " + before[before.find(" ") + 1 :]
+    if end + len(after) < len(context):
+        after = after[: after.rfind(" ") + 1] + "…"
+    return before, after
+
+
 def _cases(rows: np.ndarray, part: Source, answers: list[Said]) -> dict[str, Any]:
     """The surest wrong answers and the surest right ones, each in what stands around it."""
     truths = _truths(part)
@@ -176,7 +203,7 @@ def _cases(rows: np.ndarray, part: Source, answers: list[Said]) -> dict[str, Any
         for place in places[:SHOWN].tolist():
             context, (text, start, _) = part.frame["context"][place], answers[place]
             start = max(0, start)
-            before, after = context[max(0, start - AROUND) : start], context[start + len(text) :][:AROUND]
+            before, after = _around(context, start, start + len(text))
             passage = [(before, ""), (text, "answer"), (after, "")] if text else [(after, ""), ("", "no answer")]
             truth = truths[place][0] or "no answer"
             lines = [("question", part.frame["question"][place]), ("passage", passage), ("truth", truth)]

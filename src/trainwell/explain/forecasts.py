@@ -8,7 +8,7 @@ import polars as pl
 import torch
 
 from trainwell.data import Source
-from trainwell.data.series import filled
+from trainwell.data.series import filled, stamp_text
 from trainwell.tasks import Forecast
 
 RESAMPLES = 200
@@ -79,10 +79,14 @@ def _interval(sums: np.ndarray, counts: np.ndarray, block: int) -> dict[str, flo
 def sentence(evaluation: dict[str, Any], transform: Any) -> str:
     """The result in words, with the lookback that it rests on."""
     mse, ahead = evaluation["metrics"]["mse"], len(evaluation["by_step"])
+    own = ""
+    if len(transform.channels) == 1:
+        own = f" ({evaluation['by_channel']['mae'][0]:.3g} in the unit of {transform.channels[0]})"
     return (
         f"Forecasts {ahead} steps (one {transform.step} each) from the {transform.lookback} before "
         f"with a mean squared error of {mse['value']:.3f} [{mse['low']:.3f}, {mse['high']:.3f}] in standardized units, "
-        f"mean absolute error {evaluation['metrics']['mae']['value']:.3f}, on {evaluation['rows']:,} held-out windows."
+        f"mean absolute error {evaluation['metrics']['mae']['value']:.3f}{own}, on {evaluation['rows']:,} held-out "
+        "windows."
     )
 
 
@@ -105,7 +109,7 @@ def forecast_cases(
             found.append(
                 {
                     "channel": name,
-                    "start": str(grid.frame[transform.time][start]),
+                    "start": stamp_text(grid.frame[transform.time][start]),
                     "step": transform.step,
                     "history": _numbers(values[start - shown : start]),
                     "truth": _numbers(values[start : start + horizon]),
@@ -137,7 +141,7 @@ def by_origin(source: Source, transform: Any, rows: np.ndarray, scaled: np.ndarr
     for part in np.array_split(np.arange(len(rows)), min(ORIGINS, len(rows))):
         truth = values[rows[part][:, None] + steps]
         naive = past[rows[part][:, None] + steps % period - period]
-        first, last = (str(grid.frame[transform.time][int(rows[place])]) for place in (part[0], part[-1]))
+        first, last = (stamp_text(grid.frame[transform.time][int(rows[place])]) for place in (part[0], part[-1]))
         errors = {name: np.nanmean((each - truth) ** 2) for name, each in (("mse", scaled[part]), ("naive", naive))}
         if np.isfinite(truth).any():
             found.append({"first": first, "last": last, "windows": len(part), "period": period}

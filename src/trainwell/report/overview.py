@@ -30,6 +30,7 @@ from trainwell.report.wording import (
 TOP = 20  # rows of a long table that are shown at once
 MOST = 300  # rows of a long table that the page holds at all
 NOT_METRICS = ("step", "epoch", "seconds", "loss", "log_loss", "lr")  # of an evaluation, drawn elsewhere or not
+LEARNED = {"forecast": "step", **dict.fromkeys(("language", "masked_language", "span_corruption"), "piece")}
 ROLES = {"target": 0, "input": 1, "group": 2, "ignored": 3}
 
 
@@ -38,14 +39,15 @@ def headline_of(facts: Facts) -> dict[str, Any]:
     summary = facts.summary
     line = [str(summary.get("task") or facts.schema.get("task") or "")]
     targets = summary.get("target") or []
-    if targets:
+    if targets and targets != line:
         line.append(listed([str(name) for name in targets], 3))
     line.append(str(summary.get("model") or ""))
     line.append(str(facts.environment.get("created") or "")[:10])
     rows = summary.get("rows") or {}
     strip = []
     if is_number(rows.get("train")):
-        strip.append(("Learned from", counted(rows["train"], noun_of(facts)), ""))
+        learned = LEARNED.get(str(summary.get("task") or ""), noun_of(facts))
+        strip.append(("Learned from", counted(rows["train"], learned), ""))
     if is_number(facts.evaluation.get("rows")):
         strip.append(("Measured on", counted(facts.evaluation["rows"], noun_of(facts)), ""))
     if summary.get("model"):

@@ -19,6 +19,11 @@ from trainwell.report.wording import (
     written,
 )
 
+NOUNS = {  # what is judged, by task; elsewhere by what there is to see or hear
+    **dict.fromkeys(("forecast", "language", "masked_language", "span_corruption"), "window"),
+    "tag": "sentence",
+    "answer": "question",
+}
 PHRASES = {"linear": "a linear model", "trees": "boosted trees"}
 
 
@@ -73,11 +78,10 @@ def goal_of(evaluation: dict[str, Any]) -> str:
 
 
 def noun_of(facts: Facts) -> str:
-    """What one row of the source is called."""
-    if facts.summary.get("task") == "tag":
-        return "sentence"
-    if facts.summary.get("task") == "answer":
-        return "question"
+    """What one row that is judged is called."""
+    task = str(facts.summary.get("task") or "")
+    if task in NOUNS:
+        return NOUNS[task]
     return "picture" if facts.summary.get("image") else "sound" if facts.summary.get("sound") else "row"
 
 
