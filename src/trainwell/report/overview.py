@@ -77,6 +77,7 @@ def data_of(facts: Facts) -> dict[str, Any]:
     worth = {str(entry.get("column")): i for i, entry in enumerate(_by_worth(facts))}
     columns.sort(key=lambda c: (ROLES.get(str(c.get("role")), 1), worth.get(str(c.get("name")), len(worth))))
     table = [_column(column, schema.get("rows")) for column in columns[:MOST]]
+    forecast = summary.get("task") == "forecast"  # reads the steps before; the clock only says which they are
     classes = [str(name) for name in summary.get("classes") or schema.get("classes") or []]
     return {
         "source": str(summary.get("source") or ""),
@@ -89,7 +90,7 @@ def data_of(facts: Facts) -> dict[str, Any]:
         "rest": table[TOP:],
         "beyond": max(0, len(columns) - MOST),
         "count": len(columns),
-        "kinds": _kinds(columns),
+        "kinds": _kinds([each for each in columns if not (forecast and each.get("kind") == "time")]),
         "classes": listed([cut(name, 24) for name in classes], 12),
         "class_count": len(classes),
     }
