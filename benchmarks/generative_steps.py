@@ -1,6 +1,6 @@
 """Times one training step of generative networks on 28 x 28 pictures: trainwell's loop against a plain one in float32.
 
-    OMP_NUM_THREADS=1 python benchmarks/generative_steps.py [--rounds 7] [--steps 4]
+    OMP_NUM_THREADS=1 python benchmarks/generative_steps.py [--rounds 7] [--steps 4] [--only diffusion]
 
 The plain loop is what a tutorial writes: float32, the usual memory format, Adam as torch.optim gives it. The same
 networks, batch and losses. Contenders take turns, each round gives one ratio. Times are the processor's own, on one
@@ -125,10 +125,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--only", default="", help="the workload whose name holds this")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name, (make, task, step, batch) in WORKLOADS.items():
+        if options.only not in name:
+            continue
         torch.manual_seed(0)
         x = torch.randint(0, 256, (options.steps * batch, *SHAPE), dtype=torch.uint8)
         y = torch.randint(0, 10, (len(x),))

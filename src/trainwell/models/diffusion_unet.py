@@ -10,14 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainwell.nn.attention import SelfAttention
+from trainwell.nn.norm import GroupNorm
 from trainwell.nn.time import Condition
 
 ATTENTION = 8  # pixels: pixels of maps of at most this side attend to each other
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int) -> GroupNorm:
     """Group norm with up to 8 groups of equal size, so that any width works."""
-    return nn.GroupNorm(next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
+    return GroupNorm(next(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
 
 
 class ConditionedBlock(nn.Module):
