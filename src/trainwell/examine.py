@@ -157,8 +157,8 @@ def settle_threshold(run: Run, source: Source, split: Split) -> None:
         return
     task.threshold = transform.threshold = settled(run, source.take(split.val))
     transform.notes.append(
-        f"“no answer” is said where that has more than {task.threshold:.3g} of its chance and the likeliest answer's "
-        f"together, which is best for the F1 of the {len(split.val):,} validation questions"
+        f"“no answer” is said where it takes more than {100 * task.threshold:.3g} % of the chance that it and the "
+        f"likeliest answer have together: best for the F1 of the {len(split.val):,} validation questions"
     )
     save(run.folder, run.recipe, run.schema, run.transform)
 

@@ -224,7 +224,8 @@ def _loss_figure(steps: list, held: list, best: Any, marks: list[tuple[float, st
         text += "."
     if learned[1]:
         tail = learned[1][-max(1, len(learned[1]) // 20) :]
-        text += f" Training loss went from {significant(learned[1][0])} to {significant(sum(tail) / len(tail))}."
+        went = f"went from {significant(learned[1][0])} to" if len(learned[1]) > 1 else "was"
+        text += f" Training loss {went} {significant(sum(tail) / len(tail))}."
     if is_number(best) and marks:
         text += f" The dashed line marks the checkpoint that was kept, of step {grouped(best)}."
     return curves(lines, text.strip(), names=("step", "loss"), marks=marks), text.strip()
