@@ -35,8 +35,8 @@ def test_offsets_that_do_not_match_are_counted(write):
     asked, _ = as_answers(read(write("a/squad.json", squad(*questions))))
     assert asked.frame["start"].to_list() == [53, 69, -1]  # the nearest Black is the second
     moved, lost, none = asked.notes[-3:]
-    assert "2 answers did not stand where it was said to" in moved and "row 1: 'Black' at 50" in moved
-    assert "1 answer left out" in lost and "row 3: 'Volga' at 3" in lost
+    assert "2 answers not where the data says" in moved and "row 1: 'Black' at 50" in moved
+    assert "1 answer nowhere in the passage, left out" in lost and "row 3: 'Volga' at 3" in lost
     assert "1 question of 3 without an answer" in none and asked.hints["asked"]["unanswered"] == 1
 
 
@@ -54,6 +54,28 @@ def test_questions_without_an_answer_are_kept(write):
     assert found.hints["asked"]["unanswered"] == 2
     table = pl.DataFrame({"context": [PASSAGE] * 2, "question": ["a?", "b?"], "answer": ["2850 km", None]})
     assert as_answers(read(table))[0].frame["start"].to_list() == [69, -1]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_tables_of_the_hub_are_read(tmp_path, ending):
+    answers = [
+        {"text": ["2850 km", "2850", "2850 km"], "answer_start": [69, 69, 69]},
+        {"text": [], "answer_start": []},
+        {"text": ["Danube"], "answer_start": [4]},
+    ]
+    frame = pl.DataFrame({"context": [PASSAGE] * 3, "question": ["a?", "b?", "c?"], "answers": answers})
+    path = tmp_path / f"squad.{ending}"
+    frame.write_parquet(path) if ending == "parquet" else frame.write_ndjson(path)
+    source = read(path)
+    assert looks_like_answers(source)
+    asked, schema = as_answers(source)
+    assert asked.frame["answer"].to_list() == ["2850 km", "", "Danube"] and asked.frame["start"].to_list() == [
+        69,
+        -1,
+        4,
+    ]
+    assert asked.frame["others"].to_list() == ["2850 km\x1f2850", "", "Danube"]
+    assert asked.hints["asked"]["unanswered"] == 1 and schema.task == "answer"
 
 
 def test_questions_that_say_nothing_are_left_out_and_counted():

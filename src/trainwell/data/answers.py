@@ -17,10 +17,11 @@ from trainwell.data.schema import Column, Schema
 from trainwell.errors import InputError, suggest
 
 NEEDED = ("context", "question", "answer")
+LISTED = ("answers.text", "answers.answer_start")  # as tables of the Hugging Face hub hold them, lists a row
 ORDER = {"train": 0, "val": 1, "test": 2, None: 3}
 SHOWN = 60  # characters of a text in a message
-MOVED = "did not stand where it was said to, and was found nearby"
-LOST = "left out with the question, as it stands nowhere in the passage"
+MOVED = "not where the data says, taken from the nearest such place"
+LOST = "nowhere in the passage, left out with the question"
 EMPTY = "left out, as the passage or the question is empty"
 
 
@@ -100,9 +101,10 @@ def as_answers(source: Source, target: str | None = None) -> tuple[Source, Schem
     ones say that there is none, and all are counted. Raises InputError where a column is missing, or no answer stands
     in its passage.
     """
+    source = _first_of_all(source)
     names = source.frame.columns
     lacking = [name for name in NEEDED if name not in names]
-    if lacking or target not in (None, "answer"):
+    if lacking or target not in (None, "answer", "answers"):
         wanted = lacking[0] if lacking else str(target)
         raise InputError(
             f"{source.origin}: no column {wanted!r}; expected {', '.join(NEEDED)}; {suggest(wanted, names)}"
@@ -141,6 +143,16 @@ def as_answers(source: Source, target: str | None = None) -> tuple[Source, Schem
     if "title" in names:
         shown.append(Column("title", "category", "group", "questions on one article stay on one side"))
     return made, Schema(shown, len(kept), "answer")
+
+
+def _first_of_all(source: Source) -> Source:
+    """A table with lists of answers as one with the first answer, where it begins, and all that are right."""
+    if not set(LISTED) <= set(source.frame.columns) or "answer" in source.frame.columns:
+        return source
+    texts, starts = (pl.col(name) for name in LISTED)
+    right = texts.list.unique(maintain_order=True).list.join("\x1f").alias("others")
+    found = [texts.list.first().alias("answer"), starts.list.first().alias("start"), right.fill_null("")]
+    return replace(source, frame=source.frame.with_columns(found).drop(LISTED))
 
 
 def _kept(frame: pl.DataFrame, told: bool) -> tuple[list[int], list[int], list[str]]:
@@ -186,4 +198,4 @@ def _nearest(context: str, answer: str, start: int) -> int:
 
 def looks_like_answers(source: Source) -> bool:
     """Whether a source is questions whose answers stand in a passage."""
-    return "answers" in source.hints
+    return "answers" in source.hints or {"context", "question", *LISTED} <= set(source.frame.columns)
