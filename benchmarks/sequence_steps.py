@@ -4,14 +4,14 @@
 
 The plain loop is what a tutorial writes: float32, AdamW as torch.optim gives it, and networks of torch's own layers
 alone, so that what trainwell's blocks gain counts too (the GPT as nanoGPT has it, but for the tanh in GPT-2's GELU). As
-many weights, the same batch and loss, and trainwell's recorder with ours. Contenders take turns, each round gives one
-ratio. Times are the processor's own, so that other work on the machine hardly counts; with several threads they are the
-sum over these.
+many weights, the same batch and loss, and trainwell's recorder with ours. Each contender has a process of its own, as
+trainwell's loop changes how its process keeps memory; they take turns, and each round gives one ratio. Times are the
+processor's own, so that other work on the machine hardly counts; with several threads they are the sum over these.
 """
 
 import argparse
-import copy
 import json
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
@@ -131,6 +131,20 @@ def ours(model: nn.Module, x: Tensor, batch: int, precision: str) -> Callable[[i
     return run
 
 
+def contender(pipe: Any, name: str, kind: str, steps: int, threads: int) -> None:
+    """A process of its own: sends how many weights it trains, then the seconds of a step whenever it is asked."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    make, make_plain, batch = WORKLOADS[name]
+    x = torch.randint(1, VOCABULARY, (steps * batch, TIME + 1))
+    model = make_plain() if kind == "plain" else make()
+    run = plain(model, x, batch) if kind == "plain" else ours(model, x, batch, kind)
+    run(2)
+    pipe.send(sum(weight.numel() for weight in model.parameters()))
+    while pipe.recv():
+        pipe.send(run(steps))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
@@ -139,24 +153,24 @@ def main() -> None:
     parser.add_argument("--only", default="", help="the workload whose name holds this")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], nargs="*", default=["auto"])
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    for name, (make, make_plain, batch) in WORKLOADS.items():
+    context = multiprocessing.get_context("spawn")
+    for name in WORKLOADS:
         if options.only not in name:
             continue
-        torch.manual_seed(0)
-        x = torch.randint(1, VOCABULARY, (options.steps * batch, TIME + 1))
-        model = make()
-        other = make_plain()
-        sizes = [sum(weight.numel() for weight in each.parameters()) for each in (model, other)]
-        assert sizes[0] == sizes[1], f"{name}: {sizes[0]} weights against {sizes[1]}"
-        runs = {"plain": plain(other, x, batch)}
-        runs |= {precision: ours(copy.deepcopy(model), x, batch, precision) for precision in options.precision}
-        for run in runs.values():
-            run(2)
-        times: dict[str, list[float]] = {key: [] for key in runs}
+        pipes: dict[str, Any] = {}
+        for kind in ("plain", *options.precision):
+            pipes[kind], far = context.Pipe()
+            arguments = (far, name, kind, options.steps, options.threads)
+            context.Process(target=contender, args=arguments, daemon=True).start()
+        sizes = {kind: pipe.recv() for kind, pipe in pipes.items()}
+        assert len(set(sizes.values())) == 1, f"{name}: {sizes} weights"
+        times: dict[str, list[float]] = {kind: [] for kind in pipes}
         for number in range(options.rounds):
-            for key in list(runs) if number % 2 else list(runs)[::-1]:
-                times[key].append(runs[key](options.steps))
+            for kind in list(pipes) if number % 2 else list(pipes)[::-1]:
+                pipes[kind].send(True)
+                times[kind].append(pipes[kind].recv())
+        for pipe in pipes.values():
+            pipe.send(False)
         for key in options.precision:
             ratios = sorted(a / b for a, b in zip(times[key], times["plain"], strict=True))
             row: dict[str, Any] = {"workload": name, "precision": key, "rounds": options.rounds}

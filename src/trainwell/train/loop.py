@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainwell.errors import InputError
 from trainwell.tasks.task import Batch, Loss, player_module
+from trainwell.train.allocator import keep_freed_memory
 from trainwell.train.distributed import of_first_rank, sum_over_ranks, unsynced, world_size
 from trainwell.train.evaluation import finish, judge
 from trainwell.train.events import Events
@@ -36,8 +37,7 @@ def train(
     epochs: passes over the loader, a share of one allowed; accumulate: pieces that a batch is computed in, with one
     step for all; clip: largest gradient norm; patience: evaluations without a better goal; evaluations: at most so
     many, one an epoch at most; seconds: of wall clock, evaluation included. loader: iterable with len,
-    `set_epoch(number)` and `iterate(start)`. Raises InputError where nothing can be learned, and KeyboardInterrupt
-    after the batch in which Ctrl-C came.
+    `set_epoch(number)`, `iterate(start)`. Raises InputError where nothing can be learned, KeyboardInterrupt on Ctrl-C.
     """
     events, limit, began = events or Events(), seconds, time.perf_counter() - state.seconds
     if not len(loader):
@@ -45,6 +45,7 @@ def train(
     state.steps = max(1, math.ceil(epochs * len(loader)))
     every = max(1, len(loader) * math.ceil(epochs / max(1, evaluations))) if epochs >= 1 else state.steps
     judged = held_out is not None and len(held_out) > 0
+    keep_freed_memory()
     events.emit("start", state)
     state.model.train()
     if state.passed >= state.steps:
