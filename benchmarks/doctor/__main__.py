@@ -66,7 +66,7 @@ def _cases(
     controls = [*AWKWARD, *RIGHT, *(generated(arguments.first + each) for each in range(arguments.generated))]
     for number, control in enumerate(controls):
         if (control.name, "healthy", number) not in done:
-            yield _control(control, number)
+            yield _control(control, number, seeds[0])
 
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
@@ -111,13 +111,13 @@ def _treated(setup: Setup, seed: int) -> dict[str, Any]:
     }
 
 
-def _control(control: Control, number: int) -> dict[str, Any]:
+def _control(control: Control, number: int, seed: int) -> dict[str, Any]:
     """One healthy run: false alarms, whether watching changed a single loss, and whether treatment did harm."""
     watched = Doctored("treat")
-    outcome = run(control.setup, 0, watched)
+    outcome = run(control.setup, seed, watched)
     alone: Outcome | None = None
     if watched.doctor.history or number % 4 == 0:  # where it changed nothing, every fourth is proved to be the same
-        alone = run(control.setup, 0)
+        alone = run(control.setup, seed)
     return {
         "kind": "healthy", "name": control.name, "family": "healthy", "seed": number, "steps": control.setup.steps,
         "nothing": outcome.score if alone is None else alone.score, "treated": outcome.score,

@@ -22,6 +22,12 @@ def learned(record: Record) -> float:
     return (start - end) / start if start > 0 else 0.0
 
 
+def latest(record: Record) -> float:
+    """The median of the latest losses; infinite before the first."""
+    losses = finite(record.get("loss").array)[-20:]
+    return float(np.median(losses)) if len(losses) else math.inf
+
+
 def noise_of_median(record: Record) -> float:
     """The standard error of the latest losses' median, as a share of the first loss (or of guessing's)."""
     losses = finite(record.get("loss").array)

@@ -20,6 +20,7 @@ from trainwell.doctor.remedy import (
     refuse_step,
     revive_units,
     settle_head,
+    stop_rise,
     third_of_rate,
     training_mode,
     turn_sign,
@@ -73,6 +74,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "learning-rate-too-high": (
         Cure(usual_memory, "a momentum of 0.9", "first"),
+        Cure(stop_rise, "the rate before its rise", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
     ),

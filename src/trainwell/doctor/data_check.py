@@ -38,6 +38,7 @@ def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | Non
         uneven = largest / smallest > LIMITS.scale_ratio and feature_sizes.max() > LIMITS.deviation_high
         far = shifted > LIMITS.mean_over_deviation and np.abs(mean).max() > LIMITS.deviation_high
         tiny = feature_sizes.max() < LIMITS.deviation_low / 2
+        tiny = tiny or (largest < LIMITS.deviation_low / 2 and shifted > LIMITS.mean_over_deviation)
         if size <= LIMITS.deviation_high and not (uneven or far or tiny):
             continue
         pixels = values.min() >= 0 and 200 < values.max() <= 255
@@ -192,7 +193,8 @@ def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     base = 1 - float((shares**2).sum())
     noise = float((votes.argmax(1) != labels)[sure].mean()) if sure.sum() >= 50 else 0.0
     facts["labels clear"] = bool(sure.sum() >= 50 and noise < 0.05)
-    if noise < 0.15 or noise > 0.6 * base or base < 0.45 or _overlap(votes.max(1)[sure], noise):
+    error = (noise * (1 - noise) / max(1, sure.sum())) ** 0.5
+    if noise - 2 * error < 0.15 or noise > 0.6 * base or base < 0.45 or _overlap(votes.max(1)[sure], noise):
         return None
     suspects = np.flatnonzero(sure & (votes.argmax(1) != labels))[:10].tolist()
     evidence = (

@@ -38,7 +38,7 @@ EXPLAINS: dict[str, set[str]] = {
     "missing-zero-grad": ILL,
     "bad-initialization": ILL | {"wrong-initial-loss", "learning-slowdown"},
     "wrong-initial-loss": ILL - {"non-finite-values"},
-    "data-not-shuffled": ILL | START | {"targets-out-of-range", "label-noise"},
+    "data-not-shuffled": ILL | START | {"targets-out-of-range", "label-noise", "class-imbalance"},
     "learning-slowdown": STUCK | DEAD,
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
     "learning-rate-too-high": ROUGH
@@ -55,9 +55,10 @@ EXPLAINS: dict[str, set[str]] = {
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": {"plateau", "overfitting", "underfitting", "dying-relu", "representation-collapse"},
     "batch-too-small": STUCK | ROUGH | {"vanishing-gradient", "representation-collapse"},
-    "class-imbalance": {"plateau", "representation-collapse"},
+    "class-imbalance": {"plateau", "representation-collapse", "label-noise", "overfitting"},
     "non-finite-values": ILL,
-    "preprocessing-mismatch": {"overfitting"},
+    "preprocessing-mismatch": {"overfitting", "label-noise"},
+    "cross-sample-leak": STUCK | {"overfitting", "label-noise"},
     "wrong-train-eval-mode": {"overfitting", "preprocessing-mismatch"},
 }
 

@@ -5,8 +5,10 @@ import gc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainwell.doctor import memory
 from trainwell.doctor.course import learned
@@ -69,6 +71,7 @@ def read(
     """The readings of one look."""
     note_settings(patient, record)
     _labels(patient, record, batches, step)
+    _kept_statistics(patient, record, step)
     used = _memory(patient)
     if used:
         record.add(step, "memory", "", used)
@@ -97,6 +100,15 @@ def read(
         reach = long_reach(patient, batch)
         if reach is not None:
             record.add(step, "reach", "", reach)
+
+
+def _kept_statistics(patient: Patient, record: Record, step: int) -> None:
+    """How many batch norms have learned in training mode and still hold the statistics that they began with."""
+    norms = [each for each in patient.bare.modules() if isinstance(each, _BatchNorm) and each.training]
+    norms = [each for each in norms if each.running_mean is not None and each.running_var is not None]
+    if norms:
+        empty = [not bool(each.running_mean.any()) and bool((each.running_var == 1).all()) for each in norms]
+        record.add(step, "empty norms", "", float(sum(empty)))
 
 
 def _labels(patient: Patient, record: Record, batches: list[Any], step: int) -> None:
@@ -208,17 +220,25 @@ def held_answers(patient: Patient, held: Sample) -> Tensor | None:
     return torch.cat(scores).argmax(1).cpu() if scores and len(scores) == len(outputs) else None
 
 
-def recall_of_rarest(patient: Patient, held: Sample, facts: dict[str, Any]) -> float | None:
-    """Which share of the rarest class the model recognizes among the rows; None where that has no meaning."""
+def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None:
+    """What the model makes of held-out rows of classes: which share of the rarest it recognizes, and how much more it
+    would get right if their labels were numbered otherwise."""
     labels = held.labels
-    if labels is None or not held.batches or not facts.get("classes"):
-        return None
+    if labels is None or not held.batches or not record.facts.get("classes"):
+        return
     answers = held_answers(patient, held)
-    counts = {int(kind): int((labels == kind).sum()) for kind in set(labels.tolist())}
+    if answers is None or len(answers) != len(labels):
+        return
+    given, told = answers.numpy(), labels
+    counts = {int(kind): int((told == kind).sum()) for kind in set(told.tolist())}
     rarest = min(counts, key=lambda kind: counts[kind])
-    if answers is None or counts[rarest] < 5 or len(answers) != len(labels):
-        return None
-    return float((answers.numpy()[labels == rarest] == rarest).mean())
+    if counts[rarest] >= 5:
+        record.add(step, "recall", "", float((given[told == rarest] == rarest).mean()))
+    kinds = sorted(counts)
+    meant = {kind: kinds[int(np.argmax([(told[given == kind] == each).sum() for each in kinds]))] for kind in kinds}
+    if sorted(meant.values()) == kinds and len(told) >= 100:
+        better = sum(float(((given == kind) & (told == meant[kind])).mean()) for kind in kinds)
+        record.add(step, "better by other labels", "", better - float((given == told).mean()))
 
 
 def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float | None:

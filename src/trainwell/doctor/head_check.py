@@ -205,27 +205,27 @@ def gradient_ascent(trial: Trial) -> Finding | None:
     return None
 
 
-def against_the_slope(before: Patient, now: Patient, batch: Any) -> Finding | None:
+def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:
     """From weights before and after one step: whether it went up the slope of the loss on its batch, which is
-    made anew."""
+    made anew, and the norm of that slope."""
     with leaving_no_trace(), torch.enable_grad():
         for each in before.model.parameters():
             each.grad = None
         loss = before.loss(before.model, batch)
         if not loss.requires_grad or not bool(loss.detach().isfinite()):
-            return None
+            return None, 0.0
         loss.backward()
     moves = []
     for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
         if old.grad is not None:
             moves.append((old.grad.flatten().float(), (new.detach() - old.detach()).flatten().float()))
     if not moves:
-        return None
+        return None, 0.0
     slope, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
     cosine = float(torch.nn.functional.cosine_similarity(slope, move, 0))
     if not cosine > 0.3:
-        return None
-    return Finding(
+        return None, float(slope.norm())
+    finding = Finding(
         "gradient-ascent",
         "loop",
         "critical",
@@ -235,6 +235,7 @@ def against_the_slope(before: Patient, now: Patient, batch: Any) -> Finding | No
         1,
         statistic={"value": cosine, "healthy": [-1, 0]},
     )
+    return finding, float(slope.norm())
 
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:

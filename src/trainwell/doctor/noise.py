@@ -226,4 +226,27 @@ def one_label(record: Record) -> Finding | None:
     )
 
 
-RULES: dict[str, Callable[[Record], Finding | None]] = {"label-noise": label_noise, "targets-out-of-range": one_label}
+def other_labels(record: Record) -> Finding | None:
+    """Held-out rows that the network would get right if their labels were numbered otherwise."""
+    better = record.get("better by other labels").last(2)
+    if len(better) < 2:
+        raise CannotJudge("needs two evaluations of held-out rows of classes")
+    if better.min() < LIMITS.other_numbers:
+        return None
+    return Finding(
+        "preprocessing-mismatch",
+        "target",
+        "critical",
+        f"With the labels of the held-out rows numbered in another order {better[-1]:.0%} more of them would be right.",
+        "The held-out labels were coded by themselves, in another order than the training labels.",
+        0.9,
+        record.step,
+        statistic={"value": float(better[-1]), "healthy": [0, LIMITS.other_numbers]},
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "label-noise": label_noise,
+    "targets-out-of-range": one_label,
+    "preprocessing-mismatch": other_labels,
+}

@@ -28,6 +28,7 @@ class Patient:
     loss_of: Callable[[nn.Module, Any, str], Tensor] | None = None
     inputs_of: Callable[[Any], tuple[Any, ...]] = field(default=lambda batch: as_tuple(batch[0]))
     target_of: Callable[[Any], Any] = field(default=lambda batch: batch[1])
+    scale: float = 1.0  # the loop's gradients over those of the loss it told, where it adds up many
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
 
     @property

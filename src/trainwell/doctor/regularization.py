@@ -17,8 +17,9 @@ def over_regularized(record: Record) -> Finding | None:
     decay, dropout = record.facts.get("weight decay", 0.0), record.facts.get("dropout", 0.0)
     if not decay and not dropout:
         raise CannotJudge("there is no weight decay and no dropout")
-    if record.step < 2 * LIMITS.warm_up:
-        raise CannotJudge(f"needs {2 * LIMITS.warm_up} steps")
+    least = LIMITS.warm_up if dropout >= LIMITS.heavy_dropout else 2 * LIMITS.warm_up
+    if record.step < least:
+        raise CannotJudge(f"needs {least} steps")
     kept = shrunken(record)
     shrinks = decay > 0 and kept < LIMITS.shrunken
     if learned(record) > 0.4 or not (shrinks or dropout >= LIMITS.heavy_dropout):

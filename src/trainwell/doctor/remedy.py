@@ -70,6 +70,17 @@ def shorten_memory(optimizer: torch.optim.Optimizer) -> bool:
     return changed
 
 
+def stop_rise(chart: Chart, finding: Finding) -> str | None:
+    """The rate that a schedule began with, held, where the schedule has raised it far beyond."""
+    groups = [group for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
+    if chart.own_loop or not any(group["lr"] > 3 * group.get("initial_lr", group["lr"]) > 0 for group in groups):
+        return None
+    for group in groups:
+        group["lr"] = chart.held[id(group)] = float(group["initial_lr"])
+    highest = max(float(group["lr"]) for group in groups)
+    return f"learning rate held at {highest:.3g}, where its schedule began, which raises it without end"
+
+
 def third_of_rate(chart: Chart, finding: Finding) -> str | None:
     """A third of the rate in every group."""
     return f"learning rate divided by 3, to {_scale_rates(chart.patient, 1 / 3):.3g}"
@@ -174,6 +185,12 @@ def turn_sign(chart: Chart, finding: Finding) -> str | None:
 
 def training_mode(chart: Chart, finding: Finding) -> str | None:
     """The right mode in front of every pass, whichever was wrong."""
+    norms = [each for each in chart.patient.bare.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    if "batch norms still hold" in finding.evidence:
+        still = [each for each in norms if each.momentum == 0]
+        for each in still:
+            each.momentum = 0.1
+        return f"{len(still)} batch norms given a momentum of 0.1, so that they keep statistics" if still else None
     if "without gradient" in finding.evidence:
         chart.eval_mode = True
         return "model.eval() before every pass without gradient"

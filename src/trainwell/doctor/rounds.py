@@ -15,7 +15,7 @@ Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 RULES: tuple[tuple[str, Rule], ...] = tuple(
     rule
-    for stage in (signal, memory, dynamics, schedule, noise, regularization, families, system)
+    for stage in (signal, memory, regularization, dynamics, schedule, noise, families, system)
     for rule in stage.RULES.items()
 )
 

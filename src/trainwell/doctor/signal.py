@@ -296,6 +296,18 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
             0.9,
             trained.steps[0],
         )
+    empty = record.get("empty norms")
+    if len(empty) >= 2 and empty.last(2).min() >= 1 and record.step >= LIMITS.warm_up:
+        return Finding(
+            "wrong-train-eval-mode",
+            "model",
+            "warn",
+            f"After {record.step} steps {empty.values[-1]:.0f} batch norms still hold the mean 0 and variance 1 that "
+            "they began with, which evaluation goes by.",
+            "Their momentum is 0, or something puts their statistics back.",
+            0.9,
+            record.step,
+        )
     if len(judged) >= 1:
         return Finding(
             "wrong-train-eval-mode",

@@ -180,7 +180,7 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         raise CannotJudge("the rows take turns at being held out, so both parts are the same")
     if held is None or held.rows < 32:
         raise CannotJudge("no held-out rows were seen")
-    recoded = _other_codes(sample, held)
+    recoded = _other_codes(sample, held) or _turned(sample, held)
     if recoded is not None:
         return recoded
     pairs = zip(sample.numbers(), held.numbers(), strict=False)
@@ -214,6 +214,46 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             "The held-out rows went through another transform than the training rows.",
             0.85,
             statistic={"value": typical, "healthy": [0, LIMITS.drift]},
+        )
+    return None
+
+
+TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "width taken for height": lambda picture: picture.swapaxes(-1, -2),
+    "turned by a quarter": lambda picture: np.rot90(picture, 1, (-2, -1)),
+    "turned by three quarters": lambda picture: np.rot90(picture, 3, (-2, -1)),
+    "upside down": lambda picture: picture[..., ::-1, :],
+    "mirrored": lambda picture: picture[..., ::-1],
+    "turned by half": lambda picture: picture[..., ::-1, ::-1],
+}
+
+
+def _turned(sample: Sample, held: Sample) -> Finding | None:
+    """Held-out pictures that are the training pictures' like only once they are turned or mirrored."""
+    for place, (ours, theirs) in enumerate(zip(sample.inputs, held.inputs, strict=False)):
+        if ours.dim() != 4 or ours.shape[1:] != theirs.shape[1:] or min(len(ours), len(theirs)) < 64:
+            continue
+        one, other = (small(each[:512]).double().cpu().numpy() for each in (ours, theirs))
+        error = np.sqrt((one.var(0) / len(one) + other.var(0) / len(other)).mean())
+        apart = np.sqrt(((one.mean(0) - other.mean(0)) ** 2).mean()) / max(error, 1e-12)
+        if apart < LIMITS.surprise or one.shape[-1] != one.shape[-2]:
+            continue
+        left = {
+            name: np.sqrt(((one.mean(0) - turn(other.mean(0))) ** 2).mean()) / max(error, 1e-12)
+            for name, turn in TURNS.items()
+        }
+        name = min(left, key=lambda each: left[each])
+        if left[name] > apart / 2:
+            continue
+        return Finding(
+            "preprocessing-mismatch",
+            f"input {place}",
+            "critical",
+            f"The mean held-out picture lies {apart:.1f} standard errors from the mean training picture; "
+            f"{name} only {left[name]:.1f}.",
+            "The held-out pictures are read or turned in another way.",
+            0.85,
+            statistic={"value": float(apart), "healthy": [0, LIMITS.surprise]},
         )
     return None
 
@@ -283,7 +323,29 @@ def _ranked(matrix: np.ndarray) -> np.ndarray:
     return np.stack([_ranks(column) for column in matrix.T], 1)
 
 
+def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
+    """A class that many held-out rows have and no training row."""
+    ours, theirs = sample.labels, held.labels if held is not None else None
+    if ours is None or theirs is None or len(ours) < 200 or len(theirs) < 50 or facts.get("folds"):
+        raise CannotJudge("needs one class a row in both parts")
+    kinds, counts = np.unique(theirs[theirs >= 0], return_counts=True)
+    for kind, count in zip(kinds, counts, strict=True):
+        if count >= 10 and count / len(theirs) * len(ours) >= 20 and not (ours == kind).any():
+            share = f"{count / len(theirs):.0%}"
+            return Finding(
+                "class-imbalance",
+                "target",
+                "critical",
+                f"{share} of the held-out rows have the label {kind}, and none of {len(ours)} training rows.",
+                "A sampler never draws that class, or the split or a mapping has lost it.",
+                0.9,
+                statistic={"value": int(kind)},
+            )
+    return None
+
+
 CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {
     "data-leakage": data_leakage,
     "preprocessing-mismatch": preprocessing_mismatch,
+    "class-imbalance": never_drawn,
 }

@@ -52,6 +52,9 @@ def training_state_lost(record: Record) -> Finding | None:
     values = count.array
     back = np.flatnonzero(np.diff(values) < 0) if len(values) > 1 else np.zeros(0, dtype=int)
     empty = record.facts.get("resumed") and len(values) and values[0] <= 1 < record.facts["resumed"]
+    still = len(values) >= 4 and values[-1] <= values[0] + 1 and count.steps[-1] - count.steps[0] >= LIMITS.warm_up
+    if still and not len(back) and not empty:
+        return _anew(count.steps[-1], float(values[-1]))
     if not len(back) and not empty:
         return None
     at = count.steps[int(back[0]) + 1] if len(back) else record.facts["resumed"]
@@ -66,6 +69,20 @@ def training_state_lost(record: Record) -> Finding | None:
         0.9,
         int(at),
         statistic={"value": float(now), "series": picked(count)},
+    )
+
+
+def _anew(step: int, count: float) -> Finding:
+    """The finding that the optimizer's memory never lasts."""
+    return Finding(
+        "training-state-lost",
+        "optimizer",
+        "warn",
+        f"After {step} steps the optimizer says that it has done {count:.0f}: its averages begin anew all the time.",
+        "The optimizer is made again inside the loop, or its state is emptied there.",
+        0.9,
+        step,
+        statistic={"value": count, "healthy": [step, step]},
     )
 
 

@@ -31,6 +31,7 @@ class Thresholds:
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
     gap: float = 5.0  # 6: farthest answers over the next ones, in deviations, of slips rather than a tail
     other_codes: float = 0.4  # 7: share of tokens that would have to change for both parts to be alike
+    other_numbers: float = 0.3  # 7: share of held-out rows that another numbering of labels would set right
     one_label_rows: int = 2000  # 6: rows of one and the same label after which it is no matter of order
     far: float = 3.0  # 2: deviations at which an infinite value is read
     surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means

@@ -78,6 +78,8 @@ def run_twin(
                 break
             optimizer.zero_grad()
             loss.backward()
+            if patient.scale != 1.0:
+                torch._foreach_mul_([each.grad for each in model.parameters() if each.grad is not None], patient.scale)
             if patient.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), patient.clip)
             optimizer.step()

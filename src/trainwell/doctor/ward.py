@@ -7,13 +7,12 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
-from trainwell.doctor.course import learned
+from trainwell.doctor.course import latest, learned
 from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
@@ -297,10 +296,12 @@ class Ward:
             self.treatments.round(findings)
 
     def _check_direction(self, batch: Any) -> None:
-        """Whether the first step went up the slope of the loss that the loop says it lowers."""
+        """Whether the first step went up the slope of the loss that the loop tells, and how much steeper it was."""
         assert self.patient is not None
         if self.first is not None and self.patient.loss_of is not None and len(self.patient.players) == 1:
-            finding = against_the_slope(self.first.patient(self.patient), self.patient, batch)
+            finding, size = against_the_slope(self.first.patient(self.patient), self.patient, batch)
+            taken = float(self.norms[-1][1]) if self.norms and self.state is None else 0.0
+            self.patient.scale = taken / size if taken > 3 * size > 0 else 1.0
             if finding is not None:
                 self.diagnosis.take(finding, self.step)
 
@@ -312,9 +313,8 @@ class Ward:
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
         self.patient.clip = self._clip()
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        losses = finite(self.record.get("loss").array)[-20:]
-        now = float(np.median(losses)) if len(losses) else math.inf
-        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, learned(self.record), now)
+        gone, now = learned(self.record), latest(self.record)
+        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, gone, now)
 
     def _clip(self) -> float | None:
         """The norm that gradients are clipped at: what a remedy set, or where a share of all norms ends sharply."""
@@ -358,9 +358,8 @@ class Ward:
         if self.patient is not None:
             if self.mode == "treat":
                 self.treatments.evaluated("loss" in name and value <= min(before))
-            recall = gauges.recall_of_rarest(self.patient, self.held, self.record.facts) if self.held else None
-            if recall is not None:
-                self.record.add(self.step, "recall", "", recall)
+            if self.held:
+                gauges.read_held(self.patient, self.record, self.held, self.step)
         self._stamp()
 
     def new_episode(self) -> None:

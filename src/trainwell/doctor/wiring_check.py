@@ -299,7 +299,9 @@ def data_leakage(trial: Trial) -> Finding | None:
     if target is None or target.shape != tokens.shape or scores is None or trial.classes < 2:
         return None
     every = scores.numel() // trial.classes == target.numel()  # a loss that shifts by itself leaves one place out
-    same = float((target == tokens).float().mean())
+    padding = tokens[:, -1].mode().values
+    real = (tokens != padding) | (target != padding)  # where both are filled up there is nothing to copy
+    same = float((target == tokens)[real].float().mean()) if real.any() else 0.0
     if not every or same < 0.98:
         return None
     return Finding(
