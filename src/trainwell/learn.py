@@ -1,5 +1,6 @@
 """A training about to begin to one that is done, all that listens beside it; begun afresh where the doctor asks."""
 
+from dataclasses import asdict
 from typing import Any
 
 from trainwell import build
@@ -8,7 +9,7 @@ from trainwell.doctor.afresh import Afresh
 from trainwell.doctor.bedside import attend, begins_afresh
 from trainwell.filming import Film
 from trainwell.models import MODELS
-from trainwell.plan import Plan
+from trainwell.plan import Plan, Reason
 from trainwell.runs import RunFolder
 from trainwell.telling import Telling
 from trainwell.train import Events, State, train
@@ -30,6 +31,11 @@ def learn(
     if not _trained(begun, folder, plan, mode, transform, afresh, seconds, quiet=quiet, resumed=resumed):
         return begun.state
     assert begun.again is not None
+    changes = {key: value for key, value in plan.recipe.model.items() if value != recipe.model.get(key)}
+    plan.reasons += [
+        Reason(f"model.{key}", str(value), "changed by the doctor, as Health tells") for key, value in changes.items()
+    ]
+    folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
     spent, begun = begun.state.seconds, begun._replace(state=begun.again(plan.recipe))
     seconds = None if seconds is None else max(1.0, seconds - spent)
     _trained(begun, folder, plan, mode, transform, None, seconds, quiet=quiet, resumed=False)

@@ -156,6 +156,7 @@ def test_another_network_is_begun_afresh_and_told(tmp_path, capsys):
     assert entry["recipe"]["model.activation"] == ["sigmoid", "relu"]
     given_up = run.findings[0]
     assert given_up["cured"] is True and "activation=relu" in given_up["statistic"]["twin"]
+    assert "changed by the doctor" in (tmp_path / "run/report.html").read_text()
     assert "fit starts afresh" in (tmp_path / "run/report.html").read_text()
     assert run.metrics["accuracy"] > ill.metrics["accuracy"] + 0.3 and ill.findings[0]["name"] == given_up["name"]
     lines = run.folder.read_lines("metrics.jsonl")

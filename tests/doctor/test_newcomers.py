@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.datasets import load_digits
 from torch import nn
 from torch.nn import functional as F
 from torch.optim import SGD, Adam
@@ -16,7 +17,7 @@ import faults
 from loops import Loop, accuracy, digits, mlp
 
 from trainwell.doctor import Doctor
-from trainwell.doctor.data_check import targets_out_of_range
+from trainwell.doctor.data_check import label_noise, targets_out_of_range
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.split_check import preprocessing_mismatch
 
@@ -74,6 +75,37 @@ def memory(momentum: float) -> Loop:
     return replace(healthy, optimizer=lambda m: SGD(m.parameters(), 0.1, momentum=momentum), steps=160)
 
 
+def renumbered():
+    x, y, held_x, held_y = digits()
+    return x, y, held_x, (10 - held_y) % 10
+
+
+def never_drawn():
+    x, y, held_x, held_y = digits()
+    return x[y != 3], y[y != 3], held_x, held_y
+
+
+def offset():
+    x, y, held_x, held_y = digits()
+    return x * 0.004 - 0.5, y, held_x * 0.004 - 0.5, held_y
+
+
+def emptied(model: nn.Module) -> Adam:
+    made = Adam(model.parameters(), 2e-3)
+    made.register_step_pre_hook(lambda optimizer, *_: optimizer.state.clear())
+    return made
+
+
+def normed(momentum: float) -> nn.Module:
+    return nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64, momentum=momentum), nn.ReLU(), nn.Linear(64, 10))
+
+
+def dropped(share: float) -> nn.Module:
+    drop = [nn.Dropout(share) for _ in range(2)]
+    return nn.Sequential(nn.Linear(64, 64), nn.ReLU(), drop[0], nn.Linear(64, 10), drop[1])
+
+
+judged = replace(healthy, evaluations=20)
 adaptive = replace(healthy, optimizer=lambda m: Adam(m.parameters(), 2e-3))
 # ailment, the broken run, its healthy twin
 CASES = {
@@ -86,6 +118,17 @@ CASES = {
                               replace(healthy, schedule=warmed(40))),
     "eighteen tanhs": ("vanishing-gradient", replace(adaptive, model=deep),
                        replace(adaptive, model=lambda: deep(nn.ReLU, 7, nn.init.kaiming_normal_))),
+    "held-out labels in another order": ("preprocessing-mismatch", replace(judged, data=renumbered), judged),
+    "a class never drawn": ("class-imbalance", replace(judged, data=never_drawn), judged),
+    "hardly any change about an offset": ("input-not-normalized", replace(healthy, data=offset), healthy),
+    "an optimizer made anew": ("training-state-lost", replace(adaptive, optimizer=emptied), adaptive),
+    "batch norm without a memory": ("wrong-train-eval-mode", replace(healthy, model=lambda: normed(0.0)),
+                                    replace(healthy, model=lambda: normed(0.1))),
+    "a rate without end": ("learning-rate-too-high",
+                           replace(healthy, schedule=lambda o: LambdaLR(o, lambda step: 1.1**step)),
+                           replace(healthy, schedule=lambda o: LambdaLR(o, lambda step: 1.005**step))),
+    "dropout of the scores": ("over-regularized", replace(healthy, model=lambda: dropped(0.85)),
+                              replace(healthy, model=lambda: dropped(0.2))),
 }  # fmt: skip
 
 
@@ -103,6 +146,9 @@ def test_named_first_and_the_healthy_twin_left_alone(case):
         ("a plain list", "plain lists made nn.ModuleList"),
         ("a warm-up without end", "the warm-up over at once: learning rate held at 0.1"),
         ("eighteen tanhs", "made residual"),
+        ("batch norm without a memory", "given a momentum of 0.1"),
+        ("a rate without end", "where its schedule began"),
+        ("hardly any change about an offset", "standardized"),
     ],
 )
 def test_treated_and_as_good_as_the_healthy_twin(case, words):
@@ -163,3 +209,44 @@ def test_other_codes_in_the_held_out_rows():
     found = preprocessing_mismatch(ours, Sample([recoded]), {})
     assert found is not None and "other vocabulary" in found.cause.replace("another", "other")
     assert preprocessing_mismatch(ours, Sample([theirs]), {}) is None
+
+
+def test_copies_learn_as_steeply_as_the_loop_does():
+    doctor, _, _ = replace(healthy, backward=lambda loss: 16 * loss, steps=12).run()
+    assert doctor.patient.scale == pytest.approx(16, rel=1e-3)
+    assert replace(healthy, steps=12).run()[0].patient.scale == 1.0
+
+
+def test_guessing_is_known_where_a_loss_makes_its_rows_of_labels():
+    def rows_of_one(output, target):
+        return F.binary_cross_entropy_with_logits(output, F.one_hot(target, 10).float())
+
+    doctor, _, _ = replace(healthy, loss=rows_of_one, steps=30).run()
+    assert doctor.record.facts["prior loss"] == pytest.approx(0.325, abs=0.01)  # of a share of one in ten
+
+
+def test_pictures_turned_in_the_held_out_rows():
+    pictures = torch.tensor(load_digits().images, dtype=torch.float32)[:, None] / 16
+    pictures = pictures[torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))]
+    ours, theirs = Sample([pictures[:500]]), pictures[1000:]
+    assert preprocessing_mismatch(ours, Sample([theirs]), {}) is None
+    for turned in (theirs.transpose(2, 3), theirs.flip(2), theirs.rot90(1, (2, 3))):
+        found = preprocessing_mismatch(ours, Sample([turned.contiguous()]), {})
+        assert found is not None and "turned" in found.cause
+
+
+def test_neighbors_of_overlapping_classes_are_no_wrong_labels():
+    """Thirds of a noisy answer: a row whose neighbors agree is another class in every sixth case, by chance alone."""
+    told = []
+    for seed in range(30):
+        made = torch.Generator().manual_seed(seed)
+        x = torch.randn(512, 8, generator=made)
+        answer = x[:, :3].sum(1) + 1.2 * torch.randn(512, generator=made)
+        y = torch.bucketize(answer, answer.quantile(torch.tensor([1 / 3, 2 / 3])))
+        told.append(label_noise(Sample([x], y, [], [64] * 8), {}) is not None)
+    assert sum(told) <= 1
+    x = 6 * torch.eye(8)[:3].repeat(171, 1)[:512] + torch.randn(512, 8, generator=chance)
+    y = torch.arange(512) % 3
+    wrong = torch.rand(512, generator=chance) < 0.3
+    found = label_noise(Sample([x], torch.where(wrong, (y + 1) % 3, y), [], [64] * 8), {})
+    assert found is not None and label_noise(Sample([x], y, [], [64] * 8), {}) is None

@@ -301,7 +301,8 @@ def _changed_is_better(finding: Finding, suspect: Suspect, proof: Proof, changes
         return None
     keep_curves(finding, twins)
     finding.evidence += f" On a copy, {len(other.losses)} steps with {name} end at {other.end:.3g}, "
-    finding.evidence += f"as it is at {own.end:.3g}; the training itself is at {suspect.now:.3g}."
+    finding.evidence += f"as it is at {own.end:.3g}"
+    finding.evidence += f"; the training itself is at {suspect.now:.3g}." if math.isfinite(suspect.now) else "."
     finding.confidence = 0.95
     return finding
 

@@ -335,7 +335,7 @@ def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> F
             return Finding(
                 "class-imbalance",
                 "target",
-                "critical",
+                "warn",
                 f"{share} of the held-out rows have the label {kind}, and none of {len(ours)} training rows.",
                 "A sampler never draws that class, or the split or a mapping has lost it.",
                 0.9,

@@ -52,7 +52,9 @@ def training_state_lost(record: Record) -> Finding | None:
     values = count.array
     back = np.flatnonzero(np.diff(values) < 0) if len(values) > 1 else np.zeros(0, dtype=int)
     empty = record.facts.get("resumed") and len(values) and values[0] <= 1 < record.facts["resumed"]
-    still = len(values) >= 4 and values[-1] <= values[0] + 1 and count.steps[-1] - count.steps[0] >= LIMITS.warm_up
+    # Always 1 is a state emptied before each step; always 0 may be a step that is gathered for over many batches.
+    still = len(values) >= 4 and (values == values[0]).all() and count.steps[-1] - count.steps[0] >= LIMITS.warm_up
+    still = still and (values[0] == 1 or count.steps[-1] - count.steps[0] >= 10 * LIMITS.warm_up)
     if still and not len(back) and not empty:
         return _anew(count.steps[-1], float(values[-1]))
     if not len(back) and not empty:

@@ -106,8 +106,12 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
             shares = counts[counts > 0] / counts.sum().clamp_min(1)
             prior = float(-(shares * shares.log()).sum()) if target.dim() == 1 else math.log(max(2, trial.classes))
         elif kind in ("bce", "bce_logits"):
-            share = float(target.float().mean())
-            prior = -sum(p * math.log(max(p, 1e-9)) for p in (share, 1 - share)) if 0 <= share <= 1 else None
+            given = (
+                trial.made.target if trial.made.target is not None else target
+            )  # rows may be made of labels on the way
+            share = float(given.float().mean())
+            within = bool(((given >= 0) & (given <= 1)).all())
+            prior = -sum(p * math.log(max(p, 1e-9)) for p in (share, 1 - share)) if within else None
         elif kind == "mse":
             prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
         elif kind in ("mae", "huber"):
