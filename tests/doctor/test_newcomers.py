@@ -223,6 +223,9 @@ def test_guessing_is_known_where_a_loss_makes_its_rows_of_labels():
 
     doctor, _, _ = replace(healthy, loss=rows_of_one, steps=30).run()
     assert doctor.record.facts["prior loss"] == pytest.approx(0.325, abs=0.01)  # of a share of one in ten
+    heavy = torch.tensor([1e6] + [1.0] * 9)
+    doctor, _, _ = replace(healthy, loss=lambda o, t: F.cross_entropy(o, t, weight=heavy), steps=30).run()
+    assert doctor.record.facts["prior loss"] < 0.01  # the class that weighs all is nearly sure
 
 
 def test_pictures_turned_in_the_held_out_rows():

@@ -67,6 +67,7 @@ class Made:
     output: Tensor | None = None
     target: Tensor | None = None
     compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
+    weight: Tensor | None = None  # of each class in the loss
     ignored: int | None = None  # the label that the loss leaves out
     over_rows: bool = False  # whether its softmax runs over the batch's rows, not over the classes
     plain: bool = False  # whether nothing else lies between the chain and a layer with weights
@@ -121,6 +122,7 @@ def _made(node: Any) -> Made | None:
         if kind == "nll" and chain and chain[0] == "log_softmax":
             made.kind, made.chain = "cross_entropy", chain[1:]
         if kind == "nll":
+            made.weight = _saved(node, "_saved_weight")
             ignored = getattr(node, "_saved_ignore_index", -100)
             made.ignored = ignored - 2**64 if ignored >= 2**63 else ignored  # autograd keeps it without a sign
         if made.output is not None and kind in ("mse", "mae", "huber", "bce", "bce_logits"):

@@ -102,8 +102,10 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
     prior = None
     if target is not None and target.numel():
         if kind in ("cross_entropy", "nll") and not target.is_floating_point() and int(target.min()) >= -100:
-            counts = torch.bincount(target[target >= 0].flatten())
-            shares = counts[counts > 0] / counts.sum().clamp_min(1)
+            counts, weight = torch.bincount(target[target >= 0].flatten()).float(), trial.made.weight
+            if weight is not None and len(weight) >= len(counts):
+                counts = counts * weight[: len(counts)].to(counts)  # guessing then leans to the classes that weigh more
+            shares = counts[counts > 0] / counts.sum().clamp_min(1e-12)
             prior = float(-(shares * shares.log()).sum()) if target.dim() == 1 else math.log(max(2, trial.classes))
         elif kind in ("bce", "bce_logits"):
             given = (
