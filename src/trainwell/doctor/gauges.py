@@ -104,10 +104,14 @@ def read(
 
 def _kept_statistics(patient: Patient, record: Record, step: int) -> None:
     """How many batch norms have learned in training mode and still hold the statistics that they began with."""
-    norms = [each for each in patient.bare.modules() if isinstance(each, _BatchNorm) and each.training]
-    norms = [each for each in norms if each.running_mean is not None and each.running_var is not None]
-    if norms:
-        empty = [not bool(each.running_mean.any()) and bool((each.running_var == 1).all()) for each in norms]
+    held = [
+        (each.running_mean, each.running_var)
+        for each in patient.bare.modules()
+        if isinstance(each, _BatchNorm) and each.training
+    ]
+    kept = [pair for pair in held if pair[0] is not None and pair[1] is not None]
+    if kept:
+        empty = [not bool(torch.any(mean)) and bool(torch.all(torch.eq(variance, 1))) for mean, variance in kept]  # type: ignore[arg-type]
         record.add(step, "empty norms", "", float(sum(empty)))
 
 
