@@ -108,7 +108,7 @@ def from_language(profile: Profile, plan: "Plan") -> None:
     if long:
         model |= {"width": 192, "depth": 5, "heads": 3}
     passes = steps * batch * context / max(1, 0.9 * characters)
-    model["dropout"] = 0.2 if passes > 20 else 0.1 if passes > 8 else 0.0
+    model["dropout"] = 0.2 if passes > 12 else 0.1 if passes > 8 else 0.0
     why = f"{passes:.1f} passes over the text decide its dropout"
     if long:
         why += "; there is time for a larger network that looks further back"
