@@ -6,7 +6,7 @@ from trainwell.report.files import Facts
 from trainwell.report.wording import counted, grouped, is_number, share, significant
 
 SHOWN, STAGES, LENGTH = 8, 8, 600  # cases of each kind, samples of the training, characters of a text
-SHORT = 24  # characters of a line of a list, on average
+SHORT = 24  # characters of the longest line of a list
 
 
 def texts_of(facts: Facts) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def texts_of(facts: Facts) -> dict[str, Any]:
 
 
 def _text(text: str) -> dict[str, Any]:
-    """A text, and whether it is a list of short lines, which go side by side."""
+    """A text, and whether it is a list of short lines, which go side by side; a play has empty and longer ones."""
     lines = text.splitlines()
-    return {"text": text, "listed": len(lines) > 8 and sum(map(len, lines)) < SHORT * len(lines)}
+    return {"text": text, "listed": len(lines) > 8 and all(0 < len(line) <= SHORT for line in lines)}
 
 
 def _reading(evaluation: dict[str, Any]) -> dict[str, Any] | None:
