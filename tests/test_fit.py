@@ -203,7 +203,7 @@ def test_the_failure_of_a_training_is_its_state(tmp_path: Path, monkeypatch: pyt
     def fails(*arguments: object, **more: object) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(importlib.import_module("trainwell.fit"), "train", fails)
+    monkeypatch.setattr("trainwell.learn.train", fails)
     with pytest.raises(RuntimeError, match="no memory"):
         tw.fit(small(), "price", out=tmp_path / "run", changes=QUICK, quiet=True)
     facts = RunFolder.open(tmp_path / "run").facts()

@@ -30,8 +30,12 @@ OF_ONE_LOSS = {
 
 
 def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[list[Finding], dict[str, str]]:
-    """(findings, name of a skipped check -> why). A rule that fails is skipped with its error as the reason."""
+    """(findings, name of a skipped check -> why). A rule that fails is skipped with its error as the reason.
+
+    A check of several rules is skipped only where none of them could judge.
+    """
     findings, skipped = [], {}
+    ran = set()
     with np.errstate(all="ignore"):
         for name, rule in rules:
             if record.facts.get("players", 1) > 1 and name in OF_ONE_LOSS:
@@ -45,6 +49,7 @@ def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[li
             except (ValueError, IndexError, KeyError, TypeError, ArithmeticError) as error:
                 skipped[name] = f"the rule failed: {error}"
                 continue
+            ran.add(name)
             if finding is not None:
                 findings.append(finding)
-    return findings, skipped
+    return findings, {name: why for name, why in skipped.items() if name not in ran}
