@@ -227,3 +227,20 @@ def test_attention_maps_are_kept_within_the_block_alone():
     assert maps["first"][0].shape == (2, 2, 3, 3) and len(maps["second"]) == 1
     model["first"](x)
     assert len(maps["first"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["bool", "float"])
+def test_a_query_that_sees_no_key_is_zero_in_products_too(kind):
+    torch.manual_seed(0)
+    parts = [torch.randn(2, 2, 6, 8, requires_grad=True) for _ in range(3)]
+    mask = torch.ones(2, 1, 6, 6, dtype=torch.bool).tril()
+    mask[0, :, 1] = False
+    if kind == "float":
+        mask = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
+    expected = F.scaled_dot_product_attention(*parts, attn_mask=mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        seen = attend(*parts, View(mask=mask))
+    assert seen.dtype == torch.bfloat16 and bool((seen[0, :, 1] == 0).all())
+    torch.testing.assert_close(seen.float(), expected, atol=0.03, rtol=0.03)
+    seen.float().square().sum().backward()
+    assert all(bool(each.grad.isfinite().all()) for each in parts)

@@ -90,12 +90,19 @@ def attend_in_products(
         if view.mask is not None:
             scores = masked(scores.view(batch, heads, queries, -1), view.mask).flatten(0, 1)
         weights = F.dropout(scores.softmax(dim=-1), dropout)
-        return torch.bmm(weights, value).view(batch, heads, queries, -1)
+        seen = torch.bmm(weights, value).view(batch, heads, queries, -1)
+        if view.mask is None:
+            return seen
+        allowed = view.mask if view.mask.dtype == torch.bool else view.mask > float("-inf")
+        return seen.masked_fill(~allowed.any(dim=-1, keepdim=True), 0)  # sees nothing, as in the fused kernel
 
 
 def masked(scores: Tensor, mask: Tensor) -> Tensor:
-    """Scores with a view's mask. scores: (batch, heads, queries, keys) -> the same"""
-    return scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask.to(scores.dtype)
+    """Scores with a view's mask, finite so that a query without any key has weights. (batch, heads, queries, keys)"""
+    least = torch.finfo(scores.dtype).min
+    if mask.dtype == torch.bool:
+        return scores.masked_fill(~mask, least)
+    return (scores + mask.to(scores.dtype)).clamp_min(least)
 
 
 def future(count: int) -> Tensor:
