@@ -140,7 +140,7 @@ def dcgan(options: argparse.Namespace) -> dict[str, Any]:
     norm, penalty = (options.norm, None) if options.norm == "batch" else (options.norm, "r1")
     model = DCGAN(*SHAPE, 10, latent=64, maps=options.maps or 32, norm=norm, conditional=options.conditional)
     task = Adversarial(SHAPE, game="non_saturating", penalty=penalty, weight=options.weight or 0.05)
-    learn(model, task, options, lr=5e-4, betas=(0.5, 0.99), batch=64)
+    learn(model, task, options, lr=options.rate or 5e-4, betas=(0.5, 0.99), batch=64)
     return judged(options, lambda count: task.sample(model, count, seed=0))
 
 
@@ -148,7 +148,7 @@ def wgan_gp(options: argparse.Namespace) -> dict[str, Any]:
     """WGAN-GP as published for MNIST: five critic steps, penalty 10."""
     model = DCGAN(*SHAPE, 10, latent=128, maps=options.maps or 32, conditional=options.conditional)
     task = Adversarial(SHAPE, game="wasserstein", penalty="gradient", weight=options.weight or 10.0, critic_steps=5)
-    learn(model, task, options, lr=2e-4, betas=(0.5, 0.9), batch=64)
+    learn(model, task, options, lr=options.rate or 2e-4, betas=(0.5, 0.9), batch=64)
     return judged(options, lambda count: task.sample(model, count, seed=0))
 
 
@@ -198,6 +198,7 @@ def main() -> None:
     parser.add_argument("--maps", type=int)
     parser.add_argument("--norm", default="batch", choices=["batch", "none", "spectral", "instance"])
     parser.add_argument("--weight", type=float, help="of the gradient penalty")
+    parser.add_argument("--rate", type=float, help="of a GAN's two optimizers")
     parser.add_argument("--conditional", action="store_true", help="tell a GAN the classes")
     parser.add_argument("--network", default="unet", choices=["unet", "dit"])
     parser.add_argument("--path", default="flow", choices=["flow", "linear", "cosine"])

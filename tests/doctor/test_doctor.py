@@ -98,6 +98,11 @@ CASES = {
     "weights too large": ("bad-initialization", replace(healthy, model=faults.scaled_weights(20.0)), healthy),
     "weights too small": ("bad-initialization", replace(healthy, model=faults.scaled_weights(0.005)), healthy),
     "equal weights": ("bad-initialization", replace(healthy, model=faults.constant_weights), healthy),
+    "all weights zero": (
+        "bad-initialization",
+        replace(healthy, model=lambda: faults.zeroed(mlp(64, 32, 32, 10))),
+        replace(healthy, model=faults.ZeroEnds),
+    ),
     "unused layer": ("disconnected-parameters", replace(healthy, model=faults.Unused), healthy),
     "half the optimizer": (
         "disconnected-parameters",

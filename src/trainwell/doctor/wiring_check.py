@@ -17,6 +17,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
 LIMITS = THRESHOLDS
+ROUNDS = 3  # steps after which rows that start alike should differ
 
 
 def bad_initialization(trial: Trial) -> Finding | None:
@@ -30,7 +31,7 @@ def bad_initialization(trial: Trial) -> Finding | None:
         weight, gradient = layer.weight.detach(), layer.weight.grad
         if weight.shape[0] < 4 or gradient is None or (not weight.requires_grad and gradient is None):
             continue
-        if _rows_alike(weight) and _rows_alike(gradient):
+        if _rows_alike(weight) and _rows_alike(gradient) and (bool(gradient.any()) or _stays_alike(trial, layer)):
             return Finding(
                 "bad-initialization",
                 f"{name}.weight",
@@ -91,6 +92,30 @@ def _recurrent_gain(model: nn.Module) -> Finding | None:
                     statistic={"value": gain, "healthy": [0.3, 1.5]},
                 )
     return None
+
+
+def _stays_alike(trial: Trial, layer: Any) -> bool:
+    """Whether the rows are alike after some steps too; behind a layer that starts at zero no gradient comes at first.
+
+    Fixup and the ends of residual branches start so: Zhang et al. 2019, arXiv:1901.09321.
+    """
+    learned = [each for each in trial.model.parameters() if each.grad is not None]
+    kept = [(each, each.detach().clone(), each.grad) for each in learned]
+    try:
+        for _ in range(ROUNDS):
+            with torch.no_grad():
+                for each in learned:
+                    if each.grad is not None:
+                        each -= 1e-3 * each.grad / each.grad.abs().max().clamp_min(1e-30)
+                        each.grad = None
+            with leaving_no_trace(), torch.enable_grad():
+                trial.patient.loss(trial.model, trial.batch).backward()
+        return layer.weight.grad is None or (_rows_alike(layer.weight) and _rows_alike(layer.weight.grad))
+    finally:
+        with torch.no_grad():
+            for each, value, gradient in kept:
+                each.copy_(value)
+                each.grad = gradient
 
 
 def _rows_alike(matrix: Tensor) -> bool:

@@ -23,6 +23,7 @@ from trainwell.models.itransformer import ITransformer
 from trainwell.models.lenet import LeNet
 from trainwell.models.linear_blend import LinearBlend
 from trainwell.models.mlp import MLP
+from trainwell.models.nbsvm import NBSVM
 from trainwell.models.neuron import SigmoidNeuron
 from trainwell.models.nlinear import NLinear
 from trainwell.models.patchtst import PatchTST
@@ -62,6 +63,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "gpt2": GPT2,
     "recurrent_language_model": RecurrentLanguageModel,
     "fasttext": FastText,
+    "nbsvm": NBSVM,
     "transformer": Transformer,
     "seq2seq": Seq2Seq,
     "t5": T5,

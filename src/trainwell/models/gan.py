@@ -57,6 +57,8 @@ class Discriminator(nn.Module):
         self.body = body
         self.head = nn.Linear(features, 1)
         self.label = nn.Embedding(classes, features) if classes else None
+        if self.label is not None:  # drawn from N(0, 1) it would drown the head
+            nn.init.normal_(self.label.weight, std=0.02)
 
     def forward(self, x: Tensor, classes: Tensor | None = None) -> Tensor:
         features = self.body(x)

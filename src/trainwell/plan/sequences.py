@@ -1,7 +1,7 @@
 """The profile of a series or a text to a recipe: the rules, each with the reason that it gives."""
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trainwell.models import MODELS
 from trainwell.plan.profile import Profile
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
 
 FEW_TEXTS, STEPS = 20_000, 1_000  # texts; steps that a text classifier learns in
+FEW_CLASSES = 20  # of texts, up to which each word has a weight for each of them
 MUCH_TEXT = 5_000_000  # characters from which on pieces of words repay their larger vocabulary
 LONG_TEXT = 500_000  # characters from which on a network can grow with the time, not learn by heart
 GPT_STEPS, GPT_BATCH = 2_000, 16
@@ -70,18 +71,25 @@ def from_text(profile: Profile, plan: "Plan") -> None:
     """Texts with a label or a number each: the mean of what words say, and pairs where texts are many."""
     rows = profile.rows
     plan.choose("split", {"test": 0.2, "val": 0.1}, "20 % test, 10 % validation", f"{rows:,} texts, divided at random")
-    vocabulary = 10_000 if rows < FEW_TEXTS else 30_000
-    transform = {"tokenizer": "words", "vocabulary": vocabulary, "length": 1024}
+    few = rows < FEW_TEXTS
+    transform = {"tokenizer": "words", "vocabulary": 30_000, "length": 2048 if few else 1024}
     why = "whole words say most about what a text is; those seen once are unknown"
-    plan.choose("transform", transform, f"words, {vocabulary:,} at most", why)
-    pairs = 0 if rows < FEW_TEXTS else 500_000
-    model = {"name": "fasttext", "width": 32, "pairs": pairs, "drop": 0.5 if rows < FEW_TEXTS else 0.2}
-    why = f"{rows:,} texts: networks that read in order need far more of them, or weights learned elsewhere"
-    plan.choose("model", model, "fasttext", why)
-    optimizer = {"name": "adamw", "lr": 5e-3, "weight_decay": 0.01}
-    plan.choose("optimizer", optimizer, "AdamW at 0.005", "each word is rarely seen, so its vector needs long steps")
+    plan.choose("transform", transform, "words, 30,000 at most", why)
+    if few and profile.task == "classify" and profile.classes <= FEW_CLASSES:
+        why = f"{rows:,} texts: words and pairs of words, weighed by how far each favours a class, need fewest"
+        plan.choose("model", {"name": "nbsvm"}, "nbsvm", why)
+        optimizer: dict[str, Any] = {"name": "nesterov", "lr": 1.0, "momentum": 0.9, "weight_decay": 0.0}
+        why = "a linear map of texts of length one bears it, and plain steps find a map of small weights"
+        plan.choose("optimizer", optimizer, "Nesterov at 1", why)
+    else:
+        pairs = 0 if few else 500_000
+        model = {"name": "fasttext", "width": 32, "pairs": pairs, "drop": 0.5 if few else 0.2}
+        why = f"{rows:,} texts: networks that read in order need far more of them, or weights learned elsewhere"
+        plan.choose("model", model, "fasttext", why)
+        why = "each word is rarely seen, so its vector needs long steps"
+        plan.choose("optimizer", {"name": "adamw", "lr": 5e-3, "weight_decay": 0.01}, "AdamW at 0.005", why)
     plan.choose("schedule", {"name": "trapezoid"}, "hold, then down", "the fall of the rate brings most of the gain")
-    batch = 32 if rows < FEW_TEXTS else 128
+    batch = 32 if few else 128
     epochs = max(3, min(30, round(STEPS * batch / max(1, rows))))
     settings = {"epochs": epochs, "batch_size": batch, "precision": "float32"}
     plan.choose("train", settings, f"{epochs} epochs, batch {batch}", f"some {STEPS:,} steps, 30 passes at most")

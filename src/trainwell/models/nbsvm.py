@@ -1,0 +1,91 @@
+"""Tokens to scores of classes by the words and pairs of words in a text, each weighed by how far it favours a class.
+
+A linear model on naive Bayes' log ratios: Wang & Manning 2012, ACL, "Baselines and Bigrams".
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NONE = torch.iinfo(torch.int64).max  # no pair of words has this key
+LEAST = 2  # texts that a pair has to stand in
+BLOCK = 256  # texts that are counted at a time
+
+
+class NBSVM(nn.Module):
+    """A text to scores of its classes by which words it has, however often: strong where texts are few and long.
+
+    The log ratios are counted from the training texts before the first step; what is learned is a factor for each of
+    them, from zero. `pairs` is how many pairs of neighbouring words are read, those that most texts have.
+    tokens: (batch, time) long, mask: (batch, time) bool or None -> (batch, classes)
+    """
+
+    ratio: Tensor
+    keys: Tensor
+
+    def __init__(self, vocabulary: int, classes: int, *, pairs: int = 200_000) -> None:
+        super().__init__()
+        self.vocabulary, self.pairs = vocabulary, pairs
+        size = vocabulary + pairs + 1  # the last stands for every pair that is not read
+        self.register_buffer("keys", torch.full((pairs,), NONE))
+        self.register_buffer("ratio", torch.zeros(size, classes))
+        self.factor = nn.Embedding(size, classes)
+        nn.init.zeros_(self.factor.weight)
+        self.bias = nn.Parameter(torch.zeros(classes))
+
+    def initialize(self, tokens: Tensor, mask: Tensor, target: Tensor) -> None:
+        """Choose the pairs, and count for each word and pair how much oftener texts of a class have it than others.
+
+        tokens: (texts, time) long, mask: (texts, time) bool, target: (texts,) long
+        """
+        if self.pairs:
+            self._choose(tokens, mask)
+        classes = self.ratio.shape[1]
+        count = torch.ones_like(self.ratio)  # one text more of each class that has every word
+        for some, inside, answer in zip(*(each.split(BLOCK) for each in (tokens, mask, target)), strict=True):
+            terms, present = self.terms(some, inside)
+            for each in range(classes):
+                own = answer == each
+                count[:, each] += torch.bincount(terms[own][present[own]], minlength=len(count))
+        others = count.sum(1, keepdim=True) - count
+        self.ratio.copy_((count / count.sum(0)).log() - (others / others.sum(0)).log())
+        self.ratio[-1] = 0
+        self.bias.copy_(torch.bincount(target, minlength=classes).clamp_min(1).div(len(target)).log())
+
+    def _choose(self, tokens: Tensor, mask: Tensor) -> None:
+        """Keep the pairs of words that most texts have, in order, to be found again by bisection."""
+        seen = []
+        for some, inside in zip(tokens.split(BLOCK), mask.split(BLOCK), strict=True):
+            found = self._pairs(some).masked_fill(~(inside[:, 1:] & inside[:, :-1]), NONE).sort(1).values
+            first = F.pad(found[:, 1:] != found[:, :-1], (1, 0), value=True) & (found != NONE)
+            seen.append(found[first])
+        keys, texts = torch.cat(seen).unique(return_counts=True)
+        keys, texts = keys[texts >= LEAST], texts[texts >= LEAST]
+        chosen = keys[texts.argsort(descending=True, stable=True)[: self.pairs]].sort().values
+        self.keys.fill_(NONE)
+        self.keys[: len(chosen)] = chosen
+
+    def _pairs(self, tokens: Tensor) -> Tensor:
+        return tokens[:, :-1] * self.vocabulary + tokens[:, 1:]
+
+    def terms(self, tokens: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """The numbers of a text's words and pairs in order, and which of them count: each once, none of padding.
+
+        -> (batch, terms) long, (batch, terms) bool
+        """
+        last = self.vocabulary + self.pairs
+        terms = tokens.masked_fill(~mask, last)
+        if self.pairs:
+            key = self._pairs(tokens)
+            place = torch.searchsorted(self.keys, key).clamp_max(self.pairs - 1)
+            known = (self.keys[place] == key) & mask[:, 1:] & mask[:, :-1]
+            terms = torch.cat([terms, (self.vocabulary + place).masked_fill(~known, last)], 1)
+        terms = terms.sort(1).values
+        return terms, F.pad(terms[:, 1:] != terms[:, :-1], (1, 0), value=True) & (terms != last)
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        mask = torch.ones_like(tokens, dtype=torch.bool) if mask is None else mask
+        terms, present = self.terms(tokens, mask)
+        ratio = self.ratio[terms] * present.unsqueeze(2)
+        length = ratio.square().sum(1).sqrt().clamp_min(1e-6)
+        return (ratio * self.factor(terms)).sum(1) / length + self.bias
