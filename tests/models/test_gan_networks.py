@@ -87,3 +87,15 @@ def test_only_the_sign_of_bits_is_read():
     assert not torch.equal(model(noise), model(torch.cat([noise[:, :4], noise[:, 4:] * 7], 1)))
     with pytest.raises(ValueError, match="bits 9"):
         GAN(3, latent=6, bits=9)
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+def test_at_first_the_noise_says_more_than_the_class(kind):
+    """With class vectors as long as the noise a generator learns one picture a class and passes over the noise."""
+    torch.manual_seed(0)
+    model = make(kind, 10).eval()
+    noise, classes = torch.randn(200, 6), torch.arange(10)
+    same = torch.zeros(200, dtype=torch.long)
+    by_noise = model(noise, same).flatten(1).var(0).mean()
+    by_class = model(noise[:1].expand(10, -1), classes).flatten(1).var(0).mean()
+    assert by_noise > 2 * by_class

@@ -35,6 +35,8 @@ class Generator(nn.Module):
         super().__init__()
         self.body, self.end, self.bits = body, end, bits
         self.label = nn.Embedding(classes, latent) if classes else None
+        if self.label is not None:  # of length one, as long vectors let the generator pass over the noise
+            nn.init.normal_(self.label.weight, std=latent**-0.5)
 
     def forward(self, noise: Tensor, classes: Tensor | None = None) -> Tensor:
         if self.bits:

@@ -33,6 +33,7 @@ class NBSVM(nn.Module):
         nn.init.zeros_(self.factor.weight)
         self.bias = nn.Parameter(torch.zeros(classes))
 
+    @torch.no_grad()
     def initialize(self, tokens: Tensor, mask: Tensor, target: Tensor) -> None:
         """Choose the pairs, and count for each word and pair how much oftener texts of a class have it than others.
 
