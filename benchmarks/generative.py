@@ -1,10 +1,11 @@
-"""Generative networks on MNIST: bounds of a VAE, and scores of GANs and diffusion in a classifier's features.
+"""Generative networks on MNIST: bounds of a VAE, scores of GANs and diffusion by a classifier, or of a finished run.
 
     trainwell fit ../shared/data/mnist --out runs/mnist-classifier
     python benchmarks/generative.py vae --minutes 20
     python benchmarks/generative.py dcgan --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py wgan-gp --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py diffusion --minutes 60 --classifier runs/mnist-classifier [--network dit]
+    python benchmarks/generative.py fitted --run runs/cifar-flow --data cifar10 --classifier runs/cifar-classifier
 
 Distances are between --samples generated and as many test pictures; beside them stands the distance between the test
 pictures and as many training pictures, the least that can be hoped for. Pictures of the samples, and the
@@ -16,6 +17,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,15 +45,15 @@ from trainwell.train import SCHEDULES, State, evaluate, optimizer_for, train
 from trainwell.train.average import Average
 from trainwell.train.precision import autocast, choose
 
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+DATA = Path(os.environ.get("TRAINWELL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 SHAPE = (1, 28, 28)
 
 
-def digits(part: str, rows: int | None) -> dict[str, Any]:
+def pictures(part: str, rows: int | None, name: str = "mnist") -> dict[str, Any]:
     """Pictures, classes and row numbers as a loader takes them."""
-    frame = pl.read_parquet(DATA / f"{part}.parquet").head(rows or 10**9)
-    pixels = [np.asarray(Image.open(io.BytesIO(each["bytes"]))) for each in frame["image"].to_list()]
-    x = torch.from_numpy(np.stack(pixels))[:, None]
+    frame = pl.read_parquet(DATA / name / f"{part}.parquet").head(rows or 10**9)
+    pixels = np.stack([np.asarray(Image.open(io.BytesIO(each["bytes"]))) for each in frame["image"].to_list()])
+    x = torch.from_numpy(pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2).copy())
     target = torch.from_numpy(frame["label"].to_numpy().astype(np.int64))
     return {"inputs": (x,), "target": target, "row": torch.arange(len(x))}
 
@@ -79,7 +81,7 @@ def learn(model: Any, task: Any, options: argparse.Namespace, **choice: Any) -> 
     model.to(memory_format=torch.channels_last)
     schedule = SCHEDULES[wish["schedule"]](**({} if wish["schedule"] == "constant" else {"warmup": 0.02}))
     state = State(model, task, optimizers, schedule, precision=options.precision, average=Average(model, options.ema))
-    loader = Loader(digits("train", options.rows), batch_size=wish["batch"], drop_last=True, seed=options.seed)
+    loader = Loader(pictures("train", options.rows), batch_size=wish["batch"], drop_last=True, seed=options.seed)
     train(state, loader, epochs=options.epochs, seconds=60 * options.minutes, clip=wish["clip"])
     size = sum(each.numel() for each in model.parameters())
     print(f"{size:,} weights, {state.step} steps of {wish['batch']}, {state.epoch} epochs, {state.seconds:.0f} s")
@@ -95,7 +97,7 @@ def vae(options: argparse.Namespace) -> dict[str, Any]:
     model = ConvVAE(*SHAPE, latent=options.latent, maps=32, hidden=256)
     task = Reconstruct(SHAPE, binarize=True, free=0.05, warmup=10_000)
     state = learn(model, task, options)
-    test = digits("test", options.rows)
+    test = pictures("test", options.rows)
     found: dict[str, Any] = dict(evaluate(state, Loader(test, batch_size=500, shuffle=False)))
     model.eval()
     first = {"inputs": (test["inputs"][0][: options.bound_rows],), "row": test["row"][: options.bound_rows]}
@@ -112,7 +114,7 @@ def vae(options: argparse.Namespace) -> dict[str, Any]:
 
 def judged(options: argparse.Namespace, samples: Callable[[int], Tensor]) -> dict[str, Any]:
     """Scores of the samples against as many test pictures, in the features of the classifier."""
-    training, test = digits("train", options.rows), digits("test", options.samples)
+    training, test = (pictures(*part, options.data) for part in (("train", options.rows), ("test", options.samples)))
     count = len(test["target"])
     generated = samples(count)
     save_grid(generated[:100], options.out / "samples.png", columns=10)
@@ -177,7 +179,22 @@ def diffusion(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-KINDS = {"vae": vae, "dcgan": dcgan, "wgan-gp": wgan_gp, "diffusion": diffusion}
+def fitted(options: argparse.Namespace) -> dict[str, Any]:
+    """What a finished run of `trainwell fit` draws, by the steps that are asked for where it takes steps."""
+    run = tw.load(options.run)
+    options.out.mkdir(parents=True, exist_ok=True)
+    counts = options.sampling_steps if run.recipe.task["name"] == "diffusion" else [None]
+    choice = {"guidance": options.guidance} if run.recipe.task["name"] == "diffusion" else {}
+    return {
+        f"{steps} steps": judged(
+            options,
+            lambda count, steps=steps: torch.as_tensor(np.asarray(run.sample(count, steps=steps, seed=0, **choice))),
+        )
+        for steps in counts
+    }
+
+
+KINDS = {"fitted": fitted, "vae": vae, "dcgan": dcgan, "wgan-gp": wgan_gp, "diffusion": diffusion}
 
 
 def main() -> None:
@@ -186,6 +203,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--epochs", type=float, default=1000)
     parser.add_argument("--classifier", type=Path, help="the run folder of a trained classifier of the same digits")
+    parser.add_argument("--run", type=Path, help="of `fitted`: the folder of the run that draws")
+    parser.add_argument("--data", default="mnist", choices=["mnist", "cifar10"], help="what `fitted` is judged against")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--rows", type=int, help="only so many pictures of each part")
     parser.add_argument("--samples", type=int, default=2000)

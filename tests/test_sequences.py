@@ -128,7 +128,7 @@ def test_texts_in_class_folders_are_told_apart(tmp_path: Path) -> None:
     pytest.importorskip("tokenizers")
     source = folder_of(reviews(), tmp_path / "reviews")
     run = tw.fit(source, out=tmp_path / "run", quiet=True)
-    assert run.recipe.model["name"] == "fasttext" and run.metrics["accuracy"] > 0.9
+    assert run.recipe.model["name"] == "nbsvm" and run.metrics["accuracy"] > 0.9
     again = tw.load(run.path)
     texts = pl.DataFrame({"text": ["a lovely film, it was great", "this was awful"]})
     assert again.predict(texts).tolist() == run.predict(texts).tolist() == ["good", "bad"]
@@ -137,10 +137,10 @@ def test_texts_in_class_folders_are_told_apart(tmp_path: Path) -> None:
     assert [each["kind"] for each in baselines] == ["constant", "linear"]
 
 
-@pytest.mark.parametrize("model", ["fasttext", "recurrent_classifier", "bert"])
+@pytest.mark.parametrize("model", ["fasttext", "nbsvm", "recurrent_classifier", "bert"])
 def test_every_text_classifier_by_name(tmp_path: Path, model: str) -> None:
     changes = ["train.epochs=1", "transform.tokenizer=characters"]
-    changes += [] if model == "fasttext" else ["model.width=24"]
+    changes += [] if model in ("fasttext", "nbsvm") else ["model.width=24"]
     changes += ["model.heads=2", "model.depth=1"] if model == "bert" else []
     frame = reviews(60)
     run = tw.fit(frame, "label", model=model, types={"review": "text"}, changes=changes, out=tmp_path / "run",
