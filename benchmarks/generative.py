@@ -2,8 +2,8 @@
 
     trainwell fit ../shared/data/mnist --out runs/mnist-classifier
     python benchmarks/generative.py vae --minutes 20
-    python benchmarks/generative.py dcgan --minutes 30 --classifier runs/mnist-classifier
-    python benchmarks/generative.py wgan-gp --minutes 30 --classifier runs/mnist-classifier
+    python benchmarks/generative.py dcgan --conditional --minutes 30 --classifier runs/mnist-classifier
+    python benchmarks/generative.py wgan-gp --conditional --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py diffusion --minutes 60 --classifier runs/mnist-classifier [--network dit]
     python benchmarks/generative.py fitted --run runs/cifar-flow --data cifar10 --classifier runs/cifar-classifier
 
@@ -138,10 +138,10 @@ def judged(options: argparse.Namespace, samples: Callable[[int], Tensor]) -> dic
 
 
 def dcgan(options: argparse.Namespace) -> dict[str, Any]:
-    """DCGAN, non-saturating, batch norm in the discriminator; another norm gets a penalty on its slope (R1)."""
+    """DCGAN, non-saturating, with a penalty on the discriminator's slope (R1), or with batch norm as published."""
     norm, penalty = (options.norm, None) if options.norm == "batch" else (options.norm, "r1")
     model = DCGAN(*SHAPE, 10, latent=64, maps=options.maps or 32, norm=norm, conditional=options.conditional)
-    task = Adversarial(SHAPE, game="non_saturating", penalty=penalty, weight=options.weight or 0.05)
+    task = Adversarial(SHAPE, game="non_saturating", penalty=penalty, weight=options.weight or 0.01)
     learn(model, task, options, lr=options.rate or 5e-4, betas=(0.5, 0.99), batch=64)
     return judged(options, lambda count: task.sample(model, count, seed=0))
 
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--bound-rows", type=int, default=200)
     parser.add_argument("--draws", type=int, default=5000)
     parser.add_argument("--maps", type=int)
-    parser.add_argument("--norm", default="batch", choices=["batch", "none", "spectral", "instance"])
+    parser.add_argument("--norm", default="none", choices=["batch", "none", "spectral", "instance"])
     parser.add_argument("--weight", type=float, help="of the gradient penalty")
     parser.add_argument("--rate", type=float, help="of a GAN's two optimizers")
     parser.add_argument("--conditional", action="store_true", help="tell a GAN the classes")
