@@ -263,3 +263,9 @@ def test_kinds_of_data_that_are_not_drawn() -> None:
 def test_pictures_without_labels_are_rebuilt() -> None:
     _, schema, plan = prepare(digits()[0])
     assert schema.task == "reconstruct" and plan.recipe.model["name"] == "conv_vae"
+
+
+def test_the_doctor_looks_at_what_a_gan_draws(tmp_path: Path) -> None:
+    run = fit(digits(), tmp_path, "gan", "train.epochs=6", "train.evaluations=6")
+    checks = json.loads((run.path / "checks.json").read_text())
+    assert "mode-collapse" in checks["run"] and "mode-collapse" not in [each["ailment"] for each in run.findings]

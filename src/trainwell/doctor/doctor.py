@@ -23,11 +23,12 @@ from trainwell.doctor import gauges
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
-from trainwell.doctor.patient import Patient, from_loop, from_state, leaving_no_trace
+from trainwell.doctor.patient import Patient, answering, bare, from_loop, from_state, leaving_no_trace
 from trainwell.doctor.sample import read
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.ward import Mode, Ward
 from trainwell.runs import RunFolder
+from trainwell.tasks.draws import signed
 from trainwell.train.distributed import world_size
 from trainwell.train.events import Events
 from trainwell.train.state import State
@@ -99,9 +100,9 @@ class Doctor(Ward):
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
         self.guarded(lambda: self._after_evaluation(metrics))
 
-    def generated(self, fake: Tensor, real: Tensor) -> None:
-        """Show samples of a generator beside as many real rows, each (rows, ...)."""
-        self.guarded(lambda: self.record.add(self.step, "sample spread", "", gauges.sample_spread(fake, real)))
+    def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:
+        """Show samples of a generator beside as many real rows, each (rows, ...); classes: that both were made for."""
+        self.guarded(lambda: self.record.add(self.step, "sample spread", "", gauges.sample_spread(fake, real, classes)))
 
     def check(self, batches: Iterable[Any]) -> list[Finding]:
         """The checks before training on these batches, each (inputs, target) or as the loop's task has them."""
@@ -149,9 +150,26 @@ class Doctor(Ward):
         events.on("start", lambda state: self.guarded(lambda: start(state)))
         events.on("gradient", lambda state, player, loss: self.guarded(lambda: self.before_step(player), True))
         events.on("step", lambda state, losses: self.guarded(lambda: step(state, losses)))
+        events.on("evaluate", lambda state, metrics: self._look_at_samples(state))
         events.on("evaluate", lambda state, metrics: self.evaluated(**metrics))
         events.on("close", lambda state: self.close())
         return self
+
+    def _look_at_samples(self, state: State) -> None:
+        """What a generator draws beside the held-out rows, where an adversary learns."""
+
+        def look() -> None:
+            batch = next(iter(self.held_out), None) if self.held_out is not None else None
+            if batch is None:
+                return
+            with answering(state.model):
+                made = state.task.predict(bare(state.model), batch).get("sample")
+            if made is not None:
+                classes = batch.get("target") if getattr(bare(state.model), "classes", 0) else None
+                self.generated(made, signed(batch["inputs"][0]).reshape(made.shape), classes)
+
+        if len(state.task.players) > 1:
+            self.guarded(look)
 
     def _check_own_augmentation(self, loader: Any) -> None:
         """The loader's own augmentation, where the training is long enough to pay for the proof."""

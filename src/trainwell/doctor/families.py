@@ -44,10 +44,12 @@ def representation_collapse(record: Record) -> Finding | None:
 def mode_collapse(record: Record) -> Finding | None:
     """Generated samples that lie much closer to each other than real ones do."""
     spread = record.get("sample spread")
-    if len(spread) < 2:
+    if not len(spread):
         raise CannotJudge("no generated samples were shown: doctor.generated(fake, real)")
+    if len(spread) < 4:
+        raise CannotJudge("needs samples of four evaluations")
     last = spread.last(2)
-    if (last >= LIMITS.sample_spread).any() or (len(spread) > 3 and last[-1] > 1.3 * spread.values[-3]):
+    if (last >= LIMITS.sample_spread).any() or last[-1] > 1.3 * spread.values[-3]:
         return None
     evidence = (
         f"Generated samples lie {last[-1]:.0%} as far from each other as real "
