@@ -199,6 +199,8 @@ def _change(plan: Plan, changes: list[str]) -> None:
     for change in changes:
         plan.recipe = plan.recipe.set(change)
         key, _, value = change.partition("=")
+        part = key.strip().partition(".")[0]
+        plan.reasons = [_set_in_part(each) if each.key == part else each for each in plan.reasons]
         plan.reasons.append(Reason(key.strip(), value.strip(), "set by the user"))
     keys = {change.partition("=")[0].strip() for change in changes}
     mirrored = any(step.get("name") == "flip" for step in plan.recipe.augment)
@@ -206,6 +208,12 @@ def _change(plan: Plan, changes: list[str]) -> None:
         plan.reasons = [each for each in plan.reasons if each.key != "answers"]
         why = "the augmentations that the user set do not mirror, so that left and right may differ"
         plan.reasons.append(Reason("answers", "by the picture as it is", why))
+
+
+def _set_in_part(reason: Reason) -> Reason:
+    """The choice of a part with a word that not all of it holds any more."""
+    told = ", but for what you set"
+    return reason if reason.choice.endswith(told) else Reason(reason.key, reason.choice + told, reason.why)
 
 
 def _ranked(schema: Schema, plan: Plan, data: Source) -> Schema:
