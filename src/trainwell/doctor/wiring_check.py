@@ -106,7 +106,7 @@ def _stays_alike(trial: Trial, layer: Any) -> bool:
             with torch.no_grad():
                 for each in learned:
                     if each.grad is not None:
-                        each -= 1e-3 * each.grad / each.grad.abs().max().clamp_min(1e-30)
+                        each.sub_(1e-3 * each.grad / each.grad.abs().max().clamp_min(1e-30))
                         each.grad = None
             with leaving_no_trace(), torch.enable_grad():
                 trial.patient.loss(trial.model, trial.batch).backward()
