@@ -360,7 +360,7 @@ def decoded_anew(setup: Setup) -> Setup:
 
     def change(step: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         for each in x:
-            whole = Image.fromarray((each[0].clamp(-1, 3).add(1) * 60).to(torch.uint8).numpy()).resize((160, 160))
+            whole = Image.fromarray((each[0].clamp(-1, 3).add(1) * 60).to(torch.uint8).numpy()).resize((48, 48))
             packed = io.BytesIO()
             whole.save(packed, "PNG")
             np.asarray(Image.open(packed).resize((14, 14)))
