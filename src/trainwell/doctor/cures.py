@@ -29,6 +29,8 @@ from trainwell.doctor.remedy import (
     zero_gradients,
 )
 from trainwell.doctor.surgery import (
+    bend,
+    blunt_slips,
     ease_depth,
     impute_inputs,
     leak_rectifiers,
@@ -77,6 +79,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(stop_rise, "the rate before its rise", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
+        Cure(lower_rate, "a still lower rate", "first"),
     ),
     "learning-rate-too-low": (Cure(hold_rate, "the highest rate, held"), Cure(higher_rate, "a higher rate")),
     "exploding-gradient": (
@@ -122,6 +125,8 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),
     "plateau": (Cure(either_rate, "the better rate"),),
+    "targets-out-of-range": (Cure(blunt_slips, "cut the pull of answers far off", "first"),),
+    "underfitting": (Cure(bend, "an activation between the layers", "first"), Cure(either_rate, "the better rate")),
     "over-regularized": (
         Cure(less_decay, "less weight decay", "first"),
         Cure(less_dropout, "less dropout"),

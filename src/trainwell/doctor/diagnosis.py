@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from trainwell.doctor.differential import told_by_copies
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, Suspect, confirm
 
@@ -27,18 +28,27 @@ DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 START = {"wrong-initial-loss", "bad-initialization"}
 # What lies in the rows was there from the first step on, however late it is seen.
 IN_THE_DATA = {"label-noise", "class-imbalance", "targets-out-of-range", "bad-features", "input-not-normalized"}
+IN_THE_DATA |= {"preprocessing-mismatch", "label-breaking-augmentation", "data-not-shuffled"}
 # A cause, and what else may be seen because of it. Of two that explain each other, the upper one is the cause.
 EXPLAINS: dict[str, set[str]] = {
     "gradient-ascent": ILL | START,
-    "bad-features": ILL | START | {"input-not-normalized", "label-noise"},
-    "targets-out-of-range": ILL | START | {"label-noise", "class-imbalance"},
-    "padding-or-mask-fault": STUCK | {"class-imbalance", "representation-collapse"},
+    "bad-features": ILL
+    | START
+    | {"input-not-normalized", "label-noise", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},
+    "targets-out-of-range": ILL
+    | START
+    | {"label-noise", "class-imbalance", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},
     "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting"},
-    "input-not-normalized": ILL | START | {"preprocessing-mismatch", "label-noise"},
+    "input-not-normalized": ILL
+    | START
+    | {"preprocessing-mismatch", "label-noise", "label-breaking-augmentation", "overfitting"},
     "missing-zero-grad": ILL,
     "bad-initialization": ILL | {"wrong-initial-loss", "learning-slowdown"},
     "wrong-initial-loss": ILL - {"non-finite-values"},
-    "data-not-shuffled": ILL | START | {"targets-out-of-range", "label-noise", "class-imbalance"},
+    "data-not-shuffled": ILL
+    | START
+    | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting"}
+    | {"preprocessing-mismatch", "label-breaking-augmentation"},
     "learning-slowdown": STUCK | DEAD,
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
     "learning-rate-too-high": ROUGH
@@ -46,20 +56,24 @@ EXPLAINS: dict[str, set[str]] = {
     | {"plateau", "learning-rate-too-low", "underfitting", "transformer-instability"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
-    "underfitting": {"cannot-fit-one-batch", "plateau"},
+    "underfitting": {"cannot-fit-one-batch", "plateau", "label-noise", "representation-collapse"},
     "cannot-fit-one-batch": STUCK | DEAD,
-    "disconnected-parameters": STUCK,
+    "disconnected-parameters": STUCK | DEAD,
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
     "loss-spike": {"representation-collapse", "exploding-gradient", "oscillating-loss", "update-ratio-off", "plateau"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
-    "label-noise": {"plateau", "overfitting", "underfitting", "dying-relu", "representation-collapse"},
+    "label-noise": STUCK | {"overfitting", "dying-relu", "representation-collapse", "class-imbalance"},
     "batch-too-small": STUCK | ROUGH | {"vanishing-gradient", "representation-collapse"},
-    "class-imbalance": {"plateau", "representation-collapse", "label-noise", "overfitting"},
+    "class-imbalance": STUCK | {"representation-collapse", "label-noise", "overfitting", "preprocessing-mismatch"},
     "non-finite-values": ILL,
-    "preprocessing-mismatch": {"overfitting", "label-noise"},
-    "cross-sample-leak": STUCK | {"overfitting", "label-noise"},
-    "wrong-train-eval-mode": {"overfitting", "preprocessing-mismatch"},
+    "label-breaking-augmentation": ILL | {"overfitting", "label-noise"},
+    "preprocessing-mismatch": {"overfitting", "label-noise", "class-imbalance", "label-breaking-augmentation"},
+    "cross-sample-leak": ILL | {"overfitting", "label-noise", "preprocessing-mismatch"},
+    "wrong-train-eval-mode": STUCK | {"overfitting", "preprocessing-mismatch"},
+    "training-state-lost": STUCK | ROUGH | {"overfitting"},
+    "mixed-precision-underflow": ILL,
+    "padding-or-mask-fault": ILL | {"class-imbalance", "label-noise", "overfitting"},
 }
 
 
@@ -144,13 +158,13 @@ class Diagnosis:
         suspect = (
             self.suspect()
             if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"}
-            or "eased" in finding.statistic
+            or {"eased", "lagging"} & set(finding.statistic)
             else None
         )
         if suspect is None:
             return None if "eased" in finding.statistic or finding.where == "momentum" else finding
         try:
-            return confirm(finding, suspect, self.proof)
+            return (told_by_copies if "lagging" in finding.statistic else confirm)(finding, suspect, self.proof)
         except RuntimeError as error:
             finding.statistic["unproven"] = str(error)
             return finding

@@ -254,6 +254,40 @@ def overfitting(record: Record) -> Finding | None:
     )
 
 
+def learned_or_by_heart(record: Record) -> Finding | None:
+    """A validation loss that rises, or one that stands far above the loss of a few rows that come again and again."""
+    try:
+        finding = overfitting(record)
+    except CannotJudge:
+        return _by_heart(record)
+    return finding or _by_heart(record)
+
+
+def _by_heart(record: Record) -> Finding | None:
+    """All rows of every batch known from the first look, each learned many times, and answered by heart: what is left
+    of their loss is nearly nothing, and of the held-out rows' loss a good part of guessing's, without getting less."""
+    again, held, prior = record.get("rows again").last(LIMITS.persist), held_out(record), record.facts.get("prior loss")
+    if len(held) < LIMITS.persist or not prior:
+        raise CannotJudge(f"needs {LIMITS.persist} evaluations, and what guessing would give")
+    known, rows = record.facts.get("rows known") or 0, record.facts.get("rows a batch") or 0
+    if len(again) < LIMITS.persist or again.min() < 0.95 or rows * record.step < LIMITS.times_learned * known:
+        return None
+    now, end = float(np.median(_losses(record)[-20:])), float(np.median(held.last(LIMITS.persist)))
+    if not (now < 0.05 * prior and end > LIMITS.by_heart * prior and end > 0.97 * float(held.array.min())):
+        return None
+    return Finding(
+        "overfitting",
+        "held out",
+        "note" if record.facts.get("best kept") else "warn",
+        f"The training has {known} rows, each learned some {rows * record.step // known} times; their loss is "
+        f"{now:.3g}, that of the held-out rows {end:.3g} (guessing gives {prior:.3g}) and no longer falls.",
+        "So few rows are learned by heart, and what they have in common with others only in part.",
+        0.8,
+        record.step,
+        statistic={"value": end / prior, "healthy": [0, LIMITS.by_heart], "series": picked(held)},
+    )
+
+
 def _losses(record: Record) -> np.ndarray:
     return finite(record.get("loss").array)
 
@@ -273,5 +307,5 @@ RULES: dict[str, Callable[[Record], Finding | None]] = {
     "loss-spike": loss_spike,
     "plateau": plateau,
     "class-imbalance": class_imbalance,
-    "overfitting": overfitting,
+    "overfitting": learned_or_by_heart,
 }

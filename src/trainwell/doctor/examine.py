@@ -4,13 +4,12 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from trainwell.doctor import data_check, order_check, split_check, wiring_check
+from trainwell.doctor import augment_check, data_check, order_check, split_check, twin, wiring_check, yardstick
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, rows_of
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, run_trial
-from trainwell.doctor.twin import one_batch
 
 # Findings that already say why one batch cannot be learned.
 EXPLAIN_ONE_BATCH = {
@@ -24,6 +23,9 @@ EXPLAIN_ONE_BATCH = {
     "learning-slowdown",
     "wrong-initial-loss",
     "dying-relu",
+    "underfitting",
+    "label-noise",
+    "label-breaking-augmentation",
 }
 
 
@@ -43,6 +45,7 @@ def examine(
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
     ran: list[str] = []
+    facts["held-out rows"] = held.rows if held is not None else 0
     facts["first layer normalizes"] = data_check.first_layer_normalizes(patient.bare)
 
     def run(name: str, check: Any, *arguments: Any) -> None:
@@ -63,13 +66,37 @@ def examine(
     trial = _trial(patient, sample, facts, skipped)
     for name, of_rows in (data_check.CHECKS | order_check.CHECKS).items():
         run(name, of_rows, sample, facts)
-    for name, of_split in split_check.CHECKS.items():
+    for name, of_split in (*split_check.CHECKS.items(), *yardstick.CHECKS):
         run(name, of_split, sample, held, facts)
     if trial is not None:
+        findings[:] = [each for each in findings if _borne_out(each, trial, held, skipped)]
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)
         run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {*found, *(each.name for each in findings)})
     return findings, skipped, ran
+
+
+def _borne_out(finding: Finding, trial: Trial, held: Sample | None, skipped: dict[str, str]) -> bool:
+    """Whether copies learn from the training rows far less about held-out rows than from as many of those; asked where
+    a ridge, which no moved or turned picture is the same to, suspects an augmentation."""
+    if finding.name != "label-breaking-augmentation":
+        return True
+    why, rows = "", min(trial.sample.sizes)
+    plain = twin.pieces(held.batches, rows) if held is not None and rows else []
+    count = min(len(plain), len(trial.sample.batches))
+    if 2 * augment_check.STEPS * trial.seconds > THRESHOLDS.check_seconds:
+        why = "a step of this network takes too long to try it on copies"
+    elif count < 3:
+        why = "needs three batches of both parts"
+    else:
+        proven = augment_check.label_breaking_augmentation(trial.patient, plain[:count], trial.sample.batches[:count])
+        if proven is not None:
+            finding.evidence += f" {proven.evidence}"
+            finding.confidence = 0.85
+            return True
+    if why:
+        skipped[finding.name] = why
+    return False
 
 
 def _trial(patient: Patient, sample: Sample, facts: dict[str, Any], skipped: dict[str, str]) -> Trial | None:
@@ -102,14 +129,14 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     planned = facts.get("seconds planned") or math.inf
     limit = min(THRESHOLDS.check_seconds, max(0.5, THRESHOLDS.check_share * planned))
     rows = _rows_in_time(trial, limit)
-    own = one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows, seconds=limit)
+    own = twin.one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows, seconds=limit)
     start, steps = max(own.losses[0], 1e-12), len(own.losses)
     left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
     if left < 0.5:
         return None
     if steps < THRESHOLDS.one_batch_least:
         raise CannotJudge(f"only {steps} steps fitted in the time")
-    blank = one_batch(trial.patient, trial.batch, steps, blank=True, rows=rows, seconds=limit)
+    blank = twin.one_batch(trial.patient, trial.batch, steps, blank=True, rows=rows, seconds=limit)
     blind = own.end > 0.9 * blank.end - 1e-6
     if steps < THRESHOLDS.one_batch_steps and not blind:
         raise CannotJudge(f"only {steps} steps fitted in the time")

@@ -16,7 +16,7 @@ from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace
 from trainwell.doctor.probe import has_batch_norm
-from trainwell.doctor.sample import Sample
+from trainwell.doctor.sample import Sample, row_hashes
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -66,10 +66,18 @@ def structure(model: nn.Module) -> float:
 
 
 def read(
-    patient: Patient, record: Record, batches: list[Any], scaler: Any, step: int, held: Sample | None = None
+    patient: Patient,
+    record: Record,
+    batches: list[Any],
+    scaler: Any,
+    step: int,
+    samples: tuple[Sample | None, Sample | None] = (None, None),
 ) -> None:
-    """The readings of one look."""
+    """The readings of one look; samples: of the training rows and of the held-out rows."""
     note_settings(patient, record)
+    sample, held = samples
+    if sample is not None and batches:
+        _rows_again(patient, record, batches[-1], step, sample)
     _labels(patient, record, batches, step)
     _kept_statistics(patient, record, step)
     used = _memory(patient)
@@ -113,6 +121,14 @@ def _kept_statistics(patient: Patient, record: Record, step: int) -> None:
     if kept:
         empty = [not bool(torch.any(mean)) and bool(torch.all(torch.eq(variance, 1))) for mean, variance in kept]  # type: ignore[arg-type]
         record.add(step, "empty norms", "", float(sum(empty)))
+
+
+def _rows_again(patient: Patient, record: Record, batch: Any, step: int, sample: Sample) -> None:
+    """Which share of the latest batch's rows is among those that the checks looked at, and how many these are."""
+    known, rows = set(sample.hashes), row_hashes(patient.inputs_of(batch))
+    if rows and step > len(sample.sizes):
+        record.add(step, "rows again", "", sum(each in known for each in rows) / len(rows))
+        record.facts["rows known"] = len(known)
 
 
 def _labels(patient: Patient, record: Record, batches: list[Any], step: int) -> None:

@@ -53,6 +53,26 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     )
 
 
+def same_batch(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """The same rows in every batch, where as many rows as that are held out: no whole set, but one batch of it."""
+    if len(sample.sizes) < 4 or len(sample.hashes) < sum(sample.sizes[:4]):
+        raise CannotJudge("needs four batches to see whether they are the same")
+    ends = np.cumsum(sample.sizes)
+    batches = [frozenset(sample.hashes[end - size : end]) for size, end in zip(sample.sizes, ends, strict=True)]
+    held = facts.get("held-out rows") or 0
+    if len(set(batches)) > 1 or len(batches[0]) < 2 or held < sample.sizes[0]:
+        return None  # a set that is learned from whole at each step holds out fewer rows than it has
+    return Finding(
+        "data-not-shuffled",
+        "loader",
+        "critical",
+        f"All {len(batches)} batches seen hold the same {len(batches[0])} rows, while {held} or more are held out.",
+        "The loader is begun anew at each step, as by next(iter(loader)), so only its first batch is learned.",
+        0.9,
+        statistic={"value": len(set(batches)), "healthy": [2, len(batches)]},
+    )
+
+
 def _numbers_in_order(sample: Sample, target: np.ndarray) -> Finding | None:
     """Neighboring rows of a table with like answers, where their inputs are not alike, as a series' would be."""
     inputs = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
@@ -81,4 +101,13 @@ def _one_apart(values: np.ndarray) -> float:
     return float(np.corrcoef(values[1:], values[:-1])[0, 1])
 
 
-CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"data-not-shuffled": data_not_shuffled}
+def in_order(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """The same batch again and again, or neighboring rows of one label."""
+    try:
+        found = same_batch(sample, facts)
+    except CannotJudge:
+        found = None
+    return found or data_not_shuffled(sample, facts)
+
+
+CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"data-not-shuffled": in_order}

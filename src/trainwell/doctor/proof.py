@@ -95,9 +95,9 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     if finding.where == "momentum":
         return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
     if "eased" in finding.statistic:
-        if not _can_be_eased(suspect, finding):
+        if not can_be_eased(suspect, finding):
             return None
-        return _changed_is_better(finding, suspect, proof, {"residual layers": _eased(suspect, finding)})
+        return _changed_is_better(finding, suspect, proof, {"residual layers": eased(suspect, finding)})
     crawls = finding.name == "update-ratio-off" and finding.statistic.get("value", 1.0) < 1e-4
     if finding.name in FROM_THE_START and not crawls:
         twins = _from_the_start(suspect, proof)
@@ -183,7 +183,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
     if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
         keep_curves(finding, twins)
         text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
-        return _renamed(
+        return renamed(
             finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
         )
     if finding.name == "learning-rate-too-high":
@@ -193,7 +193,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
         thrown = finding.statistic.get("at once") and own.end < low.end
         if own.end < 0.5 * first or thrown:  # the same rate does well from the start: something threw the weights off
             text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
-            told = _renamed(
+            told = renamed(
                 finding, "loss-spike", text, "One batch, or one step that was too long, threw the weights off."
             )
             told.confidence = 0.7
@@ -223,8 +223,8 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
         text = f" On a copy, {len(best.losses)} steps at {name} end at {best.end:.3g}, as it is at {own.end:.3g}."
         if name.startswith("0.1"):
             cause = "Steps that are too long for the slope jump over the valley."
-            return _renamed(finding, "learning-rate-too-high", text, cause)
-        return _renamed(finding, "learning-rate-too-low", text, "Steps that are too short get nowhere in time.")
+            return renamed(finding, "learning-rate-too-high", text, cause)
+        return renamed(finding, "learning-rate-too-low", text, "Steps that are too short get nowhere in time.")
     if finding.name in ("learning-rate-too-low", "update-ratio-off") and not finding.statistic.get("value", 1.0) < 1e-5:
         return None
     return finding
@@ -312,7 +312,7 @@ def _usual_momentum(model: Any, optimizers: Any) -> None:
         shorten_memory(optimizer)
 
 
-def _eased(suspect: Suspect, finding: Finding) -> Change:
+def eased(suspect: Suspect, finding: Finding) -> Change:
     """A deep stack made residual, or its saturating activations straight."""
 
     def change(model: Any, optimizers: Any) -> None:
@@ -322,7 +322,7 @@ def _eased(suspect: Suspect, finding: Finding) -> Change:
     return change
 
 
-def _can_be_eased(suspect: Suspect, finding: Finding) -> bool:
+def can_be_eased(suspect: Suspect, finding: Finding) -> bool:
     """Whether the network has a stack that this changes, found out on a copy."""
     with leaving_no_trace():
         model, optimizers = suspect.patient.copy()
@@ -330,7 +330,7 @@ def _can_be_eased(suspect: Suspect, finding: Finding) -> bool:
         return straighten(Chart(patient, None, {}, own_loop=False), finding) is not None
 
 
-def _renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:
+def renamed(finding: Finding, name: str, evidence: str, cause: str) -> Finding:
     """The finding under the name that its twins proved."""
     finding.evidence += evidence
     if finding.name != name:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import learned, rate_share, shrunken
+from trainwell.doctor.course import latest, learned, noise_of_median, rate_share, shrunken
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, picked
+from trainwell.doctor.series import Record, finite, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -121,8 +121,59 @@ def underfitting(record: Record) -> Finding | None:
     )
 
 
+def less_than_ridge(record: Record) -> Finding | None:
+    """A loss that will not come below what a ridge on the same inputs leaves, by its course so far; a suspicion of
+    which copies with another rate, fresh weights or less restraint then say what it comes of."""
+    bar, guess = record.facts.get("ridge leaves"), record.facts.get("prior loss")
+    if bar is None or not guess:
+        raise CannotJudge("a ridge on the inputs gives no bar for this loss")
+    planned = record.facts.get("steps") or 0
+    losses = finite(record.get("loss").array)
+    if len(losses) < max(4 * LIMITS.warm_up, 0.3 * planned) or rate_share(record) < 0.3:
+        return None
+    end, limit = latest(record), (1.05 * bar + 2 * noise_of_median(record)) * guess
+    if not end > limit:
+        return None
+    drop, error = slope(losses[-max(40, len(losses) // 2) :])
+    left = max(planned - record.step, len(losses) // 2)
+    if end + (drop - 2 * error) * left < limit:
+        return None  # it may still come to it
+    return Finding(
+        "underfitting",
+        "model",
+        "warn",
+        f"After {record.step} steps the loss is {end:.3g}, {end / guess:.0%} of guessing's; a ridge on the same inputs "
+        f"leaves at most {bar:.0%}, and at this pace the training will not come to it.",
+        "Something keeps the network from what the simplest model learns from these rows.",
+        0.6,
+        record.step,
+        statistic={
+            "value": end / guess,
+            "healthy": [0, bar],
+            "lagging": True,
+            "series": picked(record.get("loss")),
+        },
+    )
+
+
+def lagging(record: Record) -> Finding | None:
+    """Behind what the neighbors' vote gives, or what a ridge leaves."""
+    reasons = []
+    for rule in (underfitting, less_than_ridge):
+        try:
+            finding = rule(record)
+        except CannotJudge as reason:
+            reasons.append(str(reason))
+            continue
+        if finding is not None:
+            return finding
+    if len(reasons) > 1:
+        raise CannotJudge(reasons[0])
+    return None
+
+
 RULES: dict[str, Callable[[Record], Finding | None]] = {
     "over-regularized": over_regularized,
     "batch-too-small": batch_too_small,
-    "underfitting": underfitting,
+    "underfitting": lagging,
 }

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainwell.doctor.copies_check import copies
 from trainwell.doctor.data_check import small
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.sample import Sample, is_picture
+from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -18,7 +19,7 @@ LIMITS = THRESHOLDS
 
 def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Held-out rows that are training rows as well, or one feature that gives the answer away."""
-    shared = None if facts.get("folds") else _shared_rows(sample, held) or _near_copies(sample, held)
+    shared = None if facts.get("folds") else _shared_rows(sample, held) or copies(sample, held)
     return shared or _telling_feature(sample)
 
 
@@ -42,57 +43,6 @@ def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
         0.95,
         statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": within},
     )
-
-
-def _near_copies(sample: Sample, held: Sample | None) -> Finding | None:
-    """Held-out rows that lie far nearer to a training row than training rows lie to each other."""
-    ours, theirs = _points(sample), _points(held) if held is not None else None
-    if ours is None or theirs is None or ours.shape[1] != theirs.shape[1] or min(len(ours), len(theirs)) < 100:
-        return None
-    deviation = ours.std(0)
-    deviation = np.maximum(deviation, 0.1 * deviation.max() + 1e-12)
-    ours, theirs = ours / deviation, theirs / deviation
-    within = _nearest(ours, ours, same=True)
-    usual = float(np.median(within))
-    if usual < 1e-9:
-        return None
-    close = _nearest(theirs, ours) < LIMITS.copies * usual
-    among = float((within < LIMITS.copies * usual).mean())
-    share = float(close.mean())
-    if close.sum() < 5 or share <= max(LIMITS.overlap_critical, 3 * among + 0.01):
-        return None
-    evidence = (
-        f"{int(close.sum())} of {len(theirs):,} held-out rows lie within a tenth of the usual distance of one of "
-        f"{len(ours):,} training rows; of the training rows themselves {among:.1%} lie so near another."
-    )
-    return Finding(
-        "data-leakage",
-        "split",
-        "critical" if share > 0.02 else "warn",
-        evidence,
-        "Copies of training rows, a little changed, are among the held-out ones.",
-        0.85,
-        statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": among},
-    )
-
-
-def _points(sample: Sample) -> np.ndarray | None:
-    """At most 512 rows of number or picture inputs as points, pictures made small."""
-    parts = []
-    for each in sample.inputs:
-        if each.dim() == 4 and (each.is_floating_point() or is_picture(each)):
-            parts.append(small(each[:512]).flatten(1).cpu().numpy().astype(np.float64))
-        elif each.dim() == 2 and each.is_floating_point() and each.shape[1] >= 3:
-            parts.append(np.nan_to_num(each[:512].detach().float().cpu().numpy().astype(np.float64)))
-    return np.concatenate(parts, 1) if parts and len({len(each) for each in parts}) == 1 else None
-
-
-def _nearest(rows: np.ndarray, others: np.ndarray, same: bool = False) -> np.ndarray:
-    """The distance of each row to the nearest of the others, itself left out where they are the same."""
-    squares = (rows**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * rows @ others.T
-    if same:
-        np.fill_diagonal(squares, np.inf)
-    return np.sqrt(np.maximum(squares.min(1), 0.0))
 
 
 def _telling_feature(sample: Sample) -> Finding | None:
@@ -198,7 +148,8 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):
             continue
         if off.mean() <= 0.6 or (typical < LIMITS.drift and np.median(stretch) < np.log(2)):
-            moved = _other_pairs(ours, theirs, place) if sample.inputs[place].dim() == 2 else None
+            table = sample.inputs[place].dim() == 2
+            moved = (_other_pairs(ours, theirs, place) or _some_columns(ours, theirs, place)) if table else None
             if moved is not None:
                 return moved
             continue
@@ -315,6 +266,33 @@ def _other_pairs(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding | 
         "The held-out columns come in another order, or from another transform.",
         0.85,
         statistic={"value": share, "healthy": [0, 0.1]},
+    )
+
+
+def _some_columns(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding | None:
+    """Columns in other units: their middle half lies apart from, or is many times as wide as, that of the training
+    rows, for as good as all rows; a drift in time moves a column, but seldom beyond where it was."""
+    if min(len(ours), len(theirs)) < 100 or not np.isfinite(ours).all() or not np.isfinite(theirs).all():
+        return None
+    low, middle, high = np.quantile(ours, (0.25, 0.5, 0.75), axis=0)
+    low_too, middle_too, high_too = np.quantile(theirs, (0.25, 0.5, 0.75), axis=0)
+    moving = (high > low) & (high_too > low_too)
+    apart = moving & ((low_too > np.quantile(ours, 0.99, axis=0)) | (high_too < np.quantile(ours, 0.01, axis=0)))
+    wide = np.log(np.where(moving, (high_too - low_too) / np.where(moving, high - low, 1.0), 1.0))
+    off = np.flatnonzero(apart | (np.abs(wide) > np.log(LIMITS.column_stretch)))
+    if not len(off):
+        return None
+    worst = int(off[0])
+    return Finding(
+        "preprocessing-mismatch",
+        f"input {place}, feature {worst}",
+        "warn",
+        f"{len(off)} of {ours.shape[1]} columns are on another scale in the held-out rows: the middle half of column "
+        f"{worst} runs from {low_too[worst]:.3g} to {high_too[worst]:.3g}, in the training rows from {low[worst]:.3g} "
+        f"to {high[worst]:.3g}.",
+        "Other units, or a transform that was left out or done twice for one of the parts.",
+        0.8,
+        statistic={"value": float(np.abs(middle_too - middle)[worst]), "healthy": [0, float((high - low)[worst])]},
     )
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import RECTIFYING, SQUASHING, Chart, forget, initialize_again
+from trainwell.doctor.stack_check import BETWEEN, LAYERS
 from trainwell.doctor.thresholds import THRESHOLDS
 
 ACTIVATIONS = (*RECTIFYING, *SQUASHING, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
@@ -128,6 +129,35 @@ def straighten(chart: Chart, finding: Finding) -> str | None:
     initialize_again(chart, finding)
     behind = " behind a norm" if deep else ""
     return f"{count} saturating activations replaced by ReLU{behind}, layers initialized for it"
+
+
+def blunt_slips(chart: Chart, finding: Finding) -> str | None:
+    """What answers far off all others pull with cut to what the usual rows' errors do, by the gradient at the output:
+    squared error then is Huber's (1964) at three robust deviations of the batch's own errors."""
+    if chart.own_loop or "robust deviations" not in finding.evidence:
+        return None
+
+    def cut(gradient: Tensor) -> Tensor:
+        limit = 3 * 1.4826 * gradient.abs().median()
+        return torch.where(limit > 0, gradient.clamp(-limit, limit), gradient)
+
+    def see(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.requires_grad and len(output) > 2:
+            output.register_hook(cut)
+
+    chart.patient.bare.register_forward_hook(see)
+    forget(chart.patient)
+    return "the pull of answers far off cut to three usual errors of their batch: look these answers up"
+
+
+def bend(chart: Chart, finding: Finding) -> str | None:
+    """A ReLU behind every layer but the last, where nothing lies between them."""
+    if chart.own_loop or finding.where != BETWEEN:
+        return None
+    layers = [each for each in chart.patient.bare.modules() if isinstance(each, LAYERS)]
+    for layer in layers[:-1]:
+        layer.register_forward_hook(lambda module, inputs, output: torch.relu(output))
+    return f"a ReLU put behind {len(layers) - 1} layers by hooks: put the same into your network to keep it"
 
 
 def standardize_inputs(chart: Chart, finding: Finding) -> str | None:

@@ -36,7 +36,12 @@ class Thresholds:
     far: float = 3.0  # 2: deviations at which an infinite value is read
     surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means
     label_autocorrelation: float = 0.3  # 9
+    parts_gap: float = 0.2  # 7: skill of a ridge within the parts over that across them
+    parts_carried: float = 0.4  # 7: share of the skill within the parts that carries over
+    parts_apart: float = 0.3  # 8: how well the parts' inputs are told apart, 0 by chance
     copies: float = 0.1  # 5: distance to the nearest row, over the usual one, below which it is a copy
+    overlapping: float = 0.1  # 5: share of held-out sequences half of which stand in a training sequence
+    column_stretch: float = 5.0  # 7: width of a column's middle half over that of the training rows
     pair_shift: float = 0.3  # 7: of the correlation between two features
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
 
@@ -85,12 +90,15 @@ class Thresholds:
     overfit_harm: float = 0.2  # 35: less of a rise is told as a note
     overfit_accuracy: float = 0.01  # 35: with less of a loss in accuracy it is a note
     overfit_surely: float = 0.5  # 35: unless the validation loss has risen by so much, and the best is not kept
+    by_heart: float = 0.25  # 35: of guessing's loss that is left on held-out rows
+    times_learned: int = 10  # 35: times that each row was learned
     overfit_patience: int = 5
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
 
     shrunken: float = 0.7  # 36: weights over their first size
     heavy_dropout: float = 0.7  # 36
+    ridge: float = 0.3  # 34: skill from which on a ridge is a bar for the network
     underfit_gap: float = 0.1  # 34: training accuracy below the vote of neighbors
 
     # Families.

@@ -24,7 +24,7 @@ from trainwell.doctor.wiring_check import CHECKS as WIRING
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
-OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss"}
+OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss", "targets-out-of-range"}
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
 WATCHED = 60  # steps after which a treatment is judged
 

@@ -166,13 +166,22 @@ def one_batch(
     return twin
 
 
-def _few(batch: Any, rows: int) -> Any:
-    """The first rows of every tensor in a batch that has as many rows as its inputs."""
+def pieces(batches: Sequence[Any], rows: int) -> list[Any]:
+    """The batches cut into smaller ones of so many rows each; what is left over of a batch is left out."""
+    found = []
+    for batch in batches:
+        whole = rows_of(batch["inputs"] if isinstance(batch, dict) and "inputs" in batch else _parts(batch))
+        found += [_few(batch, rows, start) for start in range(0, whole - rows + 1, rows)]
+    return found
+
+
+def _few(batch: Any, rows: int, start: int = 0) -> Any:
+    """The first rows, or those from `start` on, of every tensor in a batch that has as many rows as its inputs."""
     whole = rows_of(batch["inputs"] if isinstance(batch, dict) and "inputs" in batch else _parts(batch))
 
     def cut(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            return value[:rows] if value.dim() and len(value) == whole else value
+            return value[start : start + rows] if value.dim() and len(value) == whole else value
         if isinstance(value, dict):
             return type(value)({key: cut(each) for key, each in value.items()})
         if isinstance(value, tuple | list):

@@ -230,7 +230,7 @@ class Ward:
         if self.step < self.next_round:
             return
         self.next_round = self.step + max(self.every, (self.step - self.began_at) // 10)
-        gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, self.held)
+        gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, (self.sample, self.held))
         self.graphs.count(self.record, self.step)
         findings = self._judge()
         if self.mode != "watch":

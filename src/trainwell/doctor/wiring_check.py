@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import head_check
+from trainwell.doctor import head_check, stack_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
@@ -380,4 +380,5 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "dying-relu": dying_relu,
     "vanishing-gradient": vanishing_gradient,
     "mixed-precision-underflow": mixed_precision_underflow,
+    "underfitting": stack_check.underfitting,
 }

@@ -1,0 +1,171 @@
+"""Training rows and held-out rows to whether the one hold copies of the other: noisy, moved, mirrored, overlapping."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainwell.doctor.data_check import small
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.sample import Sample, is_picture
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+SIDE = 28  # pixels at most that pictures are compared at
+MOVES = [(down, right) for down in (-2, -1, 0, 1, 2) for right in (-2, -1, 0, 1, 2)]
+
+
+def copies(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out rows that are training rows, a little changed."""
+    return _near_copies(sample, held) or _moved_copies(sample, held) or _overlapping(sample, held)
+
+
+def _near_copies(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out rows that lie far nearer to a training row than training rows lie to each other."""
+    ours, theirs = _points(sample), _points(held) if held is not None else None
+    if ours is None or theirs is None or ours.shape[1] != theirs.shape[1] or min(len(ours), len(theirs)) < 100:
+        return None
+    deviation = ours.std(0)
+    deviation = np.maximum(deviation, 0.1 * deviation.max() + 1e-12)
+    ours, theirs = ours / deviation, theirs / deviation
+    within = _nearest(ours, ours, same=True)
+    usual = float(np.median(within))
+    if usual < 1e-9:
+        return None
+    close = _nearest(theirs, ours) < LIMITS.copies * usual
+    among = float((within < LIMITS.copies * usual).mean())
+    share = float(close.mean())
+    if close.sum() < 5 or share <= max(LIMITS.overlap_critical, 3 * among + 0.01):
+        return None
+    evidence = (
+        f"{int(close.sum())} of {len(theirs):,} held-out rows lie within a tenth of the usual distance of one of "
+        f"{len(ours):,} training rows; of the training rows themselves {among:.1%} lie so near another."
+    )
+    return _copied(evidence, "Copies of training rows, a little changed, are among the held-out ones.", share, among)
+
+
+def _points(sample: Sample) -> np.ndarray | None:
+    """At most 512 rows of number or picture inputs as points, pictures made small."""
+    parts = []
+    for each in sample.inputs:
+        if each.dim() == 4 and (each.is_floating_point() or is_picture(each)):
+            parts.append(small(each[:512]).flatten(1).cpu().numpy().astype(np.float64))
+        elif each.dim() == 2 and each.is_floating_point() and each.shape[1] >= 3:
+            parts.append(np.nan_to_num(each[:512].detach().float().cpu().numpy().astype(np.float64)))
+    return np.concatenate(parts, 1) if parts and len({len(each) for each in parts}) == 1 else None
+
+
+def _nearest(rows: np.ndarray, others: np.ndarray, same: bool = False) -> np.ndarray:
+    """The distance of each row to the nearest of the others, itself left out where they are the same."""
+    squares = (rows**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * rows @ others.T
+    if same:
+        np.fill_diagonal(squares, np.inf)
+    return np.sqrt(np.maximum(squares.min(1), 0.0))
+
+
+def _moved_copies(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out pictures that lie far nearer to a training picture once that is moved by a pixel or two, or mirrored,
+    whatever their brightness, than training pictures do among themselves."""
+    ours, theirs = _pictures(sample), _pictures(held)
+    if ours is None or theirs is None or ours.shape[1:] != theirs.shape[1:]:
+        return None
+    middle = _cut(ours, 0, 0)
+    own, other = _unit(middle), _unit(_cut(theirs, 0, 0))
+    among, across, mirrored = torch.full((len(own),), -1.0), torch.full((len(other),), -1.0), 0.0
+    for down, right in MOVES:
+        moved = _unit(_cut(ours, down, right))
+        alike = own @ moved.T
+        among = torch.maximum(among, alike.fill_diagonal_(-1.0).amax(1))
+        across = torch.maximum(across, (other @ moved.T).amax(1))
+    flipped = (other @ _unit(middle.flip(3)).T).amax(1)
+    # Of unit length, 1 - cosine is half the squared distance: a tenth of the usual distance is a hundredth of it.
+    limit = LIMITS.copies**2 * float((1 - among).median())
+    within = float((1 - among < limit).float().mean())
+    mirrored = float((1 - flipped < limit).float().mean())
+    close = torch.maximum(across, flipped)
+    share = float((1 - close < limit).float().mean())
+    if share * len(other) < 5 or share <= max(LIMITS.overlap_critical, 3 * within + 0.01):
+        return None
+    how = "mirrored" if mirrored > share / 2 else "moved by a pixel or two, or made brighter"
+    return _copied(
+        f"{share:.1%} of {len(other)} held-out pictures are one of {len(own)} training pictures {how}; of the training "
+        f"pictures themselves {within:.1%} are another one's like.",
+        "The pictures were augmented first and split afterwards.",
+        share,
+        within,
+    )
+
+
+def _pictures(sample: Sample | None) -> Tensor | None:
+    """At most 512 pictures of at most 28 pixels a side, which one argument must be."""
+    found = [each for each in sample.inputs if each.dim() == 4] if sample is not None else []
+    if len(found) != 1 or len(found[0]) < 100 or min(found[0].shape[2:]) < 8:
+        return None
+    if not (found[0].is_floating_point() or is_picture(found[0])):
+        return None
+    height, width = (min(SIDE, side) for side in found[0].shape[2:])
+    pictures = torch.nn.functional.adaptive_avg_pool2d(found[0][:512].detach().float().cpu(), (height, width))
+    return pictures if bool(pictures.isfinite().all()) else None
+
+
+def _cut(pictures: Tensor, down: int, right: int) -> Tensor:
+    """The inside of each picture, moved by so many pixels."""
+    height, width = pictures.shape[2:]
+    return pictures[:, :, 2 + down : height - 2 + down, 2 + right : width - 2 + right]
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    """Each picture's pixels about their mean, at unit length."""
+    flat = pictures.flatten(1)
+    return torch.nn.functional.normalize(flat - flat.mean(1, keepdim=True), dim=1)
+
+
+def _overlapping(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out sequences of tokens half of which stand, token by token, in a training sequence as well."""
+    ours, theirs = _tokens(sample), _tokens(held)
+    if ours is None or theirs is None or ours.shape[1] != theirs.shape[1]:
+        return None
+    length = max(8, ours.shape[1] // 2)
+    known, within, rows = set(), 0, 0
+    for row in ours:
+        stretches = {hash(piece.tobytes()) for piece in np.lib.stride_tricks.sliding_window_view(row, length)}
+        if len(np.unique(row)) < 4:
+            continue
+        rows += 1
+        within += bool(stretches & known)
+        known |= stretches
+    varied = [row for row in theirs if len(np.unique(row)) >= 4]
+    found = sum(
+        any(hash(piece.tobytes()) in known for piece in np.lib.stride_tricks.sliding_window_view(row, length))
+        for row in varied
+    )
+    if rows < 100 or len(varied) < 100:
+        return None
+    share, among = found / len(varied), within / rows
+    if share < LIMITS.overlapping or among > 0.5:
+        return None  # text of few phrases repeats them in each part
+    return _copied(
+        f"{share:.0%} of {len(varied)} held-out sequences share {length} or more tokens in a row with one of {rows} "
+        f"training sequences.",
+        "Windows of one text overlap across the split: split the text first, then cut it.",
+        share,
+        among,
+    )
+
+
+def _tokens(sample: Sample | None) -> np.ndarray | None:
+    first = sample.inputs[0] if sample is not None and sample.inputs else None
+    if first is None or first.is_floating_point() or first.dim() != 2 or first.shape[1] < 16:
+        return None
+    return np.ascontiguousarray(first[:512].cpu().numpy())
+
+
+def _copied(evidence: str, cause: str, share: float, within: float) -> Finding:
+    return Finding(
+        "data-leakage",
+        "split",
+        "critical" if share > 0.02 else "warn",
+        evidence,
+        cause,
+        0.85,
+        statistic={"value": share, "healthy": [0, LIMITS.overlap_critical], "within training": within},
+    )
