@@ -125,7 +125,8 @@ def _overlapping(sample: Sample, held: Sample | None) -> Finding | None:
     if ours is None or theirs is None or ours.shape[1] != theirs.shape[1]:
         return None
     length = max(8, ours.shape[1] // 2)
-    known, within, rows = set(), 0, 0
+    known: set[int] = set()
+    within, rows = 0, 0
     for row in ours:
         stretches = {hash(piece.tobytes()) for piece in np.lib.stride_tricks.sliding_window_view(row, length)}
         if len(np.unique(row)) < 4:

@@ -161,8 +161,9 @@ def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Notes how much more frequent the commonest class is; it becomes a finding where the rarest is seen to be
     missed."""
     counts = np.bincount(classes_of(sample, facts))
-    counts = counts[counts > 0]
+    kinds, counts = np.flatnonzero(counts), counts[counts > 0]
     if 2 <= len(counts) <= 50:
+        facts["rarest class"] = int(kinds[counts.argmin()])
         facts["class ratio"] = float(counts.max() / counts.min())
     raise CannotJudge("shows only in what the trained model misses")
 

@@ -72,7 +72,10 @@ EXPLAINS: dict[str, set[str]] = {
     "cross-sample-leak": ILL | {"overfitting", "label-noise", "preprocessing-mismatch"},
     "wrong-train-eval-mode": STUCK | {"overfitting", "preprocessing-mismatch"},
     "training-state-lost": STUCK | ROUGH | {"overfitting"},
-    "mixed-precision-underflow": ILL,
+    "mixed-precision-underflow": ILL
+    | START
+    | {"targets-out-of-range", "input-not-normalized", "data-not-shuffled", "preprocessing-mismatch"},
+    "no-long-range-signal": {"transformer-instability"},
     "padding-or-mask-fault": ILL | {"class-imbalance", "label-noise", "overfitting"},
 }
 
@@ -83,12 +86,14 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
     for finding in known:
         if finding.statistic.get("explains nothing"):
             continue
-        if finding.name == name or name not in EXPLAINS.get(finding.name, set()) or finding.severity == "note":
+        of_input = finding.statistic.get("origin") == "input"  # a batch that spoils what it meets explains all of it
+        explains = EXPLAINS.get(finding.name, set()) | (ILL if of_input else set())
+        if finding.name == name or name not in explains or finding.severity == "note":
             continue
         mutual = finding.name in EXPLAINS.get(name, set())
         if finding.name == "cannot-fit-one-batch" and finding.severity == "critical":
             mutual = False  # the inputs make no difference, so no size or length of the training would
-        if not mutual or order.index(finding.name) < order.index(name):
+        if not mutual or of_input or order.index(finding.name) < order.index(name):
             return finding
     return None
 

@@ -26,6 +26,7 @@ EXPLAIN_ONE_BATCH = {
     "underfitting",
     "label-noise",
     "label-breaking-augmentation",
+    "no-long-range-signal",
 }
 
 

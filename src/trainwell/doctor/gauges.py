@@ -251,7 +251,8 @@ def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None
         return
     given, told = answers.numpy(), labels
     counts = {int(kind): int((told == kind).sum()) for kind in set(told.tolist())}
-    rarest = min(counts, key=lambda kind: counts[kind])
+    rarest = int(record.facts.get("rarest class", -1))  # of the training rows, which the network has learned from
+    rarest = rarest if counts.get(rarest, 0) >= 5 else min(counts, key=lambda kind: counts[kind])
     if counts[rarest] >= 5:
         record.add(step, "recall", "", float((given[told == rarest] == rarest).mean()))
     kinds = sorted(counts)

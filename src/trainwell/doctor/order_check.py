@@ -78,6 +78,8 @@ def _numbers_in_order(sample: Sample, target: np.ndarray) -> Finding | None:
     inputs = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
     if len(target) < 192 or len(sample.sizes) < 3 or not inputs:
         raise CannotJudge("needs three batches of a table to see their order")
+    if not np.isfinite(target).all():
+        raise CannotJudge("answers that are not finite have no order")
     matrix = np.nan_to_num(inputs[0])
     follows = abs(_one_apart(target))
     alike = float(np.median([abs(_one_apart(column)) for column in matrix.T if column.std() > 0] or [1.0]))

@@ -63,6 +63,13 @@ def _finding(origin: str, where: str, evidence: str, cause: str, step: int) -> F
     return Finding("non-finite-values", where, "critical", evidence, cause, 0.99, step, statistic={"origin": origin})
 
 
+def too_long(step: int) -> Finding:
+    """The suspicion that steps which were too long led there; twins test it."""
+    text = "The training ran into values that are not finite."
+    cause = "Steps that are too long for the slope."
+    return Finding("learning-rate-too-high", "optimizer", "critical", text, cause, 0.6, step)
+
+
 def _first_bad(patient: Patient, batch: Any) -> tuple[str, str]:
     """("activation", module) or ("loss", "") for the first that is not finite, or two empty words."""
     found: list[str] = []

@@ -18,7 +18,8 @@ from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.head_check import against_the_slope
 from trainwell.doctor.losses import Graphs, scalar
-from trainwell.doctor.origin import not_finite
+from trainwell.doctor.origin import not_finite, too_long
+from trainwell.doctor.outside import Outside
 from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof, Suspect
@@ -65,7 +66,7 @@ class Ward:
         self.kept, self.used = KEPT, 0.0  # batches for twins, and the rate that the last step was taken at
         self.handles: list[Any] = []
         self.losses: list[tuple[int, Tensor | float]] = []
-        self.graphs = Graphs()
+        self.graphs, self.outside = Graphs(), Outside()
         self.wired, self.examined, self.closed = False, False, False
         self.state: State | None = None
         self.patient: Patient | None = None
@@ -151,6 +152,7 @@ class Ward:
         parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
         gradients = [each.grad for each in parameters if each.grad is not None and not each.grad.is_sparse]
         agreed = True
+        self.outside.before(self.step + 1, self.record)
         if gradients:
             total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             self.norms.append((self.step, total))
@@ -172,6 +174,7 @@ class Ward:
             self.probe.updates(player)
         if self.mode == "treat":
             self.treatments.after_update(player)
+        self.outside.after()
 
     def after_step(self, loss: Any, batch: Any, numbers: dict[str, Any]) -> None:
         """Count the step; at a probe, fetch what was measured, judge it, and act."""
@@ -181,6 +184,7 @@ class Ward:
         self._note_step(loss, numbers, began)
         if batch is not None:
             self.batches.append(batch)
+            self.outside.batch(self.step, self.patient.inputs_of(batch))
             size = self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
             self.kept = max(KEPT, KEPT_ROWS // max(1, size))
             del self.batches[: -self.kept if self.examined else -4 * self.kept]
@@ -197,6 +201,7 @@ class Ward:
             self.next_look = self.step + max(self.every, (self.step - self.began_at) // 50)
         if self._looks_at(self.step + 1):
             self.probe.listen()
+        self.outside.stamp(self.patient.bare.parameters())
         self._stamp()
 
     def _note_step(self, loss: Any, numbers: dict[str, Any], now: float) -> None:
@@ -260,6 +265,7 @@ class Ward:
         """What was noted since the last look, from the device to the record."""
         self.probe.quiet()
         self.probe.fetch(self.step)
+        self.outside.fetch(self.record)
         for quantity, kept in (("loss", self.losses), ("gradient norm", self.norms)):
             tensors = [value for _, value in kept if isinstance(value, Tensor)]
             numbers = iter(torch.stack([each.float().reshape(()) for each in tensors]).tolist() if tensors else [])
@@ -338,14 +344,8 @@ class Ward:
             finding = not_finite(self.patient, batch, self.inputs, self.batches, self.step + 1)
             self.diagnosis.take(finding, self.step)
             self._speak()
-            if finding.statistic["origin"] != "input" and self.step:
-                text, cause = (
-                    "The training ran into values that are not finite.",
-                    "Steps that are too long for the slope.",
-                )
-                suspicion = Finding("learning-rate-too-high", "optimizer", "critical", text, cause, 0.6, self.step + 1)
-                if self.suspect() is not None:
-                    self.diagnosis.take(suspicion, self.step)
+            if finding.statistic["origin"] != "input" and self.step and self.suspect() is not None:
+                self.diagnosis.take(too_long(self.step + 1), self.step)
         if self.mode != "watch":
             self.treatments.round([])
         return self.mode != "treat"

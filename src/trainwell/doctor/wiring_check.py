@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import head_check, stack_check
+from trainwell.doctor import answers_check, head_check, stack_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
@@ -197,6 +197,8 @@ def cross_sample_leak(trial: Trial) -> Finding | None:
             other[0][1].flip(0) if other[0].dim() > 2 or not other[0].is_floating_point() else other[0][1] * 2 + 1
         )
         before, after = _answers(model, rows), _answers(model, other)
+        if answers_check.by_chance(model, rows):
+            raise CannotJudge("the same rows are answered differently each time")
         if before is not None and after is not None and before.shape == after.shape and len(before) == len(rows[0]):
             moved = (before[1:] - after[1:]).abs().max() / (before.abs().max() + 1e-9)
             if moved > 1e-3:
@@ -251,7 +253,10 @@ def _answers(model: nn.Module, rows: list[Any]) -> Tensor | None:
 
 
 def mixed_precision_underflow(trial: Trial) -> Finding | None:
-    """Weights in float16 under an optimizer whose epsilon is nothing in float16."""
+    """Numbers that float16 does not hold, or weights in it under an optimizer whose epsilon is nothing there."""
+    beyond = answers_check.beyond_half(trial)
+    if beyond is not None:
+        return beyond
     halves = [
         name for name, each in trial.model.named_parameters() if each.dtype == torch.float16 and each.requires_grad
     ]
@@ -373,6 +378,7 @@ def faded(trial: Trial) -> tuple[str, float]:
 
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
+    **answers_check.CHECKS,
     "bad-initialization": bad_initialization,
     "disconnected-parameters": disconnected_parameters,
     "cross-sample-leak": cross_sample_leak,

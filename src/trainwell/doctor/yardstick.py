@@ -45,18 +45,24 @@ def part_of(sample: Sample | None, classes: int = 0) -> Part | None:
     found = [_flat(each) for each in sample.inputs]
     if not found or any(each is None or len(each) != len(found[0]) for each in found):  # type: ignore[arg-type]
         return None
-    features = np.concatenate(found, 1)[:ROWS]  # type: ignore[arg-type]
+    features: np.ndarray = np.concatenate(found, 1)[:ROWS]  # type: ignore[arg-type]
     labels, target = sample.labels, sample.target
     if labels is not None:
         labels = labels[:ROWS]
         kinds = max(classes, int(labels.max(initial=0)) + 1)
         if len(labels) != len(features) or labels.min(initial=0) < 0 or not 2 <= kinds <= KINDS:
             return None
-        return Part(features, np.eye(kinds)[labels], True)
+        return _distinct(Part(features, np.eye(kinds)[labels], True))
     if not target.is_floating_point() or target.numel() != sample.rows:
         return None
     answers = target.detach().double().cpu().numpy().reshape(-1, 1)[:ROWS]
-    return Part(features, answers, False) if np.isfinite(answers).all() else None
+    return _distinct(Part(features, answers, False)) if np.isfinite(answers).all() else None
+
+
+def _distinct(part: Part) -> Part:
+    """Each row once: a small set comes again within one sample, and what was seen is no test of what was learned."""
+    _, first = np.unique(np.concatenate([part.features, part.answers], 1), axis=0, return_index=True)
+    return part.rows(np.sort(first))
 
 
 def _flat(values: Tensor) -> np.ndarray | None:
@@ -130,9 +136,10 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         raise CannotJudge("the parts differ in shape")
     if not (_varied(ours) and _varied(theirs)):
         raise CannotJudge("nearly all rows have one answer")
-    size = min(len(ours), len(theirs)) * 2 // 3
-    across = skill(ours.rows(np.random.default_rng(1).permutation(len(ours))[:size]), theirs)
-    return _judged(facts["ridge"], crossed(theirs), across, told_apart(ours, theirs), min(len(ours), len(theirs)))
+    count = min(len(ours), len(theirs))  # whoever has more rows learns more, whatever they say
+    across = skill(ours.rows(np.random.default_rng(1).permutation(len(ours))[: count * 2 // 3]), theirs)
+    within = facts["ridge"] if len(ours) == count else crossed(ours.rows(np.arange(count)))
+    return _judged(within, crossed(theirs.rows(np.arange(count))), across, told_apart(ours, theirs), count)
 
 
 def _left(ours: Part, facts: dict[str, Any]) -> float | None:
@@ -150,6 +157,7 @@ def _varied(part: Part) -> bool:
 
 def _judged(ours: float, theirs: float, across: float, apart: float, rows: int) -> Finding | None:
     """What the skills within the training rows, within the held-out rows, and across say of the two."""
+    ours, theirs = max(0.0, ours), max(0.0, theirs)  # worse than guessing is no less than nothing
     least = max(LIMITS.parts_gap, 4 / math.sqrt(rows))  # the skills of halves of a sample differ by chance as well
     words = (
         f"A ridge learned from some {rows * 2 // 3} rows goes {max(0.0, across):.0%} of the way from guessing to being "

@@ -1,0 +1,138 @@
+"""What comes upon a training between two steps, not from them: weights written by others, a batch beyond all others."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.series import Record, picked, spread
+from trainwell.doctor.thresholds import THRESHOLDS
+
+LIMITS = THRESHOLDS
+BEYOND = 100.0  # times the largest size of any other batch
+BEFORE = 10  # batches that were seen before it
+OTHERS = 5.0  # times the usual size, within which those lie
+
+
+class Outside:
+    """Notes who else writes the weights of a training with one player, and how large each batch's inputs are.
+
+    A tensor counts the times that it was written to, so that nothing is computed until another hand has written.
+    """
+
+    def __init__(self) -> None:
+        self.stamps: dict[nn.Parameter, int] = {}
+        self.given: dict[tuple[float, ...], int] = {}  # weights that were given from outside, by the step
+        self.waiting: tuple[tuple[float, ...], int] | None = None
+        self.sizes: list[tuple[int, Tensor]] = []
+
+    def before(self, step: int, record: Record) -> None:
+        """Before the step of this number: whether the weights were written since the last stamp, and are old ones."""
+        if record.facts.get("players", 1) > 1 or all(each._version == then for each, then in self.stamps.items()):
+            return
+        mark = _mark(self.stamps)
+        if mark in self.given:
+            record.add(step, "weights put back", "", float(self.given[mark]))
+        self.waiting = mark, step
+
+    def after(self) -> None:
+        """After the step: weights that it moved can only come again if someone puts them back."""
+        if self.waiting is not None:
+            mark, step = self.waiting
+            if _mark(self.stamps) != mark:
+                self.given.setdefault(mark, step)
+            self.waiting = None
+        self.stamp(self.stamps)
+
+    def stamp(self, parameters: Iterable[nn.Parameter]) -> None:
+        """The weights as they are now are the training's own."""
+        self.stamps = {each: each._version for each in parameters if each.is_floating_point()}
+
+    def batch(self, step: int, inputs: tuple[Any, ...]) -> None:
+        """The root mean square of a batch's numbers, left on the device."""
+        first = inputs[0] if inputs else None
+        if isinstance(first, Tensor) and first.is_floating_point() and first.numel():
+            self.sizes.append((step, first.detach().float().norm() / first.numel() ** 0.5))
+
+    def fetch(self, record: Record) -> None:
+        """The sizes into the record, in one transfer."""
+        if self.sizes:
+            values = torch.stack([value for _, value in self.sizes]).tolist()
+            for (step, _), value in zip(self.sizes, values, strict=True):
+                record.add(step, "input size", "", value)
+        self.sizes = []
+
+
+@torch.no_grad()
+def _mark(parameters: Iterable[nn.Parameter]) -> tuple[float, ...]:
+    """Numbers by which weights are known again, equal only where they are the same to the last digit."""
+    values = [each.detach() for each in parameters]
+    return tuple(float(each) for each in (*torch._foreach_norm(values, 1), *torch._foreach_norm(values, 2)))
+
+
+def training_state_lost(record: Record) -> Finding | None:
+    """Weights that others than the optimizer put back to the very values that they were put to before."""
+    again = record.get("weights put back")
+    if not len(again):
+        raise CannotJudge("nobody but the optimizer wrote the same weights twice")
+    return Finding(
+        "training-state-lost",
+        "weights",
+        "critical",
+        f"Before step {again.steps[0]} the weights were put back to the very values that they were put to before step "
+        f"{again.values[0]:.0f}, {len(again)} times so far; what was learned in between is gone.",
+        "A checkpoint that is never written anew is loaded again and again, or a copy is put back by mistake.",
+        0.95,
+        again.steps[0],
+        statistic={"value": len(again), "healthy": [0, 0], "series": picked(record.get("loss"))},
+    )
+
+
+def loss_spike(record: Record) -> Finding | None:
+    """One batch whose numbers are beyond those of all others, and a loss that leapt on it or on the step after."""
+    sizes, losses = record.get("input size"), record.get("loss")
+    if len(sizes) < 2 * BEFORE:
+        raise CannotJudge(f"needs {2 * BEFORE} batches of numbers")
+    values = sizes.array
+    place = int(np.nan_to_num(values, nan=0.0, posinf=np.inf).argmax())
+    others = np.delete(values, place)
+    others = others[np.isfinite(others)]
+    if place < BEFORE or len(others) < BEFORE or not 0 < others.max() < OTHERS * np.median(others):
+        return None  # or batches of all sizes, as of raw counts
+    if values[place] < BEYOND * others.max():
+        return None
+    at = sizes.steps[place]
+    known = dict(zip(losses.steps, losses.values, strict=True))
+    before = np.array([value for step, value in known.items() if at - 50 <= step < at and np.isfinite(value)])
+    leap = [known[step] for step in (at, at + 1) if step in known]
+    if len(before) < BEFORE or not leap:
+        return None
+    middle, deviation = spread(before)
+    peak = float(np.max(leap))
+    if peak < max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation):
+        return None
+    return Finding(
+        "loss-spike",
+        "inputs",
+        "warn",
+        f"The batch of step {at} is {values[place] / others.max():,.0f} times as large as any other one, and the "
+        f"loss leapt from {middle:.3g} to {peak:.3g}.",
+        "One spoiled batch threw the weights off: wrong units, a missing scaling, or a broken file among its rows.",
+        0.9,
+        at,
+        statistic={
+            "value": float(values[place] / others.max()),
+            "healthy": [0, BEYOND],
+            "series": picked(losses),
+            "origin": "input",
+        },
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "training-state-lost": training_state_lost,
+    "loss-spike": loss_spike,
+}
