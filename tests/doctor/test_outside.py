@@ -15,8 +15,12 @@ import faults
 from loops import Loop, digits, mlp
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.families import transformer_instability
+from trainwell.doctor.finding import CannotJudge
+from trainwell.doctor.order_check import data_not_shuffled
 from trainwell.doctor.sample import Sample
-from trainwell.doctor.yardstick import part_of
+from trainwell.doctor.series import Record
+from trainwell.doctor.yardstick import _judged, part_of
 
 healthy = Loop(steps=90)
 
@@ -193,3 +197,24 @@ def test_rows_that_come_again_are_counted_once():
     x, y = torch.randn(100, 5), torch.arange(100) % 2
     part = part_of(Sample([x.repeat(3, 1)], y.repeat(3), [], [100] * 3))
     assert part is not None and len(part) == 100
+
+
+@pytest.mark.parametrize(("end", "severity"), [(0.1, "note"), (2.4, "warn")])
+def test_large_attention_scores_of_a_training_that_has_come_far_are_a_note(end, severity):
+    record = Record()
+    for step in range(1, 101):
+        record.add(step, "loss", "", max(end, 2.5 - 0.1 * step))
+    for step in (80, 90, 100):
+        record.add(step, "attention score", "block", 50.0 + step)
+    assert transformer_instability(record).severity == severity
+
+
+def test_a_ridge_worse_than_guessing_on_both_parts_says_nothing():
+    assert _judged(-0.1, -0.6, 0.1, 0.0, 300) is None
+    assert _judged(0.7, 0.0, 0.1, 0.0, 300) is not None
+
+
+def test_answers_that_are_not_finite_have_no_order():
+    target = torch.where(torch.arange(256)[:, None] % 3 == 0, torch.inf, torch.randn(256, 1))
+    with pytest.raises(CannotJudge):
+        data_not_shuffled(Sample([torch.randn(256, 4)], target, [], [64] * 4), {})
