@@ -58,7 +58,7 @@ EXPLAINS: dict[str, set[str]] = {
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
     "underfitting": {"cannot-fit-one-batch", "plateau", "label-noise", "representation-collapse"},
     "cannot-fit-one-batch": STUCK | DEAD,
-    "disconnected-parameters": STUCK | DEAD,
+    "disconnected-parameters": STUCK | {"representation-collapse"},
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
     "loss-spike": {"representation-collapse", "exploding-gradient", "oscillating-loss", "update-ratio-off", "plateau"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
