@@ -20,7 +20,7 @@ from trainwell.doctor.finding import CannotJudge
 from trainwell.doctor.order_check import data_not_shuffled
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record
-from trainwell.doctor.yardstick import _judged, part_of
+from trainwell.doctor.yardstick import Skill, _judged, part_of
 
 healthy = Loop(steps=90)
 
@@ -210,8 +210,10 @@ def test_large_attention_scores_of_a_training_that_has_come_far_are_a_note(end, 
 
 
 def test_a_ridge_worse_than_guessing_on_both_parts_says_nothing():
-    assert _judged(-0.1, -0.6, 0.1, 0.0, 300) is None
-    assert _judged(0.7, 0.0, 0.1, 0.0, 300) is not None
+    ours, theirs, carried, learned = (Skill(each, 0.03) for each in (-0.1, -0.6, 0.1, 0.7))
+    assert _judged(ours, theirs, carried, 0.0, 300) is None
+    assert _judged(learned, Skill(0.0, 0.03), carried, 0.0, 300) is not None
+    assert _judged(learned, Skill(0.0, 0.3), carried, 0.0, 300) is None  # so far off it may be by chance
 
 
 def test_answers_that_are_not_finite_have_no_order():

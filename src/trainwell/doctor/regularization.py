@@ -143,7 +143,7 @@ def less_than_ridge(record: Record) -> Finding | None:
         "model",
         "warn",
         f"After {record.step} steps the loss is {end:.3g}, {end / guess:.0%} of guessing's; a ridge on the same inputs "
-        f"leaves at most {bar:.0%}, and at this pace the training will not come to it.",
+        f"comes to {max(0.0, 1 - (1 - bar) / LIMITS.ridge_way):.0%} or so, and at this pace the training will not.",
         "Something keeps the network from what the simplest model learns from these rows.",
         0.6,
         record.step,

@@ -1,6 +1,6 @@
 """A trial on one batch to whether the layers in front of the head do more together than one layer could."""
 
-from typing import Any
+import copy
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ def underfitting(trial: Trial) -> Finding | None:
         raise CannotJudge("needs one input of numbers and two layers")
     if len(first) < 2 or trial.output is None or not first.isfinite().all():
         raise CannotJudge("needs finite rows")
-    seen = _features(trial, layers[-1][1], [0 * first, first, -3 * first, first - 2 * first.flip(0)])
+    seen = _features(trial, layers[-1][0], [0 * first, first, -3 * first, first - 2 * first.flip(0)])
     if len(seen) != 4:
         return None
     zero, once, thrice, mixed = seen
@@ -51,23 +51,20 @@ def underfitting(trial: Trial) -> Finding | None:
     )
 
 
-@torch.no_grad()
-def _features(trial: Trial, last: nn.Module, inputs: list[Tensor]) -> list[Tensor]:
-    """What the last layer is given for each of these inputs, in evaluation."""
+def _features(trial: Trial, last: str, inputs: list[Tensor]) -> list[Tensor]:
+    """What the last layer is given for each of these inputs, in evaluation, by a copy whose weights are shaken: what
+    begins at zero, as a residual branch may, bends nothing yet."""
     seen: list[Tensor] = []
-
-    def see(module: nn.Module, given: tuple[Any, ...]) -> None:
-        seen.append(given[0].detach().double())
-
-    handle = last.register_forward_pre_hook(see)
-    modes = [(module, module.training) for module in trial.model.modules()]
-    try:
-        with leaving_no_trace(), torch.no_grad():
-            trial.model.eval()
-            for each in inputs:
-                trial.model(each)
-    finally:
-        handle.remove()
-        for module, training in modes:
-            module.training = training
+    with leaving_no_trace(), torch.no_grad():
+        model = copy.deepcopy(trial.model).eval()
+        generator = torch.Generator().manual_seed(0)
+        for weight in model.parameters():
+            if weight.is_floating_point():
+                fan = max(1, weight[0].numel() if weight.dim() > 1 else weight.numel())
+                noise = torch.randn(weight.shape, generator=generator) * fan**-0.5
+                weight.add_(noise.to(weight))
+        module = model.get_submodule(last)
+        module.register_forward_pre_hook(lambda module, given: seen.append(given[0].detach().double()))
+        for each in inputs:
+            model(each)
     return seen

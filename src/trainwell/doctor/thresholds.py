@@ -99,6 +99,7 @@ class Thresholds:
     shrunken: float = 0.7  # 36: weights over their first size
     heavy_dropout: float = 0.7  # 36
     ridge: float = 0.3  # 34: skill from which on a ridge is a bar for the network
+    ridge_way: float = 0.5  # 34: share of the way that a ridge goes, which a network should go as well
     underfit_gap: float = 0.1  # 34: training accuracy below the vote of neighbors
 
     # Families.

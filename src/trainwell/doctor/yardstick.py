@@ -7,7 +7,7 @@ and not across says that the parts differ in what the network must learn, in whi
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -42,27 +42,24 @@ def part_of(sample: Sample | None, classes: int = 0) -> Part | None:
     """At most 512 rows of numbers, pictures or series with one class or number a row; nothing of another kind."""
     if sample is None or sample.target is None or not sample.rows:
         return None
-    found = [_flat(each) for each in sample.inputs]
-    if not found or any(each is None or len(each) != len(found[0]) for each in found):  # type: ignore[arg-type]
+    flat = [_flat(each) for each in sample.inputs]
+    found = [each for each in flat if each is not None]
+    if not found or len(found) != len(flat) or any(len(each) != len(found[0]) for each in found):
         return None
-    features: np.ndarray = np.concatenate(found, 1)[:ROWS]  # type: ignore[arg-type]
+    features: np.ndarray = np.concatenate(found, 1)[:ROWS]
     labels, target = sample.labels, sample.target
+    # A row that came twice would be learned in one third of a part and asked for in another.
+    once = np.sort(np.unique(features, axis=0, return_index=True)[1])
     if labels is not None:
         labels = labels[:ROWS]
         kinds = max(classes, int(labels.max(initial=0)) + 1)
         if len(labels) != len(features) or labels.min(initial=0) < 0 or not 2 <= kinds <= KINDS:
             return None
-        return _distinct(Part(features, np.eye(kinds)[labels], True))
+        return Part(features[once], np.eye(kinds)[labels[once]], True)
     if not target.is_floating_point() or target.numel() != sample.rows:
         return None
     answers = target.detach().double().cpu().numpy().reshape(-1, 1)[:ROWS]
-    return _distinct(Part(features, answers, False)) if np.isfinite(answers).all() else None
-
-
-def _distinct(part: Part) -> Part:
-    """Each row once: a small set comes again within one sample, and what was seen is no test of what was learned."""
-    _, first = np.unique(np.concatenate([part.features, part.answers], 1), axis=0, return_index=True)
-    return part.rows(np.sort(first))
+    return Part(features[once], answers[once], False) if np.isfinite(answers).all() else None
 
 
 def _flat(values: Tensor) -> np.ndarray | None:
@@ -74,8 +71,15 @@ def _flat(values: Tensor) -> np.ndarray | None:
     return np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0) if flat.shape[1] <= 1000 else None
 
 
-def skill(learned: Part, judged: Part) -> float:
-    """How much of the way from guessing to being always right a ridge goes: by accuracy of classes, else R squared."""
+class Skill(NamedTuple):
+    """How much of the way from guessing to being always right is gone, and by how much that is off by chance."""
+
+    value: float
+    error: float
+
+
+def skill(learned: Part, judged: Part) -> Skill:
+    """What a ridge learned from one part makes of another: by accuracy of classes, else by R squared."""
     center, deviation = np.median(learned.features, 0), learned.features.std(0)
     spread = 1.4826 * np.median(np.abs(learned.features - center), 0)
     spread = np.where(spread > 0.01 * deviation, spread, deviation)
@@ -91,24 +95,26 @@ def skill(learned: Part, judged: Part) -> float:
     answer = (scaled(judged) - at) @ np.linalg.solve(gram, x.T @ (learned.answers - mean)) + mean
     if learned.classes:
         given, told = answer.argmax(1), judged.answers.argmax(1)
-        chance = float(judged.answers.mean(0).max())
-        return (float((given == told).mean()) - chance) / max(1 - chance, 1e-9)
-    left = ((answer - judged.answers) ** 2).mean()
-    return float(1 - left / max(judged.answers.var(), 1e-12))
+        left, guessed = (given != told).astype(float), np.full(len(told), 1 - judged.answers.mean(0).max())
+    else:
+        left, guessed = (
+            (each**2).mean(1) for each in (answer - judged.answers, judged.answers - judged.answers.mean(0))
+        )
+    least = max(float(guessed.mean()), 1e-12)
+    share = float(left.mean()) / least
+    return Skill(1 - share, float((left - share * guessed).std()) / least / len(left) ** 0.5)
 
 
-def crossed(part: Part, folds: int = 3) -> float:
+def crossed(part: Part, folds: int = 3) -> Skill:
     """The skill within a part, each third of its rows answered by what the other two taught."""
     order = np.random.default_rng(0).permutation(len(part))
     pieces = np.array_split(order, folds)
-    return float(
-        np.mean(
-            [
-                skill(part.rows(np.concatenate(pieces[:place] + pieces[place + 1 :])), part.rows(piece))
-                for place, piece in enumerate(pieces)
-            ]
-        )
-    )
+    found = [
+        skill(part.rows(np.concatenate(pieces[:place] + pieces[place + 1 :])), part.rows(piece))
+        for place, piece in enumerate(pieces)
+    ]
+    value = float(np.mean([each.value for each in found]))
+    return Skill(value, float(np.mean([each.error**2 for each in found]) / folds) ** 0.5)
 
 
 def told_apart(one: Part, other: Part) -> float:
@@ -117,7 +123,7 @@ def told_apart(one: Part, other: Part) -> float:
     features = np.concatenate([one.features[:count], other.features[:count]])
     middle = features - features.mean(0)
     features = np.concatenate([features, middle**2], 1)  # by their place and by their spread
-    return crossed(Part(features, np.eye(2)[np.repeat([0, 1], count)], True))
+    return crossed(Part(features, np.eye(2)[np.repeat([0, 1], count)], True)).value
 
 
 def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
@@ -125,7 +131,7 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
     classes = int(facts.get("classes") or 0)
     ours = part_of(sample, classes)
     if ours is not None and len(ours) >= 200 and _varied(ours):
-        facts["ridge"] = crossed(ours)
+        facts["ridge"] = crossed(ours).value
         facts["ridge leaves"] = _left(ours, facts)
     if facts.get("folds"):
         raise CannotJudge("the rows take turns at being held out, so both parts are the same")
@@ -136,29 +142,32 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         raise CannotJudge("the parts differ in shape")
     if not (_varied(ours) and _varied(theirs)):
         raise CannotJudge("nearly all rows have one answer")
-    count = min(len(ours), len(theirs))  # whoever has more rows learns more, whatever they say
-    across = skill(ours.rows(np.random.default_rng(1).permutation(len(ours))[: count * 2 // 3]), theirs)
-    within = facts["ridge"] if len(ours) == count else crossed(ours.rows(np.arange(count)))
-    return _judged(within, crossed(theirs.rows(np.arange(count))), across, told_apart(ours, theirs), count)
+    count = min(len(ours), len(theirs))  # of more rows more is learned, which says nothing of the parts
+    ours, theirs = (each.rows(np.random.default_rng(1).permutation(len(each))[:count]) for each in (ours, theirs))
+    across = skill(ours.rows(np.arange(count * 2 // 3)), theirs)
+    return _judged(crossed(ours), crossed(theirs), across, told_apart(ours, theirs), count)
 
 
 def _left(ours: Part, facts: dict[str, Any]) -> float | None:
     """The share of guessing's loss that a network should not end above, by what a ridge learns; nothing where that is
-    little. Of classes, half as much of the loss as of the wrong answers, as a ridge tells no chances."""
-    gone = facts["ridge"]
-    kinds = {"mse": 1 - gone, "mae": max(0.0, 1 - gone) ** 0.5}
-    kinds = {"cross_entropy": 1 - gone / 2, "nll": 1 - gone / 2} if ours.classes else kinds
-    return kinds.get(str(facts.get("loss"))) if gone > LIMITS.ridge else None
+    little. A good part of the ridge's way is enough, as where a straight line is the answer a network takes longer;
+    of classes, a ridge tells no chances."""
+    gone = LIMITS.ridge_way * min(1.0, facts["ridge"])
+    kinds = {"mse": 1 - gone, "mae": (1 - gone) ** 0.5}
+    kinds = {"cross_entropy": 1 - gone, "nll": 1 - gone} if ours.classes else kinds
+    return kinds.get(str(facts.get("loss"))) if facts["ridge"] > LIMITS.ridge else None
 
 
 def _varied(part: Part) -> bool:
     return bool(part.answers.mean(0).max() < 0.8) if part.classes else bool(part.answers.std() > 0)
 
 
-def _judged(ours: float, theirs: float, across: float, apart: float, rows: int) -> Finding | None:
+def _judged(within: Skill, beside: Skill, carried: Skill, apart: float, rows: int) -> Finding | None:
     """What the skills within the training rows, within the held-out rows, and across say of the two."""
-    ours, theirs = max(0.0, ours), max(0.0, theirs)  # worse than guessing is no less than nothing
-    least = max(LIMITS.parts_gap, 4 / math.sqrt(rows))  # the skills of halves of a sample differ by chance as well
+    ours, theirs, across = max(0.0, within.value), max(0.0, beside.value), carried.value
+    # Worse than guessing is no less than nothing.
+    errors = [each.error for each in (within, beside, carried)]
+    least = max(LIMITS.parts_gap, LIMITS.surprise * 2**0.5 * max(errors))
     words = (
         f"A ridge learned from some {rows * 2 // 3} rows goes {max(0.0, across):.0%} of the way from guessing to being "
         f"right when it is carried from training rows to held-out rows; within the training rows {max(0.0, ours):.0%}, "
@@ -197,7 +206,9 @@ def table_of_tokens(sample: Sample, held: Sample | None, facts: dict[str, Any]) 
     shares = np.bincount(ours[:, 1], minlength=kinds) / len(ours)
     entropy = -float((shares[shares > 0] * np.log(shares[shares > 0])).sum())
     if len(ours) > 50 * kinds and own > 0.1 and facts.get("loss") in ("cross_entropy", "nll"):
-        facts["ridge leaves"] = (1 - own) * entropy / max(math.log(max(2, facts.get("classes") or kinds)), 1e-9)
+        facts["ridge leaves"] = (
+            (1 - LIMITS.ridge_way * own) * entropy / max(math.log(max(2, facts.get("classes") or kinds)), 1e-9)
+        )
     theirs = _pairs(held) if held is not None and not facts.get("folds") else None
     if theirs is None or theirs.max() >= KINDS or min(len(ours), len(theirs)) < 100 * min(kinds, 50):
         raise CannotJudge("needs more tokens in both parts")
