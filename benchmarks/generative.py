@@ -27,7 +27,7 @@ import numpy as np
 import polars as pl
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import trainwell as tw
@@ -79,6 +79,9 @@ def learn(model: Any, task: Any, options: argparse.Namespace, **choice: Any) -> 
         for player in task.players
     }
     model.to(memory_format=torch.channels_last)
+    if options.weights:
+        model.load_state_dict(load_file(options.weights))
+        return State(model, task, optimizers, SCHEDULES["constant"](), precision=options.precision)
     schedule = SCHEDULES[wish["schedule"]](**({} if wish["schedule"] == "constant" else {"warmup": 0.02}))
     state = State(model, task, optimizers, schedule, precision=options.precision, average=Average(model, options.ema))
     loader = Loader(pictures("train", options.rows), batch_size=wish["batch"], drop_last=True, seed=options.seed)
@@ -206,6 +209,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="of `fitted`: the folder of the run that draws")
     parser.add_argument("--data", default="mnist", choices=["mnist", "cifar10"], help="what `fitted` is judged against")
     parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--weights", type=Path, help="weights.safetensors of an earlier call, judged as they are")
     parser.add_argument("--rows", type=int, help="only so many pictures of each part")
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
