@@ -88,7 +88,6 @@ def learn(model: Any, task: Any, options: argparse.Namespace, **choice: Any) -> 
     train(state, loader, epochs=options.epochs, seconds=60 * options.minutes, clip=wish["clip"])
     size = sum(each.numel() for each in model.parameters())
     print(f"{size:,} weights, {state.step} steps of {wish['batch']}, {state.epoch} epochs, {state.seconds:.0f} s")
-    options.out.mkdir(parents=True, exist_ok=True)
     save_file(
         {name: each.contiguous() for name, each in model.state_dict().items()}, options.out / "weights.safetensors"
     )
@@ -185,7 +184,6 @@ def diffusion(options: argparse.Namespace) -> dict[str, Any]:
 def fitted(options: argparse.Namespace) -> dict[str, Any]:
     """What a finished run of `trainwell fit` draws, by the steps that are asked for where it takes steps."""
     run = tw.load(options.run)
-    options.out.mkdir(parents=True, exist_ok=True)
     counts = options.sampling_steps if run.recipe.task["name"] == "diffusion" else [None]
     choice = {"guidance": options.guidance} if run.recipe.task["name"] == "diffusion" else {}
     return {
@@ -229,6 +227,7 @@ def main() -> None:
     parser.add_argument("--sampling-steps", type=int, nargs="+", default=[20, 200])
     options = parser.parse_args()
     options.out = options.out or Path("runs") / f"generative-{options.kind}"
+    options.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(options.seed)
     found = KINDS[options.kind](options)
     print(json.dumps(found, indent=1, default=lambda each: np.round(each, 4).tolist()))
