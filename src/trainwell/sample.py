@@ -22,7 +22,7 @@ from trainwell.tasks import Diffusion, Fill, Language, Reconstruct, Translate
 
 MOST = 2_000  # pictures of one sheet
 ENDINGS = (".png", ".gif")
-SIDE = 56  # pixels that a small picture is enlarged to at least
+SIDE = 56  # pixels that a small picture is enlarged to, or near it
 
 
 TEXT = ("prompt", "length", "temperature", "top_k", "top_p")  # what only a language model is told
@@ -115,7 +115,7 @@ def sample_to_file(
         write_frame(frame, out)
         return out
     count = 64 if count is None else count
-    enlarge = max(1, SIDE // max(run.task.shape[1:]))  # type: ignore[attr-defined]
+    enlarge = max(1, round(SIDE / max(run.task.shape[1:])))  # type: ignore[attr-defined]
     if source is not None:
         return save_grid(_beside(run, source, count), out, columns=_columns(run, count), enlarge=enlarge)
     if interpolate:

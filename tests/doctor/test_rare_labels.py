@@ -18,6 +18,12 @@ def test_rare_labels_among_words_are_no_finding():
     assert not found(target)
 
 
+def test_where_some_labels_are_seen_a_few_times_others_may_well_not_be():
+    target = torch.arange(400) % 3
+    target[:10] = torch.arange(10) % 5 + 3  # five kinds, twice each
+    assert not found(target)
+
+
 def test_labels_that_collapsed_are_found():
     assert found(torch.zeros(400, dtype=torch.long))  # all into one
     assert found(torch.arange(400) % 5)  # evenly into some

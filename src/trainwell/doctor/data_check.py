@@ -13,6 +13,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 NORMS = ("Normalize", "BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+FEW = 5  # rows of a class, which then may well have had none in a sample
 ALMOST_ALL = 0.8  # of the rows, beyond which one label hides how rare the others are
 
 
@@ -270,8 +271,9 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
             return _targets(text, "`ignore_index` is one of the classes.", "critical", ignored)
         counts = seen.unique(return_counts=True)[1]
         missing = classes - len(counts)
-        # Where one label takes nearly all rows, as "no entity" does among words, a sample need not hold the rare ones.
-        if len(counts) > 1 and float(counts.max()) > ALMOST_ALL * seen.numel():
+        # Where one label takes nearly all rows, as "no entity" does among words, or some are seen a few times only, a
+        # sample need not hold the rare ones.
+        if len(counts) > 1 and (float(counts.max()) > ALMOST_ALL * seen.numel() or int(counts.min()) < FEW):
             return None
         if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
             text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."

@@ -164,6 +164,8 @@ def memory_leak(record: Record) -> Finding | None:
     elif len(tensors) > 3 and (np.diff(tensors) > 0).all() and tensors[-1] - tensors[0] > growth / 4:
         held = True  # at each look more: a cache that fills or a copy that is put aside once grows in one leap
         evidence += f" Python holds tensors of {tensors[-1]:.0f} MiB, {tensors[-1] - tensors[0]:.0f} MiB more."
+    if not held and growth < LIMITS.leak_share * values[0]:
+        return None
     return Finding(
         "memory-leak",
         "loop",

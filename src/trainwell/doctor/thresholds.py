@@ -115,6 +115,7 @@ class Thresholds:
     # System.
     tiny_share: float = 0.1  # 27: half-precision gradients that are 0 or subnormal
     waiting_seconds: float = 2e-3  # 44: shorter waits do no harm
+    leak_share: float = 0.1  # of the memory, by which it grows before it is told though no tensor is seen to be kept
     leak_growth: float = 16.0  # 46: MiB
     waiting_warn: float = 0.3  # 44 (trainproof)
     waiting_critical: float = 0.5

@@ -20,12 +20,12 @@ from trainwell.tasks.draws import row_noise
 
 SHOWN, NEAREST, MAPPED = 60, 12, 600  # pictures of a grid, pairs, points of the map
 GREY = 128  # between pictures, as it is neither paper nor ink
-SIDE = 56  # pixels that a small picture of a grid is enlarged to at least
+SIDE = 56  # pixels that a small picture of a grid is enlarged to, or near it
 
 
 def sheet(pictures: Tensor, columns: int) -> str:
     """Pictures in rows as the text of one PNG. pictures: (batch, channels, height, width) bytes"""
-    enlarge = max(1, SIDE // max(pictures.shape[-2:]))
+    enlarge = max(1, round(SIDE / max(pictures.shape[-2:])))
     return as_text(grid(pictures, columns=columns, background=GREY), enlarge=enlarge)
 
 
