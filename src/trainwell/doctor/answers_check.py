@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from trainwell.doctor import head_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import first_tensor, leaving_no_trace
-from trainwell.doctor.probe import ATTENDING, ActivationMode
+from trainwell.doctor.probe import ATTENDING, WEIGHTED, ActivationMode
 from trainwell.doctor.trial import Trial
 
 ALIKE = 1e-3  # of an answer's size, by which two answers to the same rows may differ
 UNTOUCHED = 1e-6  # of an answer's size, below which it does not depend on another place at all
 JOLT = 0.02  # by which weights are moved, so that branches that start at zero carry something
 DROPPING = ("dropout", "bernoulli")
+DRAWING = {"randn_like", "rand_like", "randn", "rand", "normal", "normal_", "uniform_"}
 HALF_MOST = torch.finfo(torch.float16).max
 
 
@@ -51,13 +52,16 @@ def by_chance(model: nn.Module, rows: list[Any]) -> float:
 def wrong_train_eval_mode(trial: Trial) -> Finding | None:
     """A network in evaluation that leaves out other units each time it is asked: its dropout is not told of the mode.
 
-    What draws numbers of its own in other ways, as an autoencoder draws its code, is meant to.
+    So is noise that is drawn in the shape of the inputs before any layer. What draws numbers in other ways, as an
+    autoencoder draws its code, is meant to.
     """
     rows, called = _rows(trial, 3), set()
 
     def see(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         attending = name in ATTENDING and kwargs.get("dropout_p", 0.0) > 0
         called.update({name, "dropout"} if attending else {name})
+        if name in DRAWING and result.shape == rows[0].shape and not called & WEIGHTED:
+            called.add("noise on the inputs")
 
     modes = [(module, module.training) for module in trial.model.modules()]
     try:
@@ -68,14 +72,17 @@ def wrong_train_eval_mode(trial: Trial) -> Finding | None:
     finally:
         for module, training in modes:
             module.training = training
-    if not moved or not any(word in name for name in called for word in DROPPING):
+    noisy = "noise on the inputs" in called
+    if not moved or not (noisy or any(word in name for name in called for word in DROPPING)):
         return None
     return Finding(
         "wrong-train-eval-mode",
         "model",
         "warn",
         f"In evaluation the same rows are answered otherwise each time, by {moved:.0%} of the answers' size.",
-        "A dropout called as a function is not told of the mode: F.dropout(x, p, self.training), or nn.Dropout.",
+        "The noise on the inputs is drawn in evaluation as well: draw it where self.training is set."
+        if noisy
+        else "A dropout called as a function is not told of the mode: F.dropout(x, p, self.training), or nn.Dropout.",
         0.9,
         statistic={"value": moved, "healthy": [0, ALIKE]},
     )

@@ -8,6 +8,7 @@ from trainwell.doctor.remedy import (
     adopt_parameters,
     clip_gradients,
     either_rate,
+    even_rates,
     go_back,
     higher_rate,
     hold_rate,
@@ -77,6 +78,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "learning-rate-too-high": (
         Cure(usual_memory, "a momentum of 0.9", "first"),
         Cure(stop_rise, "the rate before its rise", "first"),
+        Cure(even_rates, "one rate for all groups", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
         Cure(lower_rate, "a still lower rate", "first"),

@@ -197,7 +197,7 @@ class Doctor(Ward):
         def finish() -> None:
             assert self.patient is not None
             self._fetch()
-            if self.patient.loss_of is not None and not self.record.facts.get("labels clear"):
+            if self.patient.loss_of is not None:
                 note_certainty(
                     self.patient, self.record, self.batches, self.step, self.held.batches if self.held else None
                 )
@@ -206,6 +206,8 @@ class Doctor(Ward):
                 if accuracy is not None:
                     self.record.add(self.step, "training accuracy", "", accuracy)
             self._judge()
+            if self.mode == "treat":
+                self.treatments.settle()
 
         if self.patient is not None and not self.closed:
             self.guarded(finish)

@@ -18,6 +18,8 @@ def gradient_ascent(record: Record) -> Finding | None:
     along = record.get("along gradient").array
     if len(along) < LIMITS.persist:
         raise CannotJudge("no updates were read")
+    if record.facts.get("descends"):
+        return None  # later on a momentum that remembers a spoiled batch may point up the slope
     losses = _losses(record)
     if (along[: LIMITS.persist] <= 0).any() or (along > 0).mean() < 0.9 or len(losses) < 8:
         return None

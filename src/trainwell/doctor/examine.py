@@ -65,7 +65,7 @@ def examine(
             findings.append(finding)
 
     trial = _trial(patient, sample, facts, skipped)
-    for name, of_rows in (data_check.CHECKS | order_check.CHECKS).items():
+    for name, of_rows in (*data_check.CHECKS.items(), *order_check.CHECKS.items(), *order_check.OF_ANSWERS.items()):
         run(name, of_rows, sample, facts)
     for name, of_split in (*split_check.CHECKS.items(), *yardstick.CHECKS):
         run(name, of_split, sample, held, facts)

@@ -100,7 +100,7 @@ def read(
     batch = batches[-1] if batches else None
     if batch is None or patient.loss_of is None:
         return
-    if step >= 2 * (record.get("wrong rows").steps or [10])[-1] and not record.facts.get("labels clear"):
+    if step >= 2 * (record.get("wrong rows").steps or [10])[-1]:
         note_certainty(patient, record, batches, step, held.batches if held is not None else None)
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
         _slow_rows(patient, record, batch, step)

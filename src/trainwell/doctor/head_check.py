@@ -243,6 +243,8 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
     kind, target, loss = trial.made.kind, trial.sample.target, trial.loss / trial.summed
     if not kind:
         raise CannotJudge("the loss is none of the known kinds")
+    if not math.isfinite(loss):
+        raise CannotJudge("the first loss is not finite")
     if kind == "cross_entropy" and trial.classes > 1:
         expected = math.log(trial.classes)
         if loss <= (1 + LIMITS.initial_loss) * expected + 0.2:

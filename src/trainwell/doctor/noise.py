@@ -31,22 +31,28 @@ def note_certainty(
     found = _answers(patient, batches)
     if found is None:
         return
-    certain, correct, labels = found
+    certain, correct, labels, _ = found
+    judged = (_answers(patient, held) if held else None) or found
+    pair = coin_pair(judged[3], judged[2])
+    if pair is not None:
+        record.add(step, "coin", f"{pair[0]} and {pair[1]}", pair[2])
     wrong = 1 - float(correct.mean())
     record.add(step, "wrong rows", "", wrong)
+    if record.facts.get("labels clear"):
+        return
     record.add(step, "better than chance", "", 1 - wrong - float(np.bincount(labels).max()) / len(labels))
     if not 0 < wrong < 1:
         return
     certainty = tells(certain[~correct], certain[correct], directed=True)
     record.add(step, "certainty", "", certainty)
-    others = _answers(patient, held) if held and wrong > LIMITS.wrong_rows and certainty < LIMITS.doubt else None
+    others = judged if held and judged is not found and wrong > LIMITS.wrong_rows and certainty < LIMITS.doubt else None
     record.add(step, "better held out", "", 0.0 if others is None else float(others[1].mean()) - (1 - wrong))
 
 
 @torch.no_grad()
-def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Of at most 512 rows, the latest first: how sure the answer is, whether it is right, and the label."""
-    sure, right, labels = [], [], []
+def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, ...] | None:
+    """Of at most 512 rows, the latest first: how sure the answer is, whether it is right, the label, all scores."""
+    sure, right, labels, answers = [], [], [], []
     targets = [patient.target_of(batch) for batch in batches]
     if not all(isinstance(each, Tensor) and not each.is_floating_point() and each.dim() == 1 for each in targets):
         return None
@@ -67,17 +73,66 @@ def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, np.ndarr
         sure.append(best.values - others)  # the logarithm of its odds, which does not run into 1
         right.append(best.indices == target)
         labels.append(target)
+        answers.append(scores)
         if sum(map(len, sure)) >= LIMITS.rows:
             break
     if not sum(map(len, labels)):
         return None
-    return tuple(torch.cat(each).cpu().numpy() for each in (sure, right, labels))  # type: ignore[return-value]
+    return tuple(torch.cat(each).cpu().numpy() for each in (sure, right, labels, answers))
+
+
+def coin_pair(scores: np.ndarray, labels: np.ndarray) -> tuple[int, int, float] | None:
+    """Two classes whose rows' scores tell their labels no better than chance, while nearly all other rows are right:
+    (one, other, share of pairs told apart).
+
+    scores: (rows, classes)
+    """
+    kinds, answers = np.unique(labels), scores.argmax(1)
+    if len(kinds) < 4 or not np.isfinite(scores).all():
+        return None
+    wrong = {
+        (int(one), int(other)): int(((labels == one) & (answers == other) | (labels == other) & (answers == one)).sum())
+        for place, one in enumerate(kinds)
+        for other in kinds[place + 1 :]
+    }
+    one, other = max(wrong, key=lambda pair: wrong[pair])
+    ahead = scores[:, one] - scores[:, other]
+    first, second = ahead[labels == one], ahead[labels == other]
+    if min(len(first), len(second)) < 20:
+        return None
+    told = tells(second, first, directed=True)
+    error = ((len(first) + len(second) + 1) / (12 * len(first) * len(second))) ** 0.5
+    if (answers != labels)[~np.isin(labels, (one, other))].mean() > LIMITS.wrong_rows or told > 0.5 + 2 * error:
+        return None
+    return one, other, told
+
+
+def _pair_by_chance(record: Record) -> Finding | None:
+    """Two classes whose labels follow no rule that the network could find, at look after look."""
+    if len(record.get("wrong rows")) < 2:
+        raise CannotJudge("needs classes, and two looks at rows that were just given")
+    looks = record.get("wrong rows").steps[-2:]
+    for pair in record.places("coin"):
+        if record.get("coin", pair).steps[-2:] == looks and looks[0] >= 4 * LIMITS.warm_up:
+            share = record.get("coin", pair).last(2)
+            return Finding(
+                "label-noise",
+                f"classes {pair}",
+                "warn",
+                f"The scores tell the classes {pair} apart in {share[-1]:.0%} of pairs of rows, as a coin would, "
+                f"while of the rows of other classes at least {1 - LIMITS.wrong_rows:.0%} are right.",
+                "Whoever labelled these two could not tell them apart, or their labels were mixed up.",
+                0.8,
+                record.step,
+                statistic={"value": float(share[-1]), "healthy": [0.7, 1.0]},
+            )
+    return None
 
 
 def label_noise(record: Record) -> Finding | None:
     """Labels that inputs do not explain: none of them, part of them, or only by heart."""
     reasons, judged = [], False
-    for rule in (_sure_where_wrong, _only_by_heart, _nothing_to_learn):
+    for rule in (_sure_where_wrong, _pair_by_chance, _only_by_heart, _nothing_to_learn):
         try:
             finding = rule(record)
         except CannotJudge as reason:

@@ -103,13 +103,60 @@ def _one_apart(values: np.ndarray) -> float:
     return float(np.corrcoef(values[1:], values[:-1])[0, 1])
 
 
+def _by_a_feature(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Rows of a table that come in the order of one of their features, without a single exception."""
+    tables = [(place, each) for place, each in sample.numbers() if sample.inputs[place].dim() == 2]
+    if facts.get("ordered by design") or len(sample.sizes) < 3 or not tables:
+        return None
+    for place, matrix in tables:
+        steps = np.diff(matrix, axis=0)
+        many = np.array([len(np.unique(column)) for column in matrix.T]) >= 64
+        for feature in np.flatnonzero(many & ((steps >= 0).all(0) | (steps <= 0).all(0))):
+            return Finding(
+                "data-not-shuffled",
+                "loader",
+                "warn",
+                f"The {len(matrix)} rows seen come in the order of feature {feature} of input {place}, each at or "
+                "beyond the one before.",
+                "A sorted file was not shuffled, so each batch knows one end of it only.",
+                0.9,
+                statistic={"value": 1.0, "healthy": [0.4, 0.6]},
+            )
+    return None
+
+
+def turned_answers(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Answers by time and row where the tokens are by row and time: turned round, and only so, they follow them."""
+    tokens, target = sample.inputs[0] if sample.inputs else None, sample.target
+    if tokens is None or target is None or tokens.is_floating_point() or tokens.dim() != 2:
+        raise CannotJudge("the inputs are no sequences of tokens")
+    if target.shape != tokens.shape or len(tokens) != sum(sample.sizes) or set(sample.sizes) != {tokens.shape[1]}:
+        return None  # a square alone can be turned round unseen
+    blocks = list(zip(tokens.split(sample.sizes), target.split(sample.sizes), strict=True))
+    plain = np.mean([float((y[:, :-1] == x[:, 1:]).float().mean()) for x, y in blocks])
+    turned = np.mean([float((y.t()[:, :-1] == x[:, 1:]).float().mean()) for x, y in blocks])
+    if turned < 0.98 or plain > 0.9:
+        return None
+    return Finding(
+        "label-noise",
+        "target",
+        "critical",
+        f"Turned round, the answers are the tokens that follow in {turned:.0%} of the places, as they are in "
+        f"{plain:.0%}.",
+        "They come by time and row, the inputs by row and time, so each place is asked for another row's token.",
+        0.95,
+        statistic={"value": float(plain), "healthy": [0.98, 1.0]},
+    )
+
+
 def in_order(sample: Sample, facts: dict[str, Any]) -> Finding | None:
-    """The same batch again and again, or neighboring rows of one label."""
+    """The same batch again and again, rows in the order of a feature, or neighboring rows of one label."""
     try:
         found = same_batch(sample, facts)
     except CannotJudge:
         found = None
-    return found or data_not_shuffled(sample, facts)
+    return found or _by_a_feature(sample, facts) or data_not_shuffled(sample, facts)
 
 
 CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"data-not-shuffled": in_order}
+OF_ANSWERS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"label-noise": turned_answers}

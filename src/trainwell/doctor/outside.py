@@ -33,6 +33,7 @@ class Outside:
         """Before the step of this number: whether the weights were written since the last stamp, and are old ones."""
         if record.facts.get("players", 1) > 1 or all(each._version == then for each, then in self.stamps.items()):
             return
+        record.add(step, "written outside", "", 1.0)
         mark = _mark(self.stamps)
         if mark in self.given:
             record.add(step, "weights put back", "", float(self.given[mark]))
@@ -76,6 +77,9 @@ def _mark(parameters: Iterable[nn.Parameter]) -> tuple[float, ...]:
 def training_state_lost(record: Record) -> Finding | None:
     """Weights that others than the optimizer put back to the very values that they were put to before."""
     again = record.get("weights put back")
+    begun = _begun_anew(record) if not len(again) else None
+    if begun is not None:
+        return begun
     if not len(again):
         raise CannotJudge("nobody but the optimizer wrote the same weights twice")
     return Finding(
@@ -89,6 +93,33 @@ def training_state_lost(record: Record) -> Finding | None:
         again.steps[0],
         statistic={"value": len(again), "healthy": [0, 0], "series": picked(record.get("loss"))},
     )
+
+
+def _begun_anew(record: Record) -> Finding | None:
+    """Weights that another hand wrote in the midst of the training, and a loss that leapt on the very next batch."""
+    written, losses = record.get("written outside"), record.get("loss")
+    known = dict(zip(losses.steps, losses.values, strict=True))
+    if len(written) > 0.1 * len(known):
+        return None  # a hand that writes all the time, as one that keeps weights within bounds
+    for step in written.steps:
+        before = np.array([value for each, value in known.items() if step - 50 <= each < step and np.isfinite(value)])
+        if len(before) < BEFORE or step not in known:
+            continue
+        middle, deviation = spread(before)
+        limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
+        if known[step] > limit:
+            return Finding(
+                "training-state-lost",
+                "weights",
+                "critical",
+                f"Before step {step} weights were written by another hand than the optimizer's, and the loss leapt "
+                f"from {middle:.3g} to {known[step]:.3g} on the next batch.",
+                "The training was gone on with from a checkpoint that lacked part of it, or weights were begun anew.",
+                0.9,
+                step,
+                statistic={"value": known[step] / middle, "healthy": [0, LIMITS.spike], "series": picked(losses)},
+            )
+    return None
 
 
 def loss_spike(record: Record) -> Finding | None:

@@ -88,7 +88,8 @@ class Probe:
     def _listen_to_gradients(self) -> None:
         self.fresh = {}
         learning = [(each, name) for each, name in self.places.items() if each.requires_grad]
-        for parameter, name in learning[-2:]:  # the last layer's weight and bias tell whether gradients pile up
+        # The first layer's weights and the last one's weight and bias tell whether gradients pile up, all or in part.
+        for parameter, name in dict(learning[:1] + learning[-2:]).items():
 
             def catch(gradient: Tensor, name: str = name) -> None:
                 held = self.fresh.get(name)
@@ -237,7 +238,7 @@ class Probe:
             self.note("cosine", "", dots / (now_norm * then_norm + 1e-30))
 
     def _piling(self, given: list[nn.Parameter]) -> None:
-        """How much of the last layer's gradient is left over from the step before, 0 to 1, read off its direction."""
+        """How much of an outer layer's gradient is left over from the step before, 0 to 1, read off its direction."""
         for each in given:
             name = self.places[each]
             if name not in self.fresh or each not in self.previous or (each.numel() < 8 and len(self.fresh) > 1):

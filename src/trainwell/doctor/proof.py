@@ -144,6 +144,19 @@ def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
     return 0.01 if HUNDREDTH in twins and twins[HUNDREDTH].end < twins[TENTH].end else 0.1
 
 
+def does_best(change: Any, suspect: Suspect, proof: Proof) -> bool:
+    """Whether a twin with this change, from the first weights, ends below those at the rate as it is and at less."""
+    if "start" not in proof.kept or not proof.may_spend(suspect.length, suspect.step, suspect.planned):
+        return False
+
+    def changed(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        change(model, optimizers)
+
+    twins = proof.compare(suspect.patient, suspect.batches, {"changed": changed}, suspect.length)
+    return twins["changed"].end < min(each.end for each in proof.kept["start"][1].values())
+
+
 def _slower(suspect: Suspect, factor: float) -> Change:
     def change(model: Any, optimizers: Any) -> None:
         suspect.start(model, optimizers)

@@ -35,6 +35,7 @@ class Chart:
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
+    does_best: Callable[[Any], bool] = lambda change: False  # by a twin from the first weights
     propose: Callable[[Finding], dict[str, list[Any]] | None] = lambda finding: None  # of the recipe, by twins
     wanted: dict[str, list[Any]] | None = None  # changes of the recipe that the training is to start afresh with
     held: dict[int, float] = field(default_factory=dict)  # group -> its rate in place of an ended schedule's
@@ -51,6 +52,29 @@ def lower_rate(chart: Chart, finding: Finding) -> str | None:
         return None
     lower = chart.best_factor([1 / 10, 1 / 100]) or 0.1
     return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
+
+
+def even_rates(chart: Chart, finding: Finding) -> str | None:
+    """The highest rate of any group down to the next one's, where a copy with that alone does best."""
+    before = chart.patient.rate
+    if not even_highest(chart.patient.model, chart.patient.optimizers, tried=True) or not chart.does_best(even_highest):
+        return None
+    even_highest(chart.patient.model, chart.patient.optimizers)
+    return f"learning rate of one group from {before:.3g} to {chart.patient.rate:.3g}, that of the others"
+
+
+def even_highest(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer], *, tried: bool = False) -> bool:
+    """Groups at the highest rate put to the next one's; whether there are any beside others. tried: change nothing."""
+    groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+    rates = sorted({float(group["lr"]) for group in groups})
+    if len(rates) < 2:
+        return False
+    for group in groups if not tried else ():
+        if float(group["lr"]) == rates[-1]:
+            group["lr"] = rates[-2]
+            if group.get("initial_lr"):
+                group["initial_lr"] *= rates[-2] / rates[-1]
+    return True
 
 
 def usual_memory(chart: Chart, finding: Finding) -> str | None:

@@ -16,6 +16,7 @@ from trainwell.doctor.course import (
     worse,
 )
 from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.recurrent_check import state_left_behind
 from trainwell.doctor.series import Record, finite, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -263,6 +264,10 @@ def disconnected_parameters(record: Record) -> Finding | None:
     dead = record.recent("dead", 1)
     if zero and dead and max(float(each[-1]) for each in dead.values()) > 0.95:
         zero = []  # dead units, which has a name of its own
+    left = None if missing else state_left_behind(zero)
+    if left is not None:
+        left.step = record.step
+        return left
     for places, what in ((missing, "get no gradient"), (zero, "have a gradient of exactly 0"), (still, "never change")):
         if places:
             evidence = f"{len(places)} parameters {what} at every probe, such as {places[0]}."
@@ -324,18 +329,25 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
 
 def missing_zero_grad(record: Record) -> Finding | None:
     """A gradient that still holds the one of the step before."""
-    piled = [record.get("piled", place) for place in record.places("piled")]
-    values = finite(np.concatenate([each.last(LIMITS.persist) for each in piled])) if piled else np.zeros(0)
-    if len(values) < 2:
+    piled = {place: finite(record.get("piled", place).last(LIMITS.persist)) for place in record.places("piled")}
+    known = {place: each for place, each in piled.items() if len(each) > 1}
+    if not known and sum(map(len, piled.values())) < 2:
         raise CannotJudge("the backward pass was not seen")
-    if np.median(values) < 0.8:
+    values = np.concatenate(list(piled.values()))
+    left = {place: each for place, each in known.items() if len(each) >= LIMITS.persist and each.min() >= 0.8}
+    some = bool(left) and len(left) < len(known)  # while others are cleared
+    if not some and np.median(values) < 0.8:
         return None
+    values = np.concatenate(list(left.values())) if some else values
+    which = f"The gradient of {next(iter(left))}" if some else "Each step's gradient"
     return Finding(
         "missing-zero-grad",
         "loop",
         "critical",
-        "Each step's gradient is the sum of this backward pass and the gradient of the step before.",
-        "Nothing sets the gradients to zero between two steps, so they pile up.",
+        f"{which} is the sum of this backward pass and the gradient of the step before.",
+        "Some gradients are set to zero between two steps and others pile up: clear all that the optimizer holds."
+        if some
+        else "Nothing sets the gradients to zero between two steps, so they pile up.",
         0.95,
         record.step,
         statistic={"value": float(np.median(values)), "healthy": [-1, 0.5]},

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.afresh import LATEST, Afresh
+from trainwell.doctor.aftercare import Before, does_harm, leapt, left_worse, note_descent
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.probe import is_dropout
-from trainwell.doctor.proof import try_hundredth
+from trainwell.doctor.proof import does_best, try_hundredth
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
@@ -37,6 +38,7 @@ class Treatment:
     step: int
     loss: float  # the median before it
     tried: int  # remedies tried so far, this one included
+    before: Before
 
 
 class Treatments:
@@ -46,6 +48,7 @@ class Treatments:
         self.doctor = doctor
         self.chart: Chart | None = None
         self.current: Treatment | None = None
+        self.last: Treatment | None = None
         self.healthy: list[Snapshot] = []
         self.best: Snapshot | None = None
         self.done: dict[str, int] = {}  # finding -> remedies tried
@@ -118,6 +121,8 @@ class Treatments:
     def round(self, fired: list[Finding]) -> None:
         """Judge the treatment under way; where none is, begin one or keep a healthy moment."""
         step = self.doctor.step
+        if self.current is not None and self._harmed(self.current):
+            self._undo(self.current)
         if self.current is not None:
             again = {each.name for each in fired}
             again |= {"non-finite-values"} if len(self.doctor.record.get("not finite")) else set()
@@ -129,6 +134,39 @@ class Treatments:
             self._begin(waiting[0])
         elif self.doctor.mode == "treat" and not fired and step % (5 * self.doctor.every) == 0:
             self.healthy = [*self.healthy[-1:], Snapshot.of(self._patient, step)]
+
+    def _harmed(self, current: Treatment) -> bool:
+        episodes = [*self.doctor.episodes, self.doctor.record]
+        began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
+        losses = finite(self.doctor.record.get("loss").array)
+        return does_harm(losses, current.loss, float(began[0])) and current.before.fits(self._patient, self._chart())
+
+    def _undo(self, treatment: Treatment) -> None:
+        """Put back all that a treatment changed, as the training does worse with it than without."""
+        doctor, was = self.doctor, self._decided()
+        treatment.before.put_back(self._patient, self._chart())
+        self.rates, self.current, self.last = dict(treatment.before.rates), None, None
+        decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
+        entry = {
+            "step": doctor.step,
+            "change": f"undone, as it did worse: {treatment.finding.remedy}",
+            "reason": "The loss was lower before the treatment.",
+            "finding": treatment.finding.name,
+        }
+        doctor.history.append({**entry, "recipe": decided} if decided else entry)
+        doctor.tell(f"doctor, step {doctor.step}: {entry['change']}.")
+        if treatment.tried == len(CURES[treatment.finding.name]):
+            treatment.finding.cured = False
+        doctor.new_episode()
+
+    def settle(self) -> None:
+        """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
+        or its weights do as well; this package's own loop has written its weights by then."""
+        last = self.last
+        if last is None or last.finding.cured or self.doctor.state is not None or last.loss < 0:
+            return
+        if last.before.fits(self._patient, self._chart()) and left_worse(self.doctor, last.before):
+            self._undo(last)
 
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
@@ -204,15 +242,15 @@ class Treatments:
                 finding.remedy, self.done[finding.name] = proposed, len(cures)
                 self.doctor.tell(f"doctor, step {self.doctor.step}: would change: {proposed}.")
                 return
-            now = Snapshot.of(self._patient, self.doctor.step)
+            before = Before.of(self._patient, chart, self.rates, self.doctor.step)
             rates, was = self._rates(), self._decided()
-            self._go_back(cure)
+            self._go_back(cure, finding)
             change = cure.remedy(chart, finding)
             self._note_rates(rates)
             if change is None:
-                now.into(self._patient.bare, self._patient.optimizers)
+                before.snapshot.into(self._patient.bare, self._patient.optimizers)
                 continue
-            self._applied(finding, cure, change, tried, was)
+            self._applied(finding, cure, change, was, Treatment(finding, self.doctor.step, math.inf, tried, before))
             return
         if (
             self.current is None
@@ -227,7 +265,7 @@ class Treatments:
         patient = replace(self._patient, model=model, optimizers=optimizers)
         return cure.remedy(replace(chart, patient=patient, task=copy.copy(chart.task)), finding)
 
-    def _applied(self, finding: Finding, cure: Cure, change: str, tried: int, was: dict[str, Any]) -> None:
+    def _applied(self, finding: Finding, cure: Cure, change: str, was: dict[str, Any], made: Treatment) -> None:
         doctor = self.doctor
         origin = {
             "first": "from the first weights",
@@ -236,7 +274,7 @@ class Treatments:
         }
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
         losses = finite(doctor.record.get("loss").array)
-        before = float(np.median(losses[-20:])) if len(losses) else math.inf
+        made.loss = float(np.median(losses[-20:])) if len(losses) else math.inf
         decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         wanted = self.chart.wanted if self.chart is not None else None
@@ -246,7 +284,9 @@ class Treatments:
         doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
         doctor.tell(f"doctor, step {doctor.step}: {words}.")
-        self.current = Treatment(finding, doctor.step, before, tried)
+        made.before.treated = self._rates()
+        self.current = self.last = made
+        note_descent(doctor.record)
         doctor.new_episode()
 
     def _decided(self) -> dict[str, Any]:
@@ -278,11 +318,14 @@ class Treatments:
             if self.doctor.state is None and before.get(key) and rate != before[key]:
                 self.rates[key] = self.rates.get(key, (1.0, rate))[0] * rate / before[key], rate
 
-    def _go_back(self, cure: Cure) -> None:
+    def _go_back(self, cure: Cure, finding: Finding) -> None:
         doctor = self.doctor
         snapshot = {"first": doctor.first, "best": self.best or doctor.first}.get(cure.start)
         if cure.start == "healthy":
-            snapshot = self.healthy[0] if self.healthy else doctor.first
+            since = leapt(doctor.record) if finding.name == "loss-spike" else None
+            moments = [*reversed(self.healthy), self.best] if since is not None else self.healthy[:1]
+            sound = [each for each in moments if each is not None and (since is None or each.step < since)]
+            snapshot = sound[0] if sound else doctor.first
         if snapshot is not None and doctor.step:
             snapshot.into(self._patient.bare, self._patient.optimizers)
 
@@ -301,6 +344,8 @@ class Treatments:
         self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
         self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0
         self.chart.best_factor, self.chart.propose = self._best_factor, self._propose
+        suspect, proof = doctor.suspect, doctor.diagnosis.proof
+        self.chart.does_best = lambda change: (now := suspect()) is not None and does_best(change, now, proof)
         self.chart.feeds = doctor.probe.feeds
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
         return self.chart

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import answers_check, head_check, stack_check
+from trainwell.doctor import answers_check, head_check, recurrent_check, stack_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
@@ -41,7 +41,7 @@ def bad_initialization(trial: Trial) -> Finding | None:
                 0.95,
                 statistic={"value": 1.0, "healthy": [-1, LIMITS.same_rows]},
             )
-    wild = _recurrent_gain(trial.model)
+    wild = recurrent_check.bad_start(trial.model)
     if wild is not None:
         return wild
     scales = [
@@ -74,24 +74,6 @@ def bad_initialization(trial: Trial) -> Finding | None:
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
     )
-
-
-def _recurrent_gain(model: nn.Module) -> Finding | None:
-    """Recurrent weights by which the state grows from round to round."""
-    for name, module in model.named_modules():
-        for key, value in module.named_parameters(recurse=False) if isinstance(module, nn.RNNBase) else ():
-            gain = float(value.detach().float().std()) * math.sqrt(value.shape[-1])
-            if key.startswith("weight_hh") and gain > LIMITS.recurrent_gain:
-                return Finding(
-                    "bad-initialization",
-                    f"{name}.{key}".lstrip("."),
-                    "critical",
-                    f"A round of {name} multiplies its state by about {gain:.3g} (healthy is 0.5 to 1).",
-                    "Over many rounds the state runs to its ends, and the gradient explodes or dies there.",
-                    0.85,
-                    statistic={"value": gain, "healthy": [0.3, 1.5]},
-                )
-    return None
 
 
 def _stays_alike(trial: Trial, layer: Any) -> bool:
@@ -197,6 +179,8 @@ def cross_sample_leak(trial: Trial) -> Finding | None:
             other[0][1].flip(0) if other[0].dim() > 2 or not other[0].is_floating_point() else other[0][1] * 2 + 1
         )
         before, after = _answers(model, rows), _answers(model, other)
+        if before is not None and not before.isfinite().all():
+            raise CannotJudge("the answers are not finite")
         if answers_check.by_chance(model, rows):
             raise CannotJudge("the same rows are answered differently each time")
         if before is not None and after is not None and before.shape == after.shape and len(before) == len(rows[0]):

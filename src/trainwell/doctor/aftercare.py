@@ -1,0 +1,120 @@
+"""A treatment to whether it left the training worse, and the moment before it to what is put back where it did."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.remedy import Chart
+from trainwell.doctor.series import Record, finite, spread
+from trainwell.doctor.snapshot import SETTINGS, Snapshot
+from trainwell.doctor.thresholds import THRESHOLDS
+
+if TYPE_CHECKING:
+    from trainwell.doctor.ward import Ward
+
+LASTING = ("clip", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
+RECENT = 10  # steps that must agree that a treatment does harm
+BEFORE = 10  # steps before a leap that it is seen against
+
+
+@dataclass
+class Before:
+    """A training as it was before a treatment: weights, optimizers, their settings and what lasted from step to
+    step."""
+
+    snapshot: Snapshot
+    settings: list[list[dict[str, Any]]]
+    lasting: dict[str, Any]
+    held: dict[int, float]
+    rates: dict[int, tuple[float, float]]
+    build: tuple[Any, ...]
+    treated: dict[int, float] = field(default_factory=dict)  # group -> its rate right after the treatment
+
+    @classmethod
+    def of(cls, patient: Patient, chart: Chart, rates: dict[int, tuple[float, float]], step: int) -> "Before":
+        settings = [
+            [{key: group[key] for key in SETTINGS if key in group} for group in each.param_groups]
+            for each in patient.optimizers.values()
+        ]
+        lasting = {name: getattr(chart, name) for name in LASTING}
+        return cls(Snapshot.of(patient, step), settings, lasting, dict(chart.held), dict(rates), _build(patient, chart))
+
+    def fits(self, patient: Patient, chart: Chart) -> bool:
+        """Whether the network is still built as it was; what was changed in its parts cannot be put back."""
+        return self.build == _build(patient, chart)
+
+    def put_back(self, patient: Patient, chart: Chart) -> None:
+        """Everything as it was."""
+        self.snapshot.into(patient.bare, patient.optimizers)
+        for optimizer, groups in zip(patient.optimizers.values(), self.settings, strict=True):
+            for group, kept in zip(optimizer.param_groups, groups, strict=True):
+                # What a schedule has made of the rate since then is kept.
+                since, rate = self.treated.get(id(group)) or 0.0, group["lr"]
+                group.update(kept)
+                group["lr"] = kept["lr"] * rate / since if since else kept["lr"]
+        for name, value in self.lasting.items():
+            setattr(chart, name, value)
+        chart.held = dict(self.held)
+
+
+def _build(patient: Patient, chart: Chart) -> tuple[Any, ...]:
+    """By what a network that was operated on is known: its modules, others' hooks on them, their settings."""
+    modules = tuple(
+        (id(each), _hooks(each), getattr(each, "p", None), getattr(each, "momentum", None))
+        for each in patient.bare.modules()
+    )
+    groups = tuple(len(each.param_groups) for each in patient.optimizers.values())
+    return modules, groups, getattr(chart.task, "scores", None)
+
+
+def _hooks(module: nn.Module) -> int:
+    tables = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
+    return sum(not getattr(hook, "of_doctor", False) for table in tables for hook in table.values())
+
+
+def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
+    """Whether the losses since a treatment lie beyond both what they were before it and where the training began."""
+    if len(losses) < RECENT or not 0 <= before < np.inf:
+        return False  # a loss that was negated on its way to the doctor says the opposite
+    return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
+
+
+def left_worse(doctor: "Ward", before: Before) -> bool:
+    """Whether the weights as they are do worse than those before a treatment, on held-out batches where there are
+    any."""
+    patient, sample = doctor.patient, doctor.held
+    batches = sample.batches if sample is not None and sample.batches else doctor.batches
+    if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
+        return False
+    now, then = (_mean_loss(each, batches) for each in (patient, before.snapshot.patient(patient)))
+    return then < now or not np.isfinite(now)
+
+
+def _mean_loss(patient: Patient, batches: list[Any]) -> float:
+    with answering(patient.bare):
+        return float(np.mean([float(patient.loss(patient.bare, each)) for each in batches]))
+
+
+def note_descent(record: Record) -> None:
+    """That the first updates went down the slope: a sign that was right does not turn later."""
+    along = record.get("along gradient").array[: THRESHOLDS.persist]
+    if len(along) == THRESHOLDS.persist and (along <= 0).all():
+        record.facts["descends"] = True
+
+
+def leapt(record: Record) -> int | None:
+    """The first step whose loss is far beyond the steps before it, or None; what came later is no healthy moment."""
+    steps = [step for step, value in zip(record.get("loss").steps, record.get("loss").values, strict=True)]
+    losses = record.get("loss").array
+    for place in range(BEFORE, len(losses)):
+        known = finite(losses[max(0, place - 50) : place])
+        if len(known) < BEFORE:
+            continue
+        middle, deviation = spread(known)
+        limit = max(THRESHOLDS.spike * middle, middle + THRESHOLDS.spike_deviations * deviation)
+        if not losses[place] <= limit:
+            return steps[place]
+    return None
