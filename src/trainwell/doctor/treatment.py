@@ -123,6 +123,7 @@ class Treatments:
         step = self.doctor.step
         if self.current is not None and self._harmed(self.current):
             self._undo(self.current)
+            self.doctor.new_episode()
         if self.current is not None:
             again = {each.name for each in fired}
             again |= {"non-finite-values"} if len(self.doctor.record.get("not finite")) else set()
@@ -157,7 +158,6 @@ class Treatments:
         doctor.tell(f"doctor, step {doctor.step}: {entry['change']}.")
         if treatment.tried == len(CURES[treatment.finding.name]):
             treatment.finding.cured = False
-        doctor.new_episode()
 
     def settle(self) -> None:
         """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
