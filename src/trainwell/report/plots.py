@@ -288,9 +288,9 @@ def intervals(
     edge = -1e9
     for value, text in zip(x.ticks(4), tick_labels(x.ticks(4), percent), strict=True):
         parts.append(line(x(value), top, x(value), bottom, "chosen" if zero and value == 0 else "grid"))
-        if x(value) - 3.2 * len(text) > edge:
+        if x(value) - 3.4 * len(text) > edge:
             parts.append(words(x(value), bottom + 14, text, "tick", "middle"))
-            edge = x(value) + 3.2 * len(text) + 4
+            edge = x(value) + 3.4 * len(text) + 8
     for i, row in enumerate(rows):
         middle = top + pitch * (i + 0.5)
         class_ = "name strong" if row.strong else "name"
