@@ -75,7 +75,7 @@ EXPLAINS: dict[str, set[str]] = {
     "mixed-precision-underflow": ILL
     | START
     | {"targets-out-of-range", "input-not-normalized", "data-not-shuffled", "preprocessing-mismatch"},
-    "no-long-range-signal": {"transformer-instability"},
+    "no-long-range-signal": {"transformer-instability", "underfitting", "plateau", "cannot-fit-one-batch"},
     "padding-or-mask-fault": ILL | {"class-imbalance", "label-noise", "overfitting"},
 }
 
