@@ -6,6 +6,7 @@ import torch
 from sklearn.naive_bayes import BernoulliNB
 from torch.nn import functional as F
 
+from trainwell.errors import InputError
 from trainwell.models.nbsvm import NBSVM
 
 
@@ -56,6 +57,13 @@ def test_pairs_seen_in_one_text_alone_are_not_read() -> None:
     model = NBSVM(12, 2, pairs=4)
     model.initialize(tokens, torch.ones_like(tokens, dtype=torch.bool), torch.tensor([0, 1, 0]))
     assert model.keys[0] == 1 * 12 + 2 and (model.keys[1:] == torch.iinfo(torch.int64).max).all()
+
+
+@pytest.mark.parametrize("target", [torch.arange(40) % 3, torch.rand(40), torch.zeros(40, 2, dtype=torch.long)])
+def test_answers_other_than_one_class_are_refused(target: torch.Tensor) -> None:
+    tokens, mask, _ = texts()
+    with pytest.raises(InputError, match="--model fasttext"):
+        NBSVM(12, 2).initialize(tokens, mask, target)
 
 
 def test_a_batch_is_learned() -> None:

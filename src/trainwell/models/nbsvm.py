@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainwell.errors import InputError
+
 NONE = torch.iinfo(torch.int64).max  # no pair of words has this key
 LEAST = 2  # texts that a pair has to stand in
 BLOCK = 256  # texts that are counted at a time
@@ -37,11 +39,14 @@ class NBSVM(nn.Module):
     def initialize(self, tokens: Tensor, mask: Tensor, target: Tensor) -> None:
         """Choose the pairs, and count for each word and pair how much oftener texts of a class have it than others.
 
-        tokens: (texts, time) long, mask: (texts, time) bool, target: (texts,) long
+        tokens: (texts, time) long, mask: (texts, time) bool, target: (texts,) long. Raises InputError where the answers
+        are not one class a text with a score for each, as of an ordinal task or of numbers.
         """
+        classes = self.ratio.shape[1]
+        if target.is_floating_point() or target.dim() != 1 or int(target.max()) >= classes:
+            raise InputError("nbsvm tells classes apart; for numbers and classes in an order take --model fasttext")
         if self.pairs:
             self._choose(tokens, mask)
-        classes = self.ratio.shape[1]
         count = torch.ones_like(self.ratio)  # one text more of each class that has every word
         for some, inside, answer in zip(*(each.split(BLOCK) for each in (tokens, mask, target)), strict=True):
             terms, present = self.terms(some, inside)

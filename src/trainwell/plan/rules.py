@@ -93,7 +93,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         from_sounds(profile, plan)
         answer_of(profile, plan)
     elif profile.texts and (reads_text(model) or not (profile.numbers or profile.categories)):
-        from_text(profile, plan)
+        from_text(profile, plan, task or profile.task)
         answer_of(profile, plan)
     else:
         from_table(profile, plan, folds=folds_of(profile, model))

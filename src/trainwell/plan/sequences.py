@@ -67,7 +67,7 @@ def reads_text(model: str | None) -> bool:
     return model in MODELS and "vocabulary" in inspect.signature(MODELS[model]).parameters
 
 
-def from_text(profile: Profile, plan: "Plan") -> None:
+def from_text(profile: Profile, plan: "Plan", task: str) -> None:
     """Texts with a label or a number each: the mean of what words say, and pairs where texts are many."""
     rows = profile.rows
     plan.choose("split", {"test": 0.2, "val": 0.1}, "20 % test, 10 % validation", f"{rows:,} texts, divided at random")
@@ -75,7 +75,7 @@ def from_text(profile: Profile, plan: "Plan") -> None:
     transform = {"tokenizer": "words", "vocabulary": 30_000, "length": 2048 if few else 1024}
     why = "whole words say most about what a text is; those seen once are unknown"
     plan.choose("transform", transform, "words, 30,000 at most", why)
-    if few and profile.task == "classify" and profile.classes <= FEW_CLASSES:
+    if few and task == "classify" and profile.labels <= 1 and profile.classes <= FEW_CLASSES:
         why = f"{rows:,} texts: words and pairs of words, weighed by how far each favours a class, need fewest"
         plan.choose("model", {"name": "nbsvm"}, "nbsvm", why)
         optimizer: dict[str, Any] = {"name": "nesterov", "lr": 1.0, "momentum": 0.9, "weight_decay": 0.0}
