@@ -90,8 +90,8 @@ def autotrainer(record: Record) -> list[str]:
     if poor and zeros and max(zeros) >= 0.7:
         found.append("dying-relu")
     epochs = [part.mean() for part in np.array_split(losses, max(1, len(losses) // 20))] if len(losses) else []
-    swings = np.abs(np.diff(np.sign(np.diff(epochs)))) > 0 if len(epochs) > 2 else np.zeros(1)
-    large = np.abs(np.diff(epochs))[1:] >= 0.03 if len(epochs) > 2 else np.zeros(1)
+    swings = np.abs(np.diff(np.sign(np.diff(epochs)))) > 0 if len(epochs) > 2 else np.zeros(1, bool)
+    large = np.abs(np.diff(epochs))[1:] >= 0.03 if len(epochs) > 2 else np.zeros(1, bool)
     if (swings & large.astype(bool)).mean() >= 0.2:
         found.append("oscillating-loss")
     if poor and len(epochs) > 2 and np.median(-np.diff(epochs)) < 0.01:
