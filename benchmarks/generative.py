@@ -1,15 +1,15 @@
-"""Generative networks on MNIST: bounds of a VAE, scores of GANs and diffusion by a classifier, or of a finished run.
+"""Generative networks on MNIST: bounds of a VAE, and scores of GANs and diffusion by a classifier.
 
     trainwell fit ../shared/data/mnist --out runs/mnist-classifier
     python benchmarks/generative.py vae --minutes 20
     python benchmarks/generative.py dcgan --conditional --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py wgan-gp --conditional --minutes 30 --classifier runs/mnist-classifier
     python benchmarks/generative.py diffusion --minutes 60 --classifier runs/mnist-classifier [--network dit]
-    python benchmarks/generative.py fitted --run runs/cifar-flow --data cifar10 --classifier runs/cifar-classifier
 
 Distances are between --samples generated and as many test pictures; beside them stands the distance between the test
 pictures and as many training pictures, the least that can be hoped for. Pictures of the samples, and the
-weights, go to --out. `--rows` shortens everything for a trial.
+weights, go to --out. `--rows` shortens everything for a trial. Runs of `trainwell fit` are judged by
+`trainwell evaluate RUN SOURCE --judge CLASSIFIER`.
 """
 
 import argparse
@@ -49,11 +49,11 @@ DATA = Path(os.environ.get("TRAINWELL_DATA", Path(__file__).resolve().parents[2]
 SHAPE = (1, 28, 28)
 
 
-def pictures(part: str, rows: int | None, name: str = "mnist") -> dict[str, Any]:
+def pictures(part: str, rows: int | None) -> dict[str, Any]:
     """Pictures, classes and row numbers as a loader takes them."""
-    frame = pl.read_parquet(DATA / name / f"{part}.parquet").head(rows or 10**9)
+    frame = pl.read_parquet(DATA / "mnist" / f"{part}.parquet").head(rows or 10**9)
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(each["bytes"]))) for each in frame["image"].to_list()])
-    x = torch.from_numpy(pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2).copy())
+    x = torch.from_numpy(pixels[:, None])
     target = torch.from_numpy(frame["label"].to_numpy().astype(np.int64))
     return {"inputs": (x,), "target": target, "row": torch.arange(len(x))}
 
@@ -116,7 +116,7 @@ def vae(options: argparse.Namespace) -> dict[str, Any]:
 
 def judged(options: argparse.Namespace, samples: Callable[[int], Tensor]) -> dict[str, Any]:
     """Scores of the samples against as many test pictures, in the features of the classifier."""
-    training, test = (pictures(*part, options.data) for part in (("train", options.rows), ("test", options.samples)))
+    training, test = (pictures(*part) for part in (("train", options.rows), ("test", options.samples)))
     count = len(test["target"])
     generated = samples(count)
     save_grid(generated[:100], options.out / "samples.png", columns=10)
@@ -181,21 +181,7 @@ def diffusion(options: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def fitted(options: argparse.Namespace) -> dict[str, Any]:
-    """What a finished run of `trainwell fit` draws, by the steps that are asked for where it takes steps."""
-    run = tw.load(options.run)
-    counts = options.sampling_steps if run.recipe.task["name"] == "diffusion" else [None]
-    choice = {"guidance": options.guidance} if run.recipe.task["name"] == "diffusion" else {}
-    return {
-        f"{steps} steps": judged(
-            options,
-            lambda count, steps=steps: torch.as_tensor(np.asarray(run.sample(count, steps=steps, seed=0, **choice))),
-        )
-        for steps in counts
-    }
-
-
-KINDS = {"fitted": fitted, "vae": vae, "dcgan": dcgan, "wgan-gp": wgan_gp, "diffusion": diffusion}
+KINDS = {"vae": vae, "dcgan": dcgan, "wgan-gp": wgan_gp, "diffusion": diffusion}
 
 
 def main() -> None:
@@ -204,8 +190,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--epochs", type=float, default=1000)
     parser.add_argument("--classifier", type=Path, help="the run folder of a trained classifier of the same digits")
-    parser.add_argument("--run", type=Path, help="of `fitted`: the folder of the run that draws")
-    parser.add_argument("--data", default="mnist", choices=["mnist", "cifar10"], help="what `fitted` is judged against")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--weights", type=Path, help="weights.safetensors of an earlier call, judged as they are")
     parser.add_argument("--rows", type=int, help="only so many pictures of each part")

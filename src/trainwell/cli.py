@@ -153,17 +153,36 @@ def doctor(
 
 
 @app.command()
-def evaluate(run: RunPath, source: SourceName) -> None:
-    """Judge RUN on SOURCE, whose rows have the target."""
+def evaluate(
+    run: RunPath,
+    source: SourceName,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of pictures that RUN draws: a classifier's run that judges them, or Inception in TorchScript."
+        ),
+    ] = None,
+    n: Annotated[int, typer.Option(help="Pictures to draw for a judge, beside as many of SOURCE.")] = 2_000,
+    steps: Annotated[int, typer.Option(help="Steps from noise to picture, of diffusion.")] = 20,
+    guidance: Annotated[float | None, typer.Option(help="How hard the class pulls, of diffusion.")] = None,
+) -> None:
+    """Judge RUN on SOURCE, whose rows have the target, or what RUN draws by a judge."""
     from trainwell.load import load
+    from trainwell.report import write_report
 
-    found = load(run).evaluate(source)
+    found = (
+        load(run).evaluate(source)
+        if judge is None
+        else load(run).scores(source, judge, n, steps=steps, guidance=guidance)
+    )
     rows = [
         (key, figure(each["value"]), f"[{figure(each['low'])}, {figure(each['high'])}]" if "low" in each else "")
         for key, each in found["metrics"].items()
     ]
     print(f"{found['rows']:,} rows")
     table(rows, ("metric", "value", "95 % interval"))
+    if judge is not None:
+        print(write_report(run))
 
 
 @app.command()

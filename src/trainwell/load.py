@@ -15,14 +15,15 @@ from trainwell.build import build_model, build_task, choose_device, plain_loader
 from trainwell.data import PICTURED, Schema, Source, Transform, read, restored
 from trainwell.data.box_transform import BoxTransform
 from trainwell.errors import InputError
-from trainwell.explain.drawing import drawn, rows_drawn
+from trainwell.explain.drawing import drawn, draws, rows_drawn
 from trainwell.explain.evaluation import measure
 from trainwell.explain.filling import filled_frame
 from trainwell.explain.generated import measure_whole
+from trainwell.explain.judged import KNOWN, ClassifierJudge, InceptionFile, Judge, Pictures, judged
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Adversarial, Classify, Detect, Fill, Spread, Task
+from trainwell.tasks import Adversarial, Classify, Detect, Diffusion, Fill, Reconstruct, Spread, Task
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -241,9 +242,61 @@ class Run:
         )  # fmt: skip
         return rows_drawn(self.transform, self.schema, rows)
 
+    def scores(
+        self,
+        source: Any,
+        judge: "Run | str | Path",
+        count: int = 2_000,
+        *,
+        steps: int | None = 20,
+        guidance: float | None = None,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """What a judge says of pictures that this run draws, beside as many of the source; kept in scores.json.
+
+        judge: a classifier's run on such pictures, its folder, or a TorchScript file of Inception. Where the source
+        has parts, its held-out ones are what the draws are compared with, and copies are looked for among the others.
+        Raises InputError for a run that draws no pictures, and for a judge that judges none.
+        """
+        if not draws(self.task) or self.transform.layout != "image":
+            raise InputError(f"{self.path}: this run draws no pictures, so a judge has nothing to look at")
+        by, data = judge_of(judge), read(source)
+        held, known = held_out(data, seed)
+        real = self.transform.encode(data, held[:count], with_target=False)
+        learned = self.transform.encode(data, known[:KNOWN], with_target=False)["inputs"][0].numpy()
+        rows = real["row"].numpy()
+        taken = steps if isinstance(self.task, Diffusion) else None
+        made = drawn(self.task, self.model, self.schema, len(rows), steps=taken, guidance=guidance, seed=seed)
+        label = next((column.name for column in self.schema.targets), None)
+        truth = data.frame[label][rows].cast(pl.String).to_list() if label in data.frame.columns else None
+        classes = [str(each) for each in self.schema.classes]
+        told = not isinstance(self.task, Reconstruct) and bool(getattr(self.model, "classes", None))
+        asked = [classes[row % len(classes)] for row in range(len(rows))] if told else None
+        shown = Pictures(made.cpu().numpy(), real["inputs"][0].numpy(), learned if len(known) else None, asked, truth)
+        found = judged(by, shown) | {"drawn": {"steps": taken, "guidance": guidance, "seed": seed}}
+        self.folder.write_json("scores.json", found)
+        return found
+
     def __repr__(self) -> str:
         numbers = ", ".join(f"{key} {value:.4g}" for key, value in self.metrics.items())
         return f"Run({str(self.path)!r}, {self.recipe.model.get('name')}, {numbers})"
+
+
+def judge_of(judge: Run | str | Path) -> Judge:
+    """A judge of pictures from a classifier's run, its folder, or a TorchScript file of Inception."""
+    if not isinstance(judge, Run) and not Path(judge).is_dir():
+        return InceptionFile(Path(judge))
+    run = judge if isinstance(judge, Run) else load(judge)
+    return ClassifierJudge(str(run.path), run.model, run.transform, run.schema)
+
+
+def held_out(source: Source, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that a source's parts hold out, and those to learn from, by chance; all and none without parts."""
+    order = np.random.default_rng(seed).permutation(source.rows)
+    if source.parts is None:
+        return order, order[:0]
+    part = "test" if "test" in source.parts else "val"
+    return order[source.parts[order] == part], order[source.parts[order] == "train"]
 
 
 def save(folder: RunFolder, recipe: Recipe, schema: Schema, transform: Transform) -> None:

@@ -29,6 +29,7 @@ class Facts:
     events: list[dict[str, Any]] = field(default_factory=list)
     findings: list[dict[str, Any]] = field(default_factory=list)
     generated: dict[str, Any] = field(default_factory=dict)  # what it drew or rebuilt
+    scores: dict[str, Any] = field(default_factory=dict)  # what a judge said of what it drew
     film: list[dict[str, Any]] = field(default_factory=list)  # the same draws as the training went on
     present: set[str] = field(default_factory=set)  # names of the files that were read
     troubles: list[str] = field(default_factory=list)  # sentences about what could not be read or drawn
@@ -54,7 +55,7 @@ def read_facts(folder: Path) -> Facts:
         raise InputError(f"{folder}: no such run folder; `trainwell runs` lists what there is")
     facts = Facts(folder)
     told = ("run", "schema", "environment", "summary", "plan", "checks", "evaluation", "augmented", "probes")
-    for name in (*told, "generated"):
+    for name in (*told, "generated", "scores"):
         setattr(facts, name, _json(facts, f"{name}.json", dict, {}))
     for name in ("baselines", "history"):
         setattr(facts, name, _entries(_json(facts, f"{name}.json", list, [])))

@@ -18,7 +18,7 @@ Figure = tuple[Markup, str]
 def made_of(facts: Facts) -> dict[str, Any] | None:
     """The parts of the section, each missing where its files do not tell of it."""
     shown = facts.generated
-    if not shown and not facts.film:
+    if not shown and not facts.film and not facts.scores:
         return None
     left = [BUDGET]
     return {
@@ -26,6 +26,7 @@ def made_of(facts: Facts) -> dict[str, Any] | None:
         "samples": _sheet(shown.get("samples"), left),
         "rebuilt": _picture(shown.get("rebuilt"), left),
         "nearest": _nearest(shown.get("nearest"), left),
+        "judged": _judged(facts.scores),
         "between": _picture(shown.get("between"), left),
         "way": _picture(shown.get("way"), left),
         "table": _table(shown.get("table")),
@@ -80,6 +81,39 @@ def _nearest(saved: Any, left: list[int]) -> dict[str, Any] | None:
         pairs += [("drawn", [str(cell) for cell in made]), ("nearest known", [str(cell) for cell in known])]
     names = [str(name) for name in saved.get("columns") or []]
     return {"picture": _picture(saved.get("pairs"), left), "text": text, "columns": names, "rows": pairs}
+
+
+JUDGED = {  # what a judge measures, in words
+    "frechet_distance": "Fréchet distance of its features, less is better",
+    "precision": "precision: drawn ones that lie where real ones do",
+    "recall": "recall: real ones that lie where drawn ones do",
+    "sure": "drawn ones whose class it is 90 % sure of",
+    "as_asked": "taken for the class that was asked for",
+    "copies": "nearer to a training picture than 95 % of held-out ones",
+}
+
+
+def _judged(saved: dict[str, Any]) -> dict[str, Any] | None:
+    """What a judge said of the draws, each number beside what real pictures get, where that is known."""
+    judge, metrics = saved.get("judge"), saved.get("metrics")
+    if not isinstance(judge, dict) or not isinstance(metrics, dict):
+        return None
+    real: dict[str, Any] = {"frechet_distance": saved.get("least_distance"), "copies": 0.05}
+    real |= {"sure": judge.get("sure_of_real"), "as_asked": judge.get("right")}
+    rows = []
+    for key, name in JUDGED.items():
+        if not is_number((metrics.get(key) or {}).get("value")):
+            continue
+        say = significant if key == "frechet_distance" else share
+        rows.append((name, say(metrics[key]["value"]), say(real[key]) if is_number(real.get(key)) else ""))
+    text = (
+        f"{grouped(saved.get('rows', 0))} draws beside as many held-out pictures, as they look to {judge.get('name')}"
+    )
+    text += f" (weights {str(judge.get('sha256'))[:12]})."
+    drawn = [f"{key} {value}" for key, value in (saved.get("drawn") or {}).items() if value is not None]
+    text += f" Drawn with {', '.join(drawn)}." if drawn else ""
+    shares = [(cut(name, 16), share(part)) for name, part in (saved.get("shares") or {}).items() if is_number(part)]
+    return {"text": text, "rows": rows, "shares": shares if len(shares) <= 20 else []}
 
 
 def _table(saved: Any) -> dict[str, Any] | None:
