@@ -69,6 +69,9 @@ def test_a_run_is_whole_and_shows_what_it_makes(runs: dict[str, tw.Run], task: s
     assert run.metrics and words in run.folder.read_json("evaluation.json")["sentence"]
     found = run.folder.path / "findings.jsonl"
     assert not found.exists() or "not-normalized" not in found.read_text(), "the task scales its bytes itself"
+    checks = run.folder.read_json("checks.json")
+    assert "the check failed" not in str(checks["skipped"])
+    assert ("cross-sample-leak" in checks["run"]) == (task != "gan"), "diffusion is told a time beside the rows"
     page = run.report.read_text()
     assert 'id="made"' in page and film[-1]["picture"] in page and "could not be read" not in page
     assert ("both players" in page) == (task == "gan") and ("Rebuilt from their code" in page) == ("rebuilt" in shown)

@@ -32,6 +32,7 @@ class Trial:
     summed: int = 1  # entries that the loss is the sum of, not the mean
     strangers: list[tuple[int, ...]] = field(default_factory=list)  # shapes of weights that nobody has registered
     seconds: float = 0.0  # that the pass there and back took
+    told: tuple[Any, ...] = ()  # what the loss called the network with, such as a time beside noised rows
 
     @property
     def target(self) -> Tensor | None:
@@ -44,6 +45,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     batch = sample.batches[0]
     sizes: list[tuple[str, float]] = []
     outputs: list[Tensor | None] = []
+    told: list[tuple[Any, ...]] = []
 
     called: set[str] = set()
     began = time.thread_time()
@@ -53,11 +55,15 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
         if name in ("linear", "conv1d", "conv2d", "conv3d") and isinstance(result, Tensor) and result.numel() > 1:
             sizes.append((name, float(result.detach().float().std())))
 
+    def call(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        outputs.append(first_tensor(output))
+        told.append(inputs)
+
     with leaving_no_trace(), torch.enable_grad():
         model, optimizers = patient.copy()
         for each in model.parameters():
             each.grad = None
-        handle = model.register_forward_hook(lambda module, inputs, output: outputs.append(first_tensor(output)))
+        handle = model.register_forward_hook(call)
         with ActivationMode(see):
             loss = patient.loss(model, batch)
         handle.remove()
@@ -69,6 +75,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     output = outputs[0].detach() if outputs and outputs[0] is not None else None
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
     trial.called, trial.strangers, trial.seconds = called, strangers, time.thread_time() - began
+    trial.told = told[0] if told else ()
     _note_facts(trial, facts)
     return trial
 

@@ -165,7 +165,7 @@ def _list(names: list[str]) -> str:
 
 def cross_sample_leak(trial: Trial) -> Finding | None:
     """Changing one row's input changes another row's output, or a later token an earlier answer."""
-    inputs = trial.patient.inputs_of(trial.batch)
+    inputs = trial.told or trial.patient.inputs_of(trial.batch)
     first = inputs[0] if inputs else None
     if not isinstance(first, Tensor) or first.dim() < 2 or len(first) < 3 or trial.output is None:
         raise CannotJudge("needs a batch of three rows")
