@@ -74,6 +74,8 @@ def test_a_run_is_whole_and_shows_what_it_makes(runs: dict[str, tw.Run], task: s
     assert ("cross-sample-leak" in checks["run"]) == (task != "gan"), "diffusion is told a time beside the rows"
     page = run.report.read_text()
     assert 'id="made"' in page and film[-1]["picture"] in page and "could not be read" not in page
+    assert "run.sample(64" in page and "--out draws.png" in page
+    assert ("trainwell predict" in page) == (task == "reconstruct"), "the page says only what the run can do"
     assert ("both players" in page) == (task == "gan") and ("Rebuilt from their code" in page) == ("rebuilt" in shown)
 
 

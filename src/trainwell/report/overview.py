@@ -31,6 +31,7 @@ TOP = 20  # rows of a long table that are shown at once
 MOST = 300  # rows of a long table that the page holds at all
 NOT_METRICS = ("step", "epoch", "seconds", "loss", "log_loss", "lr")  # of an evaluation, drawn elsewhere or not
 LEARNED = {"forecast": "step", **dict.fromkeys(("language", "masked_language", "span_corruption"), "piece")}
+DRAWS = ("gan", "diffusion", "reconstruct")  # tasks whose runs make new rows
 ROLES = {"target": 0, "input": 1, "group": 2, "ignored": 3}
 
 
@@ -295,9 +296,9 @@ def environment_of(facts: Facts) -> list[tuple[str, str]]:
     return shown
 
 
-def next_of(facts: Facts) -> dict[str, str]:
-    """The run's place and source, quoted for the shell and for Python."""
-    folder = facts.folder
+def next_of(facts: Facts) -> dict[str, Any]:
+    """The run's place and source, quoted for the shell and for Python, and what it can be asked for."""
+    folder, task = facts.folder, facts.summary.get("task")
     if folder.is_absolute() and folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
     return {
@@ -305,6 +306,9 @@ def next_of(facts: Facts) -> dict[str, str]:
         "python": json.dumps(folder.as_posix(), ensure_ascii=False),
         "recipe": shlex.quote((folder / "recipe.yaml").as_posix()),
         "source": shlex.quote(str(facts.summary.get("source") or "SOURCE")),
+        "answers": task not in ("gan", "diffusion", "language"),
+        "draws": ("draws.png" if facts.summary.get("image") else "draws.csv") if task in DRAWS else "",
+        "writes": "Once" if task == "language" else "",
     }
 
 
