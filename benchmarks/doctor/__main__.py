@@ -12,23 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.doctor.controls import AWKWARD, Control, generated
+from benchmarks.doctor.examiners import EXAMINED, KEPT5, OPEN5
 from benchmarks.doctor.faults import FAULTS, KEPT, OPEN, Fault
 from benchmarks.doctor.newcomers import KEPT3, NEWCOMERS, OPEN3, RIGHT
 from benchmarks.doctor.run import Outcome, run
 from benchmarks.doctor.setups import FAMILIES, Setup
 from benchmarks.doctor.strangers import KEPT4, OPEN4, STRANGERS, WELL
 from benchmarks.doctor.table import tables
+from benchmarks.doctor.unharmed import UNHARMED
 from benchmarks.doctor.variants import KEPT2, OPEN2, VARIANTS
 from benchmarks.doctor.watchers import Doctored, at_random, autotrainer, sagemaker, tenth_and_clip
 
 PARTS = {
     "open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS, "open2": OPEN2, "kept2": KEPT2, "open3": OPEN3,
     "kept3": KEPT3, "open4": OPEN4, "kept4": KEPT4, "healthy4": (),
+    "open5": OPEN5, "kept5": KEPT5, "healthy5": (),
 }  # fmt: skip
 LISTS = {
     "open": OPEN, "kept apart": KEPT, "open, second list": OPEN2, "kept apart, second list": KEPT2,
     "open, third list": OPEN3, "kept apart, third list": KEPT3,
     "open, fourth list": OPEN4, "kept apart, fourth list": KEPT4,
+    "open, fifth list": OPEN5, "kept apart, fifth list": KEPT5,
 }  # fmt: skip
 
 
@@ -63,19 +67,21 @@ def _cases(
                 if (family, seed) not in healthy and not arguments.no_treat:
                     healthy[family, seed] = run(FAMILIES[family], seed).score
                 yield _planted(fault, family, seed, healthy.get((family, seed)), arguments)
-    if arguments.only or arguments.part not in ("all", "healthy", "healthy4"):
+    if arguments.only or arguments.part not in ("all", "healthy", "healthy4", "healthy5"):
         return
     controls = [*AWKWARD, *RIGHT, *(generated(arguments.first + each) for each in range(arguments.generated))]
-    numbered = [] if arguments.part == "healthy4" else list(enumerate(controls))
-    # The fourth list's have numbers of their own, so that rows measured before it was there keep theirs.
-    for number, control in [*numbered, *enumerate(WELL, 1000)]:
+    # The later lists' have numbers of their own, so that rows measured before they were there keep theirs; the fifth's
+    # are counted by themselves.
+    fourth = list(enumerate(WELL, 1000))
+    alone = {"healthy4": fourth, "healthy5": list(enumerate(UNHARMED, 2000))}
+    for number, control in alone.get(arguments.part, [*enumerate(controls), *fourth]):
         if (control.name, "healthy", number) not in done:
             yield _control(control, number, seeds[0])
 
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
     """The families that a fault is planted in with this seed: so many, in turn, so that all come up."""
-    listed = next(each for each in (FAULTS, VARIANTS, NEWCOMERS, STRANGERS) if fault in each)
+    listed = next(each for each in (FAULTS, VARIANTS, NEWCOMERS, STRANGERS, EXAMINED) if fault in each)
     place = 2 * listed.index(fault) + seed
     return [fault.families[(place + step) % len(fault.families)] for step in range(min(count, len(fault.families)))]
 
@@ -96,7 +102,7 @@ def _planted(
     if not arguments.no_treat and fault.curable:
         if not arguments.no_baselines:
             row["tenth"] = run(tenth_and_clip(setup), seed).score
-            place = [*FAULTS, *VARIANTS, *NEWCOMERS, *STRANGERS].index(fault)
+            place = [*FAULTS, *VARIANTS, *NEWCOMERS, *STRANGERS, *EXAMINED].index(fault)
             row["random"] = run(at_random(setup, 3 * place + seed), seed).score
         row |= _treated(setup, seed)
     return row

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
-from benchmarks.doctor.setups import Setup, score
+from benchmarks.doctor.setups import IGNORED, Setup, score
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -73,15 +73,22 @@ def run(setup: Setup, seed: int, watcher: Watcher | None = None) -> Outcome:
     return outcome
 
 
+def _together(outputs: list[Any]) -> Any:
+    """Outputs of several batches as one, part by part where a model gives several."""
+    if isinstance(outputs[0], tuple):
+        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
+    return torch.cat(outputs)
+
+
 def evaluate(setup: Setup, model: nn.Module, held: Any, watcher: Watcher | None) -> None:
     """The loss, and the accuracy of classes, on held-out rows."""
     model.train(setup.validate_in_train_mode)
     with torch.no_grad():
-        outputs = torch.cat([model(inputs) for inputs, _ in held])
+        outputs = _together([model(inputs) for inputs, _ in held])
         target = torch.cat([each for _, each in held])
         loss = float(setup.loss(outputs, target))
-        classes = outputs.dim() > 1 and not target.is_floating_point()
-        accuracy = float((outputs.argmax(1) == target).float().mean()) if classes else None
+        classes = isinstance(outputs, torch.Tensor) and outputs.dim() > 1 and not target.is_floating_point()
+        accuracy = float((outputs.argmax(1) == target)[target != IGNORED].float().mean()) if classes else None
     model.train(not setup.eval_mode)
     if watcher is not None:
         watcher.evaluated(loss, accuracy)

@@ -20,6 +20,7 @@ from torch.optim import SGD, Adam, AdamW
 
 DATA = Path(os.environ.get("TRAINWELL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 Parts = tuple[Tensor, Tensor, Tensor, Tensor]  # inputs and targets to learn from, and held out
+IGNORED = -100  # the target that torch's cross-entropy leaves out
 
 
 @cache
@@ -146,7 +147,7 @@ class Setup:
     family: str
     model: Callable[[], nn.Module]
     data: Callable[[], Parts]
-    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    loss: Callable[[Any, Tensor], Tensor] = F.cross_entropy
     optimizer: Callable[[nn.Module], torch.optim.Optimizer] = field(
         default=lambda model: Adam(model.parameters(), 2e-3)
     )
@@ -162,6 +163,7 @@ class Setup:
     change: Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]] | None = None
     backward: Callable[[Tensor], Tensor] = field(default=lambda loss: loss)
     at: dict[int, Callable[[nn.Module, torch.optim.Optimizer], None]] = field(default_factory=dict)
+    measure: Callable[[Tensor, Tensor], float] | None = None  # in place of the accuracy
 
     def batches(self, x: Tensor, y: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         generator = torch.Generator().manual_seed(seed + 100)
@@ -193,9 +195,14 @@ def score(model: nn.Module, setup: Setup) -> float:
     model.eval()
     with torch.no_grad():
         kind = next(model.parameters()).dtype
-        output = model(x[:1000].to(kind) if x.is_floating_point() else x[:1000]).float()
+        output = model(x[:1000].to(kind) if x.is_floating_point() else x[:1000])
+        output = (output[0] if isinstance(output, tuple) else output).float()
     y = y[:1000]
-    if setup.family == "number":
-        value = float(1 - (output.view(-1, 1) - y).square().mean() / y.var()) if output.numel() == y.numel() else 0.0
+    if y.is_floating_point():
+        if output.numel() != y.numel():
+            return 0.0
+        value = float(1 - (output.view(y.shape) - y).square().mean() / y.var(0).mean())
         return value if np.isfinite(value) else -1.0
-    return float((output.nan_to_num(-1e9).argmax(1) == y).float().mean())
+    if setup.measure is not None:
+        return setup.measure(output, y)
+    return float((output.nan_to_num(-1e9).argmax(1) == y)[y != IGNORED].float().mean())
