@@ -137,11 +137,11 @@ def test_texts_in_class_folders_are_told_apart(tmp_path: Path) -> None:
     assert [each["kind"] for each in baselines] == ["constant", "linear"]
 
 
-@pytest.mark.parametrize("model", ["fasttext", "nbsvm", "recurrent_classifier", "bert"])
+@pytest.mark.parametrize("model", ["fasttext", "nbsvm", "recurrent_classifier", "bert", "wide_deep"])
 def test_every_text_classifier_by_name(tmp_path: Path, model: str) -> None:
     changes = ["train.epochs=1", "transform.tokenizer=characters"]
     changes += [] if model in ("fasttext", "nbsvm") else ["model.width=24"]
-    changes += ["model.heads=2", "model.depth=1"] if model == "bert" else []
+    changes += ["model.heads=2", "model.depth=1"] if model in ("bert", "wide_deep") else []
     frame = reviews(60)
     run = tw.fit(frame, "label", model=model, types={"review": "text"}, changes=changes, out=tmp_path / "run",
                  quiet=True, details=False)  # fmt: skip

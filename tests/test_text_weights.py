@@ -58,6 +58,32 @@ def reviews(rows: int = 80) -> pl.DataFrame:
     return pl.DataFrame({"text": texts, "label": labels})
 
 
+def long_reviews(rows: int = 120) -> pl.DataFrame:
+    """Reviews of some 300 words, most of which say nothing."""
+    short, random = reviews(rows), np.random.default_rng(1)
+    texts = [" ".join([*random.choice(["the", "a", "film", "left"], 300), each]) for each in short["text"]]
+    return short.with_columns(text=pl.Series(texts))
+
+
+def test_few_long_texts_are_read_by_all_their_words_too(tmp_path: Path, folder: Path) -> None:
+    changes = ["train.epochs=1", "train.precision=float32"]
+    run = tw.fit(long_reviews(), "label", weights=folder, changes=changes, out=tmp_path / "run", quiet=True)
+    assert run.recipe.model["name"] == "wide_deep" and run.recipe.model["reads"] == 64  # as many as it has places for
+    assert run.transform.length == 2048 and run.metrics["accuracy"] > 0.9
+    assert "wide_deep" in run.report.read_text()
+    again = tw.load(run.path)
+    assert np.allclose(again.predict_proba(long_reviews(9)), run.predict_proba(long_reviews(9)), atol=1e-6)
+
+
+def test_what_is_frozen_stays_and_early_stages_move_less(tmp_path: Path, folder: Path) -> None:
+    changes = ["train.epochs=1", "train.precision=float32", "transfer.freeze=4", "transfer.decay=0.1"]
+    run = tw.fit(long_reviews(), "label", weights=folder, changes=changes, out=tmp_path / "run", quiet=True,
+                 details=False)  # fmt: skip
+    theirs, ours = load_hub(folder).state_dict(), run.model.deep.encoder.state_dict()
+    moved = {name for name, value in theirs.items() if not torch.equal(value, ours[name])}
+    assert moved and all(name.startswith("blocks.1.") for name in moved)
+
+
 FROZEN = ["train.epochs=0.2", "optimizer.lr=1e-12", "train.precision=float32"]  # so that the weights stay as they were
 
 

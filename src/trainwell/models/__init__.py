@@ -41,6 +41,7 @@ from trainwell.models.unet import UNet
 from trainwell.models.vae import VAE, ConvVAE
 from trainwell.models.vgg import VGG
 from trainwell.models.vit import VisionTransformer
+from trainwell.models.wide_deep import WideDeep
 
 MODELS: dict[str, type[nn.Module]] = {
     "perceptron": Perceptron,
@@ -71,6 +72,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "bert_tagger": BertTagger,
     "recurrent_classifier": RecurrentClassifier,
     "bert": BertClassifier,
+    "wide_deep": WideDeep,
     "masked_bert": Bert,
     "crnn": CRNN,
     "speech_crnn": SpeechCRNN,

@@ -12,6 +12,8 @@ from trainwell.models.weights import Loaded, load_weights
 from trainwell.nn.lora import add_lora
 from trainwell.nn.transfer import freeze, layer_rates, stages, unfreeze
 
+HUB = "transformers"  # the layout of a hub folder
+
 
 class Transfer:
     """How a network starts from weights that were learned elsewhere; each method changes the network in place.
@@ -54,23 +56,12 @@ class Transfer:
     def start(self, network: nn.Module) -> Loaded:
         """Fill the network from the weights; all but a head for other classes has to fit.
 
-        A network over a backbone takes the weights of that backbone too. Raises InputError that names what is missing,
-        unexpected or misshapen.
+        A network over a backbone takes the weights of that backbone too, and a wide and deep one those of its deep
+        part. Raises InputError that names what is missing, unexpected or misshapen.
         """
-        if is_hub(network, self.weights):
-            return Loaded("transformers", load_into(network, self.weights))
-        backbone = getattr(network, "backbone", None)
-        try:
-            loaded = load_weights(network, self.weights, new_head=True)
-        except InputError:
-            if not isinstance(backbone, Backbone):
-                raise
-            arguments = {key: value for key, value in backbone.part.items() if key != "name"}
-            whole = BACKBONES[backbone.part.get("name", "resnet")](backbone.channels, 1, **arguments)
-            loaded = load_weights(whole, self.weights, new_head=True)
-            backbone.fill(whole)
+        loaded = self._filled(network)
         head = getattr(network, "head", None)
-        if self.new_head and isinstance(head, nn.Linear | nn.Conv2d):
+        if self.new_head and loaded.layout != HUB and isinstance(head, nn.Linear | nn.Conv2d):
             head.reset_parameters()
         if self.decay < 1:
             decay = self.decay
@@ -80,6 +71,21 @@ class Transfer:
 
             network.parameter_groups = groups  # type: ignore[assignment]
         return loaded
+
+    def _filled(self, network: nn.Module) -> Loaded:
+        deep, backbone = getattr(network, "deep", network), getattr(network, "backbone", None)
+        if is_hub(deep, self.weights):
+            return Loaded(HUB, load_into(deep, self.weights))
+        try:
+            return load_weights(network, self.weights, new_head=True)
+        except InputError:
+            if not isinstance(backbone, Backbone):
+                raise
+            arguments = {key: value for key, value in backbone.part.items() if key != "name"}
+            whole = BACKBONES[backbone.part.get("name", "resnet")](backbone.channels, 1, **arguments)
+            loaded = load_weights(whole, self.weights, new_head=True)
+            backbone.fill(whole)
+            return loaded
 
     def follow(self, network: nn.Module, progress: float) -> list[str]:
         """Freeze what does not learn at this share of the training, 0 to 1; returns the names of the frozen stages."""

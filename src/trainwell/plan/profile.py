@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 import torch
 
 from trainwell.data import Schema, Source
@@ -12,6 +13,7 @@ from trainwell.data.image import common_size
 from trainwell.train.precision import has_fast_bfloat16
 
 LOOKS = 200  # pictures whose headers are read
+WORDS = 1_000  # rows whose words are counted
 HEAVY_TAIL = 12.0  # kurtosis: twice that of an exponential distribution's excess
 SKEWED = 2.0
 LONG = 1_800  # seconds of training from which on more passes or larger pictures pay
@@ -50,6 +52,7 @@ class Profile:
     aligned: dict[str, Any] = field(default_factory=dict)  # of pairs of texts: from, to, pairs, characters
     boxes: dict[str, Any] = field(default_factory=dict)  # of detection: how many, of what size, in what pictures
     target: str = ""  # the column to answer, where there is one alone
+    words: float = 0.0  # of a text, on average, those of all its columns together
 
     @property
     def long(self) -> bool:
@@ -108,12 +111,23 @@ def profile(source: Source, schema: Schema, device: torch.device, seconds: float
         aligned=source.hints.get("aligned", {}),
         boxes=targets[0].facts if schema.task == "detect" else {},
         target=targets[0].name if len(targets) == 1 else "",
+        words=_words(source, [column.name for column in columns if column.kind == "text"]),
     )
 
 
 def _series(source: Source) -> dict[str, Any]:
     found = source.hints.get("series")
     return {**found, "channels": len(found["channels"])} if found else {}
+
+
+def _words(source: Source, columns: list[str]) -> float:
+    """How many words a row has in these columns, on average of a thousand rows."""
+    some = source.frame.select(columns) if columns and set(columns) <= set(source.frame.columns) else None
+    if some is None or not some.height:
+        return 0.0
+    some = some.sample(min(WORDS, some.height), seed=0)
+    counts = [some[name].cast(pl.String).fill_null("").str.count_matches(r"\S+").sum() for name in columns]
+    return float(sum(counts)) / some.height
 
 
 def _locations(names: list[str]) -> list[list[str]]:
