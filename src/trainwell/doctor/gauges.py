@@ -85,8 +85,9 @@ def read(
         record.add(step, "memory", "", used)
         first = record.get("memory").values[0]
         least = max(THRESHOLDS.leak_growth, 0.02 * first)
-        # Counting takes a good part of a second: only where memory has grown, and again only when it has grown on.
-        if used - first >= least / 2 and used - record.facts.get("memory when counted", 0.0) >= least / 8:
+        grown = used - first >= least / 2 and used - record.facts.get("memory when counted", 0.0) >= least / 8
+        # Counting takes a good part of a second: only where memory grows at nearly every look, and has grown on.
+        if grown and (np.diff(record.get("memory").last(6)) > 0).mean() > 0.7:
             record.facts["memory when counted"] = used
             graphs, tensors = kept()
             record.add(step, "graphs kept", "", graphs)
@@ -142,13 +143,6 @@ def _labels(patient: Patient, record: Record, batches: list[Any], step: int) -> 
         record.add(step, "label", "highest", float(labels.max()))
 
 
-def queued() -> float:
-    """Seconds that this thread has stood in line for a processor so far; 0 where the system does not tell."""
-    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/thread-self/schedstat", "rb") as file:
-        return int(file.read().split()[1]) * 1e-9
-    return 0.0
-
-
 def _memory(patient: Patient) -> float:
     """MiB in use: of the device where the model is on one, else of the process."""
     first = next(patient.bare.parameters(), None)
@@ -162,9 +156,16 @@ def _memory(patient: Patient) -> float:
 def kept() -> tuple[int, float]:
     """Tensors that Python still holds: how many with their graph, and the MiB of all."""
     gc.collect()  # what waits for it, as copies that were tried on do, is not kept
-    found = [each for each in gc.get_objects() if issubclass(type(each), Tensor) and each.layout == torch.strided]
+    kinds = _kinds(Tensor)
+    found = [each for each in gc.get_objects() if type(each) in kinds and each.layout == torch.strided]
     sizes = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in found}
     return sum(each.grad_fn is not None for each in found), sum(sizes.values()) / 2**20
+
+
+def _kinds(kind: type) -> set[type]:
+    """A class and all that are derived from it, as asking each of a million objects for its class's parents is slow."""
+    children: list[type] = type.__subclasses__(kind)
+    return {kind}.union(*(_kinds(each) for each in children))
 
 
 def _optimizer_steps(patient: Patient) -> float | None:

@@ -24,17 +24,18 @@ class Outside:
     """
 
     def __init__(self) -> None:
-        self.stamps: dict[nn.Parameter, int] = {}
+        self.weights: list[nn.Parameter] = []
+        self.writings = 0  # of all weights, as counted last
         self.given: dict[tuple[float, ...], int] = {}  # weights that were given from outside, by the step
         self.waiting: tuple[tuple[float, ...], int] | None = None
-        self.sizes: list[tuple[int, Tensor]] = []
+        self.sizes: list[tuple[int, int, Tensor]] = []  # step, numbers in the batch, their norm
 
     def before(self, step: int, record: Record) -> None:
         """Before the step of this number: whether the weights were written since the last stamp, and are old ones."""
-        if record.facts.get("players", 1) > 1 or all(each._version == then for each, then in self.stamps.items()):
+        if self._count() == self.writings or record.facts.get("players", 1) > 1:
             return
         record.add(step, "written outside", "", 1.0)
-        mark = _mark(self.stamps)
+        mark = _mark(self.weights)
         if mark in self.given:
             record.add(step, "weights put back", "", float(self.given[mark]))
         self.waiting = mark, step
@@ -43,27 +44,38 @@ class Outside:
         """After the step: weights that it moved can only come again if someone puts them back."""
         if self.waiting is not None:
             mark, step = self.waiting
-            if _mark(self.stamps) != mark:
+            if _mark(self.weights) != mark:
                 self.given.setdefault(mark, step)
             self.waiting = None
-        self.stamp(self.stamps)
+        self.stamp()
 
-    def stamp(self, parameters: Iterable[nn.Parameter]) -> None:
+    def watch(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Watch these weights; as they are now, they are the training's own."""
+        self.weights = [each for each in parameters if each.is_floating_point()]
+        self.stamp()
+
+    def stamp(self) -> None:
         """The weights as they are now are the training's own."""
-        self.stamps = {each: each._version for each in parameters if each.is_floating_point()}
+        self.writings = self._count()
+
+    def _count(self) -> int:
+        return sum([each._version for each in self.weights])
 
     def batch(self, step: int, inputs: tuple[Any, ...]) -> None:
         """The root mean square of a batch's numbers, left on the device."""
         first = inputs[0] if inputs else None
         if isinstance(first, Tensor) and first.is_floating_point() and first.numel():
-            self.sizes.append((step, first.detach().float().norm() / first.numel() ** 0.5))
+            first = first.detach() if first.requires_grad else first
+            half = first.dtype in (torch.float16, torch.bfloat16)
+            size = torch.linalg.vector_norm(first, dtype=torch.float32 if half else None)
+            self.sizes.append((step, first.numel(), size))
 
     def fetch(self, record: Record) -> None:
         """The sizes into the record, in one transfer."""
         if self.sizes:
-            values = torch.stack([value for _, value in self.sizes]).tolist()
-            for (step, _), value in zip(self.sizes, values, strict=True):
-                record.add(step, "input size", "", value)
+            norms = torch.stack([size for _, _, size in self.sizes]).tolist()
+            values = [norm / count**0.5 for norm, (_, count, _) in zip(norms, self.sizes, strict=True)]
+            record.extend("input size", [step for step, _, _ in self.sizes], values)
         self.sizes = []
 
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
+from trainwell.doctor.pulse import numbers
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -42,7 +43,7 @@ class Probe:
 
     def __init__(self, model: nn.Module, record: Record) -> None:
         self.model, self.record = model, record
-        self.pending: list[tuple[str, str, Tensor]] = []
+        self.pending: list[tuple[str, str, Tensor | float]] = []
         self.handles: list[Any] = []
         self.stack: list[str] = []
         self.counts: dict[str, int] = {}
@@ -271,7 +272,7 @@ class Probe:
 
     # From the device to the record.
 
-    def note(self, quantity: str, place: str, value: Tensor) -> None:
+    def note(self, quantity: str, place: str, value: Tensor | float) -> None:
         self.pending.append((quantity, place, value))
 
     def forget(self, record: Record) -> None:
@@ -283,7 +284,7 @@ class Probe:
     def fetch(self, step: int) -> None:
         """Bring all noted numbers over in one transfer."""
         if self.pending:
-            values = torch.stack([value.detach().float() for _, _, value in self.pending]).tolist()
+            values = numbers([value for _, _, value in self.pending])
             for (quantity, place, _), value in zip(self.pending, values, strict=True):
                 self.record.add(step, quantity, place, value)
         self.pending = []

@@ -40,7 +40,23 @@ class Record:
     series: dict[str, dict[str, Series]] = field(default_factory=dict)
 
     def add(self, step: int, quantity: str, place: str, value: float) -> None:
-        self.series.setdefault(quantity, {}).setdefault(place, Series()).add(step, value)
+        self._of(quantity, place).add(step, value)
+
+    def extend(self, quantity: str, steps: list[int], values: list[float]) -> None:
+        """Add so many values of the whole training at once."""
+        if steps:
+            series = self._of(quantity, "")
+            series.steps += steps
+            series.values += values
+
+    def _of(self, quantity: str, place: str) -> Series:
+        places = self.series.get(quantity)
+        if places is None:
+            places = self.series[quantity] = {}
+        series = places.get(place)
+        if series is None:
+            series = places[place] = Series()
+        return series
 
     def get(self, quantity: str, place: str = "") -> Series:
         """The series, empty if nothing of it was read."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
@@ -23,6 +23,7 @@ from trainwell.doctor.outside import Outside
 from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof, Suspect
+from trainwell.doctor.pulse import Pulse
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect, read
 from trainwell.doctor.series import Record, finite
@@ -65,8 +66,7 @@ class Ward:
         self.batches: list[Any] = []
         self.kept, self.used = KEPT, 0.0  # batches for twins, and the rate that the last step was taken at
         self.handles: list[Any] = []
-        self.losses: list[tuple[int, Tensor | float]] = []
-        self.graphs, self.outside = Graphs(), Outside()
+        self.graphs, self.outside, self.pulse = Graphs(), Outside(), Pulse()
         self.wired, self.examined, self.closed = False, False, False
         self.state: State | None = None
         self.patient: Patient | None = None
@@ -90,7 +90,6 @@ class Ward:
         """Get to know the patient and attach what must see every forward pass."""
         self.patient = patient
         self.probe = Probe(patient.model if is_compiled(patient.model) else bare(patient.model), self.record)
-        self.norms: list[tuple[int, Tensor]] = []
         self.first = Snapshot.of(patient) if patient.loss_of is not None or self.mode == "treat" else None
         gauges.note_facts(patient, self.record)
         self.closures = any(isinstance(each, torch.optim.LBFGS) for each in patient.optimizers.values())
@@ -98,8 +97,8 @@ class Ward:
         why = "torch.compile has the model, and a hook would make it compile again" if self.probe.compiled else why
         self.unseen = {name: why for name in ("dying-relu", "saturated-activations", "missing-zero-grad") if why}
         self.moods = has_batch_norm(patient.bare) or has_dropout(patient.bare)
-        self.waited, self.queued, self.began, self.ended, self.inputs = 0.0, 0.0, 0.0, 0.0, ()
-        self._stamp()
+        self.inputs: tuple[Any, ...] = ()
+        self.pulse.stamp()
         if not is_compiled(patient.model):
             self.handles.append(patient.model.register_forward_pre_hook(marked(self._forward_hook())))
         self.probe.listen()
@@ -113,9 +112,7 @@ class Ward:
             if self.mode == "treat":
                 self.treatments.forward(module)
             if torch.is_grad_enabled():
-                if self.ended:
-                    self.waited = time.perf_counter() - self.ended - (gauges.queued() - self.queued)
-                    self.ended = 0.0
+                self.pulse.arrived()
                 self.inputs = inputs
                 if not module.training and self.moods:
                     self.record.add(self.step, "mode", "training in eval mode", 1.0)
@@ -150,14 +147,15 @@ class Ward:
         if self.closures:
             return True
         parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
-        gradients = [each.grad for each in parameters if each.grad is not None and not each.grad.is_sparse]
+        gradients = [each for one in parameters if (each := one.grad) is not None and not each.is_sparse]
         agreed = True
         self.outside.before(self.step + 1, self.record)
         if gradients:
             total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-            self.norms.append((self.step, total))
+            size = float(total)
+            self.pulse.norm(self.step, size)
             self.ran.add("non-finite-values")
-            if not math.isfinite(float(total)):
+            if not math.isfinite(size):
                 agreed = self._not_finite()
             elif self.mode == "treat":
                 self.treatments.before_step(parameters, total)
@@ -179,54 +177,46 @@ class Ward:
     def after_step(self, loss: Any, batch: Any, numbers: dict[str, Any]) -> None:
         """Count the step; at a probe, fetch what was measured, judge it, and act."""
         assert self.patient is not None
-        began = time.perf_counter()
         self.step += 1
-        self._note_step(loss, numbers, began)
+        self.pulse.beat(self.step, loss, self.used or self.patient.rate)
+        if self.step % self.every == 0:
+            self.graphs.mark(self.step, loss)
+        if isinstance(loss, dict) and len(loss) > 1:
+            for player, each in loss.items():
+                self.probe.note("player loss", player, scalar(each))
+        for name, value in numbers.items():
+            self.probe.note("told", name, scalar(value))
         if batch is not None:
-            self.batches.append(batch)
-            self.outside.batch(self.step, self.patient.inputs_of(batch))
-            size = self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
-            self.kept = max(KEPT, KEPT_ROWS // max(1, size))
-            del self.batches[: -self.kept if self.examined else -4 * self.kept]
-            rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
-            if not self.examined and not self.wired and rows >= EARLY:
-                self.examine(list(self.batches), early=True)
-            if not self.examined and (len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512)):
-                self.examine(list(self.batches))
-            if self.step == 1:
-                self._check_direction(batch)
-        if self._looks_at(self.step):
+            self._keep(batch)
+        looked = self._looks_at(self.step)
+        if looked:
             self._look()
         if self.step >= self.next_look:
             self.next_look = self.step + max(self.every, (self.step - self.began_at) // 50)
         if self._looks_at(self.step + 1):
             self.probe.listen()
-        self.outside.stamp(self.patient.bare.parameters())
-        self._stamp()
+        if looked or not self.examined:  # when a treatment may have given the model other weights
+            self.outside.watch(self.patient.bare.parameters())
+        self.outside.stamp()
+        self.pulse.stamp()
 
-    def _note_step(self, loss: Any, numbers: dict[str, Any], now: float) -> None:
-        """The step's numbers, those on the device left there until the next look."""
+    def _keep(self, batch: Any) -> None:
+        """The latest batches, for checks and proofs; the checks are made once there are enough."""
         assert self.patient is not None
-        record, step = self.record, self.step
-        record.facts["step"] = step
-        self.losses.append((step, scalar(loss)))
-        if step % self.every == 0:
-            self.graphs.mark(step, loss)
-        if isinstance(loss, dict) and len(loss) > 1:
-            for player, each in loss.items():
-                self.probe.note("player loss", player, torch.as_tensor(scalar(each)))
-        for name, value in numbers.items():
-            self.probe.note("told", name, torch.as_tensor(scalar(value)))
-        rate = self.used or self.patient.rate
-        record.facts["highest rate"] = max(rate, record.facts.get("highest rate", 0.0))
-        record.add(step, "rate", "", rate)
-        record.add(step, "waiting", "", self.waited)
-        record.add(step, "seconds", "", now - self.began - (gauges.queued() - self.queued))
-
-    def _stamp(self) -> None:
-        """The next step begins here; `queued` is what a busy machine has taken of the time so far."""
-        self.began = self.ended = time.perf_counter()
-        self.queued = gauges.queued()
+        inputs = self.patient.inputs_of(batch)
+        self.batches.append(batch)
+        self.outside.batch(self.step, inputs)
+        size = self.record.facts["rows a batch"] = rows_of(inputs)
+        self.kept = max(KEPT, KEPT_ROWS // max(1, size))
+        del self.batches[: -self.kept if self.examined else -4 * self.kept]
+        if not self.examined:
+            rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
+            if not self.wired and rows >= EARLY:
+                self.examine(list(self.batches), early=True)
+            if len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512):
+                self.examine(list(self.batches))
+        if self.step == 1:
+            self._check_direction(batch)
 
     def _look(self) -> None:
         """Numbers from the device; at a round also rules, causes, proofs, remedies."""
@@ -266,12 +256,8 @@ class Ward:
         self.probe.quiet()
         self.probe.fetch(self.step)
         self.outside.fetch(self.record)
-        for quantity, kept in (("loss", self.losses), ("gradient norm", self.norms)):
-            tensors = [value for _, value in kept if isinstance(value, Tensor)]
-            numbers = iter(torch.stack([each.float().reshape(()) for each in tensors]).tolist() if tensors else [])
-            for step, value in kept:
-                self.record.add(step, quantity, "", next(numbers) if isinstance(value, Tensor) else float(value))
-            kept.clear()
+        self.pulse.hand_over(self.record)
+        self.record.facts["step"] = self.step
 
     def examine(self, batches: Iterable[Any], *, early: bool = False) -> None:
         """The checks before training, on the weights as they were before the first step where those are kept.
@@ -306,7 +292,7 @@ class Ward:
         assert self.patient is not None
         if self.first is not None and self.patient.loss_of is not None and len(self.patient.players) == 1:
             finding, size = against_the_slope(self.first.patient(self.patient), self.patient, batch)
-            taken = float(self.norms[-1][1]) if self.norms and self.state is None else 0.0
+            taken = self.pulse.norms[-1] if self.pulse.norms and self.state is None else 0.0
             self.patient.scale = taken / size if taken > 3 * size > 0 else 1.0
             if finding is not None:
                 self.diagnosis.take(finding, self.step)
@@ -360,14 +346,15 @@ class Ward:
                 self.treatments.evaluated("loss" in name and value <= min(before))
             if self.held:
                 gauges.read_held(self.patient, self.record, self.held, self.step)
-        self._stamp()
+        self.pulse.stamp()
 
     def new_episode(self) -> None:
         """Set aside what was measured, so that rules judge what comes after a treatment by itself."""
         self.episodes.append(self.record)
         self.record = Record()
         self.probe.forget(self.record)
-        self.losses, self.norms, self.began_at = [], [], self.step
+        self.pulse.clear()
+        self.began_at = self.step
         self.next_look, self.next_round = self.step + self.every, self.step
         self.diagnosis.proof.forget()
 
