@@ -36,6 +36,19 @@ def noise_of_median(record: Record) -> float:
     return 1.25 * spread(latest)[1] / math.sqrt(len(latest)) / start if len(latest) > 2 and start > 0 else 0.0
 
 
+def beyond_ridge(record: Record) -> bool:
+    """Whether held-out rows are answered at least as well as a ridge would, where it learns something of them: a
+    network that does is none the worse for how it looks inside."""
+    facts, ridge = record.facts, record.facts.get("ridge")
+    if ridge is None or ridge < LIMITS.ridge or facts.get("answer each step"):
+        return False
+    accuracy, chance = record.get("held out", "accuracy").last(1), facts.get("commonest class")
+    if len(accuracy) and chance and chance < 1:
+        return bool((accuracy[0] - chance) / (1 - chance) >= ridge)
+    left, guess = record.get("held out", "loss").last(1), facts.get("prior loss")
+    return bool(len(left) and guess and facts.get("loss") == "mse" and 1 - left[0] / guess >= ridge)
+
+
 def shrunken(record: Record) -> float:
     """A typical layer's size over its first one where there is weight decay; 1 without."""
     layers = [name for name in record.facts.get("layers", []) if len(record.get("weight", name)) >= LIMITS.persist]

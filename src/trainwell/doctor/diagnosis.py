@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from trainwell.doctor.differential import told_by_copies
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, Suspect, confirm
 
 STUCK = {
@@ -25,6 +25,13 @@ DEAD = {
 }
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
+# What only says that a training goes badly, and not why: told alone, where nothing else is known.
+SIGNS = {"plateau", "underfitting", "update-ratio-off", "oscillating-loss"}
+# What shows in the course of a training. One cause has many such faces, two causes at once are rare.
+COURSE = ILL | {"over-regularized", "label-noise", "transformer-instability", "wrong-initial-loss"}
+COURSE -= {"disconnected-parameters", "non-finite-values"}
+# What is told beside others, and explains none of them.
+BESIDE = {"data-leakage", "overfitting", "class-imbalance"}
 START = {"wrong-initial-loss", "bad-initialization"}
 # What lies in the rows was there from the first step on, however late it is seen.
 IN_THE_DATA = {"label-noise", "class-imbalance", "targets-out-of-range", "bad-features", "input-not-normalized"}
@@ -60,7 +67,7 @@ EXPLAINS: dict[str, set[str]] = {
     "cannot-fit-one-batch": STUCK | DEAD,
     "disconnected-parameters": STUCK | {"representation-collapse"},
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
-    "loss-spike": {"representation-collapse", "exploding-gradient", "oscillating-loss", "update-ratio-off", "plateau"},
+    "loss-spike": STUCK | {"representation-collapse", "exploding-gradient", "oscillating-loss"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
     "label-noise": STUCK | {"overfitting", "dying-relu", "representation-collapse", "class-imbalance"},
@@ -98,6 +105,26 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
     return None
 
 
+def is_sign(finding: Finding) -> bool:
+    """Whether it says that the training goes badly, and not why. What is seen before the first step says why."""
+    return (finding.name in SIGNS and finding.step > 0) or bool(finding.statistic.get("sign"))
+
+
+def outshone_by(finding: Finding, known: Sequence[Finding]) -> Finding | None:
+    """The cause among those known beside which what shows in the training's course is no cause of its own."""
+    if finding.name not in COURSE or finding.severity == "note":
+        return None
+    others = [each for each in known if each.name != finding.name and explained_by(each.name, [finding]) is None]
+    return next((each for each in others if _is_cause(each)), None)
+
+
+def _is_cause(finding: Finding) -> bool:
+    """Whether it is sure enough, not yet cured, and of a kind that a training goes badly for."""
+    known = finding.severity != "note" and finding.cured is None and finding.confidence > DOUBTFUL
+    harms = finding.name not in BESIDE and AILMENTS[finding.name].family != "system"
+    return known and harms and not is_sign(finding) and not finding.statistic.get("explains nothing")
+
+
 class Diagnosis:
     """What ails, in the order of gravity, and what else was seen because of it.
 
@@ -123,7 +150,7 @@ class Diagnosis:
             known -= mistaken
         if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
             return
-        cause = explained_by(finding.name, self.findings)
+        cause = explained_by(finding.name, self.findings) or outshone_by(finding, self.findings)
         of_data = finding.statistic.get("origin") == "input"
         if cause is not None and (not of_data or cause.name == "bad-features"):
             cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
@@ -134,7 +161,8 @@ class Diagnosis:
             if finding.where != "momentum":  # whose copies are kept, so that asking again costs nothing
                 self.proof.refuted[finding.name] = 2 * step + 50
             return
-        if proven.name in known:
+        cause = outshone_by(proven, self.findings) if proven.name != finding.name else None
+        if proven.name in known or cause is not None:
             return
         if proven.confidence <= DOUBTFUL and any(each.confidence > 0.8 for each in self.findings):
             self.symptoms.append(proven)  # its own twins speak against it, and something surer is known
@@ -150,7 +178,8 @@ class Diagnosis:
             proof = "twin" in proven.statistic or proven.severity == "critical"
             near = near and proven.confidence > DOUBTFUL
             near = near and (proof or other.name != "cannot-fit-one-batch" or other.severity != "critical")
-            if near and explained_by(other.name, [proven]) is not None and other.cured is None:
+            explained = near and explained_by(other.name, [proven]) is not None
+            if (explained or (is_sign(other) and _is_cause(proven))) and other.cured is None:
                 self.findings.remove(other)
                 self.symptoms.append(other)
         self.findings.sort(key=lambda each: each.severity == "note")
@@ -169,7 +198,12 @@ class Diagnosis:
         if suspect is None:
             return None if "eased" in finding.statistic or finding.where == "momentum" else finding
         try:
-            return (told_by_copies if "lagging" in finding.statistic else confirm)(finding, suspect, self.proof)
+            told = finding if "lagging" in finding.statistic else confirm(finding, suspect, self.proof)
+            alone = told is not None and told.name in SIGNS and told.step > 0 and told.severity != "note"
+            told = told_by_copies(told, suspect, self.proof) if told is not None and alone else told
+            if told is not None and told.name == "plateau":
+                told.severity = "note"  # nothing that was tried does better, so nothing says that better can be done
+            return told
         except RuntimeError as error:
             finding.statistic["unproven"] = str(error)
             return finding

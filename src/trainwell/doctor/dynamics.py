@@ -145,6 +145,9 @@ def loss_spike(record: Record) -> Finding | None:
         middle + LIMITS.spike_deviations * deviation, LIMITS.spike * middle, float(np.quantile(before, 0.9)) * 1.1
     )
     recent = losses[-LIMITS.spike_over :]
+    thrown = _thrown_back(record)
+    if thrown is not None:
+        return thrown
     if recent[0] <= limit or np.median(recent) <= limit or middle <= 0:
         return None
     peak = float(recent.max())
@@ -161,6 +164,28 @@ def loss_spike(record: Record) -> Finding | None:
         0.8,
         record.step - LIMITS.spike_over,
         statistic={"value": peak / middle, "healthy": [0, LIMITS.spike], "series": picked(record.get("loss"))},
+    )
+
+
+def _thrown_back(record: Record) -> Finding | None:
+    """One step whose loss was far beyond all before it, and since which the training is behind where it had been."""
+    losses = _losses(record)
+    place = int(losses[LIMITS.warm_up : -LIMITS.spike_over].argmax()) + LIMITS.warm_up
+    before, now = losses[max(0, place - 50) : place], losses[-LIMITS.spike_over :]
+    middle, deviation = spread(before)
+    behind = float(np.median(now)) > 1.05 * middle + 4 * 1.25 * deviation / math.sqrt(LIMITS.spike_over)
+    if not (middle > 0 and losses[place] > LIMITS.leap * before.max() and behind):
+        return None
+    return Finding(
+        "loss-spike",
+        "loss",
+        "warn",
+        f"The loss leapt from {middle:.3g} to {losses[place]:.3g} at one step; {len(losses) - place - 1} steps later "
+        f"it stands at {np.median(now):.3g}.",
+        "One batch, its rows or its answers, was beyond all others and threw off weights or the optimizer's memory.",
+        0.8,
+        record.step - (len(losses) - place) + 1,
+        statistic={"value": losses[place] / middle, "healthy": [0, LIMITS.leap], "series": picked(record.get("loss"))},
     )
 
 
@@ -198,7 +223,7 @@ def class_imbalance(record: Record) -> Finding | None:
     if ratio is None or len(recalls) < LIMITS.persist:
         raise CannotJudge(f"needs classes and {LIMITS.persist} evaluations of held-out batches")
     last = recalls.last(LIMITS.persist)
-    if ratio <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
+    if _weighed(record) <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
         return None
     evidence = (
         f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
@@ -213,6 +238,13 @@ def class_imbalance(record: Record) -> Finding | None:
         record.step,
         statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
     )
+
+
+def _weighed(record: Record) -> float:
+    """The largest over the smallest share that a class has in the loss: what weights make of how often it comes."""
+    shares, weights = record.facts.get("class shares") or [], record.facts.get("class weights") or []
+    told = [share * (weights[int(kind)] if kind < len(weights) else 1.0) for kind, share in shares]
+    return max(told) / min(told) if told and min(told) > 0 else float(record.facts["class ratio"])
 
 
 def overfitting(record: Record) -> Finding | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainwell.doctor import memory
+from trainwell.doctor import memory, norms
 from trainwell.doctor.course import learned
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
@@ -101,6 +101,8 @@ def read(
     batch = batches[-1] if batches else None
     if batch is None or patient.loss_of is None:
         return
+    if record.facts.get("batch norm") and len(patient.players) == 1:
+        norms.read(patient, record, batch, step)
     if step >= 2 * (record.get("wrong rows").steps or [10])[-1]:
         note_certainty(patient, record, batches, step, held.batches if held is not None else None)
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):

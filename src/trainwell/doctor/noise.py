@@ -232,7 +232,8 @@ def _only_by_heart(record: Record) -> Finding | None:
         raise CannotJudge("needs classes and four evaluations")
     best, end = float(known.min()), float(np.median(losses[-20:]))
     agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
-    near = agreement is not None and agreement > 1.5 * chance + 0.05
+    # Labels that follow the inputs are learned by heart where rows are few, which is no fault of theirs.
+    near = agreement is not None and agreement > chance + 4 * (chance * (1 - chance) / LIMITS.rows) ** 0.5
     if (record.facts.get("class ratio") or 1.0) > LIMITS.imbalance:
         return None  # a few rare rows more or less move the held-out loss as far
     if best < 0.97 * prior or end > 0.85 * prior or near:

@@ -251,7 +251,8 @@ class Probe:
             )
             alone = 1 - torch.nn.functional.cosine_similarity(now, fresh, 0)
             piled = 1 - torch.nn.functional.cosine_similarity(now, fresh + then, 0)
-            self.note("piled", name, (alone - piled) / (alone + piled + 1e-6))
+            exact = piled < 0.02  # what is only alike, as with a penalty added to each gradient, is no remainder
+            self.note("piled", name, exact * (alone - piled) / (alone + piled + 1e-6))
 
     @torch.no_grad()
     def updates(self, player: str) -> None:

@@ -279,8 +279,10 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     gained, freely = own.losses[0] - own.end, own.losses[0] - free.end
     by_heart = own.apart - free.apart < 0.5 * (own.end - free.end)  # more than half of it on other batches as well
     much = freely > max(3 * gained, 0.05 * abs(own.losses[0])) and not by_heart
-    # Dropout is off where both are judged, so what is left between them is what was learned.
-    lighter = finding.where == "dropout" and free.apart < 0.9 * own.apart
+    # Dropout is off where both are judged. It always takes time; what takes more than half of what could be learned
+    # does harm.
+    first = own.losses[0]
+    lighter = finding.where == "dropout" and first - own.apart < 0.5 * (first - free.apart)
     if not (free.end < 0.5 * own.end or much or lighter):
         return None
     keep_curves(finding, twins)

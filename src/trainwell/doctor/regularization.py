@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import latest, learned, noise_of_median, rate_share, shrunken
+from trainwell.doctor.course import beyond_ridge, latest, learned, noise_of_median, rate_share, shrunken
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -24,6 +24,8 @@ def over_regularized(record: Record) -> Finding | None:
     shrinks = decay > 0 and kept < LIMITS.shrunken
     if learned(record) > 0.4 or not (shrinks or dropout >= LIMITS.heavy_dropout):
         return None
+    if not shrinks and beyond_ridge(record):
+        return None  # the loss that dropout leaves is not that of the whole network, which does well
     evidence = f"Only {max(0.0, learned(record)):.0%} of the way is learned after {record.step} steps; " + (
         f"weight decay {decay:g} has shrunk a typical layer to {kept:.0%} of its first size."
         if shrinks

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.course import (
+    beyond_ridge,
     largest_gradient,
     learned,
     noise_of_median,
@@ -128,7 +129,7 @@ def dying_relu(record: Record) -> Finding | None:
         "dying-relu",
         worst,
         # A network that goes most of its way without half a layer is none the worse for it, and a lower rate would be.
-        "critical" if share > 0.9 else "note" if learned(record) > 0.5 else "warn",
+        "critical" if share > 0.9 else "note" if learned(record) > 0.5 or beyond_ridge(record) else "warn",
         evidence,
         cause,
         0.9,

@@ -84,6 +84,7 @@ class Thresholds:
     rate_gone: float = 0.01  # 30: of the highest rate, below which a schedule is over
     spike: float = 2.0  # 32: loss over its rolling median (Lightning SpikeDetection)
     spike_deviations: float = 6.0
+    leap: float = 10.0  # 32: one loss over all of the 50 before it
     spike_over: int = 20  # 32: steps within which a harmless spike is gone
     improvement: float = 1e-3  # 33: relative, over the window (SageMaker Debugger)
     overfit_rise: float = 0.05  # 35: validation loss over its minimum
@@ -94,6 +95,7 @@ class Thresholds:
     times_learned: int = 10  # 35: times that each row was learned
     overfit_patience: int = 5
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
+    norms_apart: float = 0.2  # 18: of guessing's loss, by which kept statistics raise that of rows just learned
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
 
     shrunken: float = 0.7  # 36: weights over their first size

@@ -99,6 +99,8 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         facts["classes"] = trial.classes
         if trial.made.ignored is not None:
             facts["ignore index"] = trial.made.ignored
+        if trial.made.weight is not None:
+            facts["class weights"] = [float(each) for each in trial.made.weight]
         received = trial.made.target
         if received is not None and not received.is_floating_point():
             kept = received[received != trial.made.ignored]
