@@ -45,9 +45,9 @@ def fit(
     """Train a network on a source and leave a run folder with a page to read.
 
     source: a path, a named set, arrays or a frame; model: a name or your own network; changes: such as
-    "optimizer.lr=0.01"; time: seconds or a text such as "10m", which the training keeps to; details: judge simple
-    answers too and write the page; doctor: "treat" mends what ails the training, "ask" says what it would change,
-    "watch" only tells, None is none; wishes: task, types, val, test, group, order, device, seed, as in `prepare`.
+    "optimizer.lr=0.01"; time: seconds or a text such as "10m", which the training keeps to; details: judge it and
+    simple answers on held-out rows and write the page; doctor: "treat" mends what ails the training, "ask" says what
+    it would change, "watch" only tells, None is none; wishes: as in `prepare`, such as task, types, val, test, seed.
     Raises InputError for input that its user can mend.
     """
     join_ranks()
