@@ -22,7 +22,7 @@ LONG_TEXT = 200  # words, which take some 256 tokens
 ALL_WORDS = 2048  # tokens of a long text that are counted
 BATCH = 16
 EMBEDDING = 3  # stages before the first block: tokens and places, segments, their norm
-PASSES, ENOUGH = 4, 2  # over few long texts, and how many make it worth while to read more or to move more stages
+PASSES, ENOUGH = 2.5, 2  # over few long texts, and how many make it worth while to read more or to move more stages
 SPEED = 8e10  # operations a second and thread that such a training comes to where bfloat16 is quick, else half of it
 
 
@@ -74,7 +74,7 @@ def from_reader(profile: Profile, plan: "Plan", weights: str, model: str | None)
     gently(plan, epochs, f"some {STEPS:,} steps from good weights")
 
 
-def gently(plan: "Plan", epochs: int, why: str) -> None:
+def gently(plan: "Plan", epochs: float, why: str) -> None:
     """So many passes in small steps."""
     plan.choose("optimizer", {"name": "adamw", "lr": 3e-4, "weight_decay": 0.01}, "AdamW at 0.0003", "small steps")
     plan.choose(
@@ -82,7 +82,7 @@ def gently(plan: "Plan", epochs: int, why: str) -> None:
     )
     kept = {key: value for key, value in plan.recipe.train.items() if key == "seconds"}
     settings = {**kept, "epochs": epochs, "batch_size": BATCH, "clip": 1.0, "evaluations": 10, "precision": "auto"}
-    plan.choose("train", settings, f"{epochs} epochs, batch {BATCH}", why)
+    plan.choose("train", settings, f"{epochs:g} epochs, batch {BATCH}", why)
 
 
 def by_all_words(profile: Profile) -> bool:
@@ -108,7 +108,7 @@ def from_both(profile: Profile, plan: "Plan", folder: Path, sizes: dict[str, Any
     told = f"all but the first {still} blocks" if still else "all stages, rates by stage"
     why = "the early ones more slowly: what they know of language holds for this text too"
     plan.choose("transfer", transfer, told, "there is no time to move all; the others, " + why if still else why)
-    gently(plan, PASSES, "few texts are learned by heart in more")
+    gently(plan, PASSES, "more learn few texts by heart; the training loss is the deep part's alone")
 
 
 def affordable(profile: Profile, sizes: dict[str, Any]) -> tuple[int, int]:
