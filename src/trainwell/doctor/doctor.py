@@ -81,7 +81,7 @@ class Doctor(Ward):
 
     def watch_batch(self, loss: Any, batch: Any = None, **numbers: Any) -> None:
         """The same with the batch whole, in the form that the patient's own functions take it."""
-        self.guarded(lambda: self.after_step(loss, batch, numbers))
+        self.guarded(lambda: self.after_step(loss, batch, numbers), None, self.weighs)
 
     def meet(self, patient: Patient, *, hooked: bool = True) -> None:
         """Begin to watch a patient whose loop tells its steps by `watch`.
@@ -148,8 +148,10 @@ class Doctor(Ward):
             self.after_step(means, getattr(state, "current", None), logs)
 
         events.on("start", lambda state: self.guarded(lambda: start(state)))
-        events.on("gradient", lambda state, player, loss: self.guarded(lambda: self.before_step(player), True))
-        events.on("step", lambda state, losses: self.guarded(lambda: step(state, losses)))
+        events.on(
+            "gradient", lambda state, player, loss: self.guarded(lambda: self.before_step(player), True, self.weighs)
+        )
+        events.on("step", lambda state, losses: self.guarded(lambda: step(state, losses), None, self.weighs))
         events.on("evaluate", lambda state, metrics: self._look_at_samples(state))
         events.on("evaluate", lambda state, metrics: self.evaluated(**metrics))
         events.on("close", lambda state: self.close())

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,11 +82,7 @@ def read(
     used = _memory(patient)
     if used:
         record.add(step, "memory", "", used)
-        first = record.get("memory").values[0]
-        least = max(THRESHOLDS.leak_growth, 0.02 * first)
-        grown = used - first >= least / 2 and used - record.facts.get("memory when counted", 0.0) >= least / 8
-        # Counting takes a good part of a second: only where memory grows at nearly every look, and has grown on.
-        if grown and (np.diff(record.get("memory").last(6)) > 0).mean() > 0.7:
+        if _grows(record, used):
             record.facts["memory when counted"] = used
             graphs, tensors = kept()
             record.add(step, "graphs kept", "", graphs)
@@ -128,7 +123,7 @@ def _kept_statistics(patient: Patient, record: Record, step: int) -> None:
 
 def _rows_again(patient: Patient, record: Record, batch: Any, step: int, sample: Sample) -> None:
     """Which share of the latest batch's rows is among those that the checks looked at, and how many these are."""
-    known, rows = set(sample.hashes), row_hashes(patient.inputs_of(batch))
+    known, rows = sample.known, row_hashes(patient.inputs_of(batch))
     if rows and step > len(sample.sizes):
         record.add(step, "rows again", "", sum(each in known for each in rows) / len(rows))
         record.facts["rows known"] = len(known)
@@ -150,9 +145,18 @@ def _memory(patient: Patient) -> float:
     first = next(patient.bare.parameters(), None)
     if first is not None and first.device.type == "cuda":
         return torch.cuda.memory_allocated(first.device) / 2**20
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * PAGE
     return 0.0
+
+
+def _grows(record: Record, used: float) -> bool:
+    """Whether memory grows at nearly every look, as its rule asks, and has grown on since what is kept was counted,
+    which takes a good part of a second."""
+    values = record.get("memory").array
+    values, least = values[len(values) // 3 :], max(THRESHOLDS.leak_growth, 0.02 * values[0])
+    grown = used - values[0] >= least / 2 and used - record.facts.get("memory when counted", 0.0) >= least / 8
+    return bool(grown and len(values) > 3 and (np.diff(values[-6:]) > 0).mean() > 0.7)
 
 
 def kept() -> tuple[int, float]:

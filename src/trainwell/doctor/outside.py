@@ -1,5 +1,6 @@
 """What comes upon a training between two steps, not from them: weights written by others, a batch beyond all others."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,6 +13,8 @@ from trainwell.doctor.series import Record, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+AT_FIRST = 32  # batches that are all measured
+LEAP = 1.5  # times the usual loss, from which on a batch is measured
 BEYOND = 100.0  # times the largest size of any other batch
 BEFORE = 10  # batches that were seen before it
 OTHERS = 5.0  # times the usual size, within which those lie
@@ -28,11 +31,14 @@ class Outside:
         self.writings = 0  # of all weights, as counted last
         self.given: dict[tuple[float, ...], int] = {}  # weights that were given from outside, by the step
         self.waiting: tuple[tuple[float, ...], int] | None = None
+        self.asked, self.usual = 0, math.inf  # the last step before which it was asked, and the losses of late
+        self.last: tuple[int, Tensor] | None = None  # the latest batch's numbers, if they were not measured
         self.sizes: list[tuple[int, int, Tensor]] = []  # step, numbers in the batch, their norm
 
     def before(self, step: int, record: Record) -> None:
         """Before the step of this number: whether the weights were written since the last stamp, and are old ones."""
-        if self._count() == self.writings or record.facts.get("players", 1) > 1:
+        again, self.asked = step == self.asked, step  # the optimizer has just written, where a step is told in parts
+        if again or self._count() == self.writings or record.facts.get("players", 1) > 1:
             return
         record.add(step, "written outside", "", 1.0)
         mark = _mark(self.weights)
@@ -47,7 +53,6 @@ class Outside:
             if _mark(self.weights) != mark:
                 self.given.setdefault(mark, step)
             self.waiting = None
-        self.stamp()
 
     def watch(self, parameters: Iterable[nn.Parameter]) -> None:
         """Watch these weights; as they are now, they are the training's own."""
@@ -61,17 +66,34 @@ class Outside:
     def _count(self) -> int:
         return sum([each._version for each in self.weights])
 
-    def batch(self, step: int, inputs: tuple[Any, ...]) -> None:
-        """The root mean square of a batch's numbers, left on the device."""
+    def batch(self, step: int, inputs: tuple[Any, ...], loss: Tensor | float) -> None:
+        """The norm of a batch's numbers, left on the device.
+
+        Where losses are at hand it is taken at first and wherever one leaps, of the batch before as well, which may
+        have thrown the weights off.
+        """
         first = inputs[0] if inputs else None
-        if isinstance(first, Tensor) and first.is_floating_point() and first.numel():
-            first = first.detach() if first.requires_grad else first
-            half = first.dtype in (torch.float16, torch.bfloat16)
-            size = torch.linalg.vector_norm(first, dtype=torch.float32 if half else None)
-            self.sizes.append((step, first.numel(), size))
+        if not isinstance(first, Tensor) or not first.is_floating_point() or not first.numel():
+            return
+        last, self.last = self.last, (step, first)
+        if step <= AT_FIRST or isinstance(loss, Tensor) or not loss < LEAP * self.usual:
+            for at, numbers in ((step, first),) if last is None else (last, (step, first)):
+                self._measure(at, numbers)
+            self.last = None
+
+    def _measure(self, step: int, numbers: Tensor) -> None:
+        numbers = numbers.detach() if numbers.requires_grad else numbers
+        half = numbers.dtype in (torch.float16, torch.bfloat16)
+        size = torch.linalg.vector_norm(numbers, dtype=torch.float32 if half else None)
+        self.sizes.append((step, numbers.numel(), size))
 
     def fetch(self, record: Record) -> None:
-        """The sizes into the record, in one transfer."""
+        """The sizes into the record, in one transfer; losses are handed over before."""
+        if self.last is not None:
+            self._measure(*self.last)
+            self.last = None
+        losses = sorted(abs(each) for each in record.get("loss").values[-20:] if math.isfinite(each))
+        self.usual = losses[len(losses) // 2] if losses else math.inf
         if self.sizes:
             norms = torch.stack([size for _, _, size in self.sizes]).tolist()
             values = [norm / count**0.5 for norm, (_, count, _) in zip(norms, self.sizes, strict=True)]

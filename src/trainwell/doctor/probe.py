@@ -1,5 +1,7 @@
 """A training step to a few numbers by layer: norms and shares, kept on the device and fetched in one transfer."""
 
+import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ RECTIFIERS = {"relu", "relu_", "relu6", "threshold"}
 SQUASHERS = {"tanh", "sigmoid"}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
 ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, and that of nn/attention
+SEEN = RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax"}
 ROWS = 64  # of a batch that activation statistics look at
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
 
@@ -43,7 +46,7 @@ class Probe:
 
     def __init__(self, model: nn.Module, record: Record) -> None:
         self.model, self.record = model, record
-        self.pending: list[tuple[str, str, Tensor | float]] = []
+        self.pending: list[tuple[str, str, tuple[Tensor | float, ...], Callable[..., float] | None]] = []
         self.handles: list[Any] = []
         self.stack: list[str] = []
         self.counts: dict[str, int] = {}
@@ -54,6 +57,7 @@ class Probe:
         self.features: Tensor | None = None  # what the last linear layer was given
         self.fresh: dict[str, Tensor] = {}  # gradients as the backward pass gave them, before they were added up
         self.mode: ActivationMode | None = None
+        self.window = WINDOW
         self.layer = self.feeder = ""  # the kind and the name of the layer that was called last
         self.feeds: dict[str, str] = {}  # each rectifier to the layer before it
         self.compiled = is_compiled(model)
@@ -123,7 +127,7 @@ class Probe:
     @torch.no_grad()
     def see(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Note the statistics of one function's result, if it is an activation or a layer with weights."""
-        if name not in RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax"}:
+        if name not in SEEN:
             return
         place = f"{self.stack[-1] if self.stack else ''} {name}".strip()
         number = self.counts[place] = self.counts.get(place, 0) + 1
@@ -140,7 +144,7 @@ class Probe:
         if name == "softmax":
             if value.dim() == 4 and value.shape[-1] > 2:  # attention weights: (batch, heads, time, time)
                 entropy = -(value * value.clamp_min(1e-12).log()).sum(-1).mean()
-                self.note("attention entropy", place, entropy / torch.tensor(float(value.shape[-1])).log())
+                self.note("attention entropy", place, entropy, by=_of_largest(value.shape[-1]))
             return
         if name in WEIGHTED:
             if name == "linear":
@@ -160,14 +164,15 @@ class Probe:
         axis = 1 if value.dim() >= 4 or (value.dim() == 3 and self.layer == "conv1d") else value.dim() - 1
         fired = value > 0
         others = [each for each in range(value.dim()) if each != axis]
-        self.note("zeros", place, 1 - fired.float().mean())
+        self.note("zeros", place, fired.sum(dtype=torch.float32), by=_share_left(fired.numel()))
         self.feeds[place] = self.feeder
         window, samples = self.active.setdefault(place, []), self.samples.setdefault(place, [])
         window.append(fired.any(dim=others[0]) if len(others) == 1 else fired.amax(dim=others))
         samples.append(value.numel() // value.shape[axis])
-        del window[:-WINDOW], samples[:-WINDOW]
+        del window[: -self.window], samples[: -self.window]
         if sum(samples) >= THRESHOLDS.dead_samples and all(each.shape == window[0].shape for each in window):
-            self.note("dead", place, 1 - torch.stack(window).any(0).float().mean())
+            alive = torch.stack(window).any(0)
+            self.note("dead", place, alive.sum(dtype=torch.float32), by=_share_left(alive.numel()))
 
     def _attention(self, place: str, query: Tensor, key: Tensor) -> None:
         """Largest score and, of the last position, entropy over what it looks at."""
@@ -177,7 +182,7 @@ class Probe:
         scores = query[:, :, -1:] @ key.transpose(-1, -2) / query.shape[-1] ** 0.5
         entropy = -(scores.softmax(-1) * scores.log_softmax(-1)).sum(-1).mean()
         self.note("attention score", place, scores.abs().max())
-        self.note("attention entropy", place, entropy / torch.tensor(float(key.shape[-2])).log())
+        self.note("attention entropy", place, entropy, by=_of_largest(key.shape[-2]))
 
     @torch.no_grad()
     def _differences(self) -> None:
@@ -189,11 +194,12 @@ class Probe:
         rows = rows[:: max(1, len(rows) // ROWS)][:ROWS].float()
         if len(rows) < 8:
             return
-        unit = torch.nn.functional.normalize(rows, dim=1)
-        self.note("feature cosine", "", (unit.sum(0).square().sum() - len(unit)) / (len(unit) * (len(unit) - 1)))
+        count = len(rows)
+        whole = torch.linalg.vector_norm(torch.nn.functional.normalize(rows, dim=1).sum(0))
+        self.note("feature cosine", "", whole, by=lambda size: (size**2 - count) / (count * (count - 1)))
         centered = rows - rows.mean(0)
-        gram = centered @ centered.T
-        self.note("feature rank", "", gram.trace().square() / (gram.square().sum() + 1e-30))
+        sizes = (torch.linalg.vector_norm(each) for each in (centered, centered @ centered.T))
+        self.note("feature rank", "", *sizes, by=lambda size, gram: size**4 / (gram**2 + 1e-30))
 
     # Backward and update.
 
@@ -211,32 +217,33 @@ class Probe:
         given = _dense(parameters)
         for each in parameters:
             if each.grad is None:
-                self.note("no gradient", self.places[each], torch.ones((), device=each.device))
+                self.note("no gradient", self.places[each], 1.0)
         if not given:
             return
-        sizes = [each.numel() ** 0.5 for each in given]
         gradients: list[Tensor] = [each.grad for each in given]  # type: ignore[misc]
-        for quantity, tensors in (("gradient", gradients), ("weight", [each.detach() for each in given])):
-            for each, size, norm in zip(given, sizes, torch._foreach_norm(tensors), strict=True):
-                self.note(quantity, self.places[each], norm.float() / size)
+        norms = list(torch._foreach_norm(gradients))
+        weights = list(torch._foreach_norm(tuple(given)))
+        for quantity, sizes in (("gradient", norms), ("weight", weights)):
+            for each, size in zip(given, sizes, strict=True):
+                self.note(quantity, self.places[each], size, by=_root_mean(each.numel()))
         halves = [each for each in gradients if each.dtype == torch.float16]
         if halves:
             tiny = torch.stack([(each.abs() < 6.1e-5).float().mean() for each in halves]).mean()
             self.note("tiny gradients", "", tiny)
         self.before[player] = [(each, each.detach().clone()) for each in parameters]
-        self._directions(given)
+        self._directions(given, norms)
         self._piling(given)
         for each in parameters:
             self.previous.pop(each, None)
 
-    def _directions(self, given: list[nn.Parameter]) -> None:
+    def _directions(self, given: list[nn.Parameter], norms: list[Tensor]) -> None:
         """The cosine between this gradient and the one a step ago."""
-        pairs = [(each.grad.float(), self.previous[each].float()) for each in given if each in self.previous]  # type: ignore[union-attr]
-        if pairs:
-            dots = torch.stack([(now * then).sum() for now, then in pairs]).sum()
-            now_norm = torch.stack([now.square().sum() for now, _ in pairs]).sum().sqrt()
-            then_norm = torch.stack([then.square().sum() for _, then in pairs]).sum().sqrt()
-            self.note("cosine", "", dots / (now_norm * then_norm + 1e-30))
+        kept = [(each, norm) for each, norm in zip(given, norms, strict=True) if each in self.previous]
+        if not kept:
+            return
+        before = [self.previous[each] for each, _ in kept]
+        dots = [_dot(each.grad, then) for (each, _), then in zip(kept, before, strict=True)]  # type: ignore[arg-type]
+        self.note("cosine", "", *dots, *(norm for _, norm in kept), *torch._foreach_norm(before), by=_cosine)
 
     def _piling(self, given: list[nn.Parameter]) -> None:
         """How much of an outer layer's gradient is left over from the step before, 0 to 1, read off its direction."""
@@ -244,15 +251,9 @@ class Probe:
             name = self.places[each]
             if name not in self.fresh or each not in self.previous or (each.numel() < 8 and len(self.fresh) > 1):
                 continue
-            now, fresh, then = (
-                value.flatten().float()
-                for value in (each.grad, self.fresh[name], self.previous[each])
-                if value is not None
-            )
-            alone = 1 - torch.nn.functional.cosine_similarity(now, fresh, 0)
-            piled = 1 - torch.nn.functional.cosine_similarity(now, fresh + then, 0)
-            exact = piled < 0.02  # what is only alike, as with a penalty added to each gradient, is no remainder
-            self.note("piled", name, exact * (alone - piled) / (alone + piled + 1e-6))
+            now, fresh, then = each.grad, self.fresh[name], self.previous[each]
+            pairs = ((now, now), (now, fresh), (now, then), (fresh, fresh), (fresh, then), (then, then))
+            self.note("piled", name, *(_dot(one, other) for one, other in pairs), by=_piled)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def updates(self, player: str) -> None:
@@ -260,21 +261,23 @@ class Probe:
         pairs = self.before.pop(player, [])
         if not pairs:
             return
-        changes = torch._foreach_sub([each.detach() for each, _ in pairs], [then for _, then in pairs])
-        for (each, _), norm in zip(pairs, torch._foreach_norm(changes), strict=True):
-            self.note("update", self.places[each], norm.float() / each.numel() ** 0.5)
-        downhill = [
-            (each.grad * change).sum().float()
-            for (each, _), change in zip(pairs, changes, strict=True)
+        undone = [then for _, then in pairs]
+        torch._foreach_sub_(undone, [each for each, _ in pairs])  # what would undo the step
+        for (each, _), norm in zip(pairs, torch._foreach_norm(undone), strict=True):
+            self.note("update", self.places[each], norm, by=_root_mean(each.numel()))
+        uphill = [
+            _dot(each.grad, change)
+            for (each, _), change in zip(pairs, undone, strict=True)
             if each.grad is not None and not each.grad.is_sparse
         ]
-        if downhill:
-            self.note("along gradient", "" if player in ("", "model") else player, torch.stack(downhill).sum())
+        if uphill:
+            self.note("along gradient", "" if player in ("", "model") else player, *uphill, by=_downhill)
 
     # From the device to the record.
 
-    def note(self, quantity: str, place: str, value: Tensor | float) -> None:
-        self.pending.append((quantity, place, value))
+    def note(self, quantity: str, place: str, *values: Tensor | float, by: Callable[..., float] | None = None) -> None:
+        """Keep a number for the record, or several that `by` makes one of once they are fetched."""
+        self.pending.append((quantity, place, values, by))
 
     def forget(self, record: Record) -> None:
         """Start a new record, as after a treatment; which units fired before no longer counts."""
@@ -285,10 +288,52 @@ class Probe:
     def fetch(self, step: int) -> None:
         """Bring all noted numbers over in one transfer."""
         if self.pending:
-            values = numbers([value for _, _, value in self.pending])
-            for (quantity, place, _), value in zip(self.pending, values, strict=True):
-                self.record.add(step, quantity, place, value)
+            fetched = iter(numbers([value for _, _, values, _ in self.pending for value in values]))
+            for quantity, place, values, by in self.pending:
+                found = list(itertools.islice(fetched, len(values)))
+                self.record.add(step, quantity, place, found[0] if by is None else by(*found))
         self.pending = []
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """The sum of products of two tensors' numbers, without a tensor of all products."""
+    return torch.dot(one.reshape(-1).float(), other.reshape(-1).float())
+
+
+def _share_left(count: int) -> Callable[[float], float]:
+    return lambda part: 1 - part / count
+
+
+def _of_largest(choices: int) -> Callable[[float], float]:
+    """An entropy over so many choices to its share of the greatest."""
+    return lambda entropy: entropy / math.log(choices)
+
+
+def _root_mean(count: int) -> Callable[[float], float]:
+    """A norm of so many numbers to their root mean square."""
+    return lambda norm: norm / count**0.5
+
+
+def _cosine(*values: float) -> float:
+    """The cosine of two vectors in parts: the parts' products, the norms of one's parts, those of the other's."""
+    count = len(values) // 3
+    products, now, then = values[:count], values[count : 2 * count], values[2 * count :]
+    return sum(products) / (math.hypot(*now) * math.hypot(*then) + 1e-30)
+
+
+def _piled(now: float, fresh_now: float, then_now: float, fresh: float, fresh_then: float, then: float) -> float:
+    """Whether a gradient lies along what a backward pass gave (-1) or along that and the gradient before (1), 0 where
+    not nearly along the latter; of all products of the three."""
+    both = max(0.0, fresh + 2 * fresh_then + then)
+    alone = 1 - fresh_now / max(math.sqrt(now * fresh), 1e-16)
+    piled = 1 - (fresh_now + then_now) / max(math.sqrt(now * both), 1e-16)
+    if not piled < 0.02:  # what is only alike, as with a penalty added to each gradient, is no remainder
+        return 0.0
+    return (alone - piled) / (alone + piled + 1e-6)
+
+
+def _downhill(*uphill: float) -> float:
+    return -sum(uphill)
 
 
 def marked(hook: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """Each step's loss, norm, rate and time to the record: lists that grow at each step and are handed over at a look."""
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -75,9 +76,22 @@ class Pulse:
             each.clear()
 
 
+def together(gradients: list[Tensor], plain: bool) -> Tensor | float:
+    """The norm of all gradients; plain: they are numbers of full precision in the processor's own memory."""
+    if not plain:
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    flat = [each.reshape(-1) for each in gradients]  # whose product with itself takes one reading of it at full speed
+    return math.sqrt(sum([torch.dot(each, each).item() for each in flat]))
+
+
+@torch.no_grad()
 def numbers(values: Sequence[Tensor | float]) -> list[float]:
     """Numbers of which some are on a device, fetched from it at once."""
-    tensors = [each.detach().float().reshape(()) for each in values if isinstance(each, Tensor)]
+    tensors = [
+        each if each.dtype == torch.float32 and not each.dim() else each.float().reshape(())
+        for each in values
+        if isinstance(each, Tensor)
+    ]
     if not tensors:
         return [float(each) for each in values]
     fetched = iter(torch.stack(tensors).tolist())

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,11 @@ class Sample:
     sizes: list[int] = field(default_factory=list)  # rows of each batch
     hashes: list[int] = field(default_factory=list)  # of every row seen, also beyond those kept
     masks: dict[str, Tensor] = field(default_factory=dict)  # other tensors of the first batch, by name
+
+    @cached_property
+    def known(self) -> frozenset[int]:
+        """The rows that were seen, asked for once all are in."""
+        return frozenset(self.hashes)
 
     @property
     def rows(self) -> int:

@@ -12,6 +12,7 @@ class Series:
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    made: np.ndarray | None = field(default=None, repr=False, compare=False)  # of the values, which only ever grow
 
     def add(self, step: int, value: float) -> None:
         self.steps.append(step)
@@ -22,7 +23,11 @@ class Series:
 
     @property
     def array(self) -> np.ndarray:
-        return np.asarray(self.values, dtype=np.float64)
+        """All values, not to be written to: many rules ask for the same."""
+        if self.made is None or len(self.made) != len(self.values):
+            self.made = np.asarray(self.values, dtype=np.float64)
+            self.made.setflags(write=False)
+        return self.made
 
     def last(self, count: int) -> np.ndarray:
         """The newest values, at most so many."""

@@ -133,8 +133,12 @@ class Treatments:
         waiting = [each for each in self.doctor.findings if self._treatable(each)]
         if waiting:
             self._begin(waiting[0])
-        elif self.doctor.mode == "treat" and not fired and step % (5 * self.doctor.every) == 0:
+        elif self.doctor.mode == "treat" and not fired and step >= self._kept_at() + 5 * self.doctor.every:
             self.healthy = [*self.healthy[-1:], Snapshot.of(self._patient, step)]
+
+    def _kept_at(self) -> int:
+        """The step of the latest healthy moment."""
+        return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
         episodes = [*self.doctor.episodes, self.doctor.record]

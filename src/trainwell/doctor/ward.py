@@ -21,9 +21,9 @@ from trainwell.doctor.losses import Graphs, scalar
 from trainwell.doctor.origin import not_finite, too_long
 from trainwell.doctor.outside import Outside
 from trainwell.doctor.patient import Patient, bare, rows_of
-from trainwell.doctor.probe import Probe, has_batch_norm, has_dropout, is_compiled, marked
+from trainwell.doctor.probe import WINDOW, Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof, Suspect
-from trainwell.doctor.pulse import Pulse
+from trainwell.doctor.pulse import Pulse, together
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect, read
 from trainwell.doctor.series import Record, finite
@@ -61,6 +61,8 @@ class Ward:
         self.told: set[str] = set()
         self.broken = ""  # the error that ended the watching
         self.seconds, self.inside = 0.0, False  # of processor time that the doctor took
+        self.weighs = 1.0  # how many steps' time this one's stands for; 0 where it is not taken
+        self.plain = False  # whether all weights are numbers of full precision in the processor's own memory
         self.step = self.began_at = 0
         self.next_look = self.next_round = self.every
         self.batches: list[Any] = []
@@ -127,13 +129,14 @@ class Ward:
         for player, optimizer in self.patient.optimizers.items():
 
             def before(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
-                if self.guarded(lambda: self.before_step(player), True) is False:
+                if self.guarded(lambda: self.before_step(player), True, self.weighs) is False:
                     for group in optimizer.param_groups:  # without a gradient an optimizer leaves a parameter alone
                         for parameter in group["params"]:
                             parameter.grad = None
 
             def after(optimizer: Optimizer, arguments: Any, keywords: Any, player: str = player) -> None:
-                self.guarded(lambda: self.after_update(player))
+                if self.weighs == 1.0 or self.mode == "treat" or self.outside.waiting is not None:
+                    self.guarded(lambda: self.after_update(player), None, self.weighs)
 
             self.handles.append(optimizer.register_step_pre_hook(before))
             self.handles.append(optimizer.register_step_post_hook(after))
@@ -151,14 +154,14 @@ class Ward:
         agreed = True
         self.outside.before(self.step + 1, self.record)
         if gradients:
-            total = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            total = together(gradients, self.plain)
             size = float(total)
             self.pulse.norm(self.step, size)
             self.ran.add("non-finite-values")
             if not math.isfinite(size):
                 agreed = self._not_finite()
             elif self.mode == "treat":
-                self.treatments.before_step(parameters, total)
+                self.treatments.before_step(parameters, torch.as_tensor(total))
         self.used = self.patient.rate  # when the step is told of, a schedule may have set the next one's
         if self._looks_at(self.step + 1):
             self.probe.gradients(player, parameters)
@@ -187,25 +190,32 @@ class Ward:
         for name, value in numbers.items():
             self.probe.note("told", name, scalar(value))
         if batch is not None:
-            self._keep(batch)
+            self._keep(batch, self.pulse.losses[-1])
         looked = self._looks_at(self.step)
         if looked:
             self._look()
         if self.step >= self.next_look:
-            self.next_look = self.step + max(self.every, (self.step - self.began_at) // 50)
+            done = self.step - self.began_at
+            early = done < 10 * self.every  # later on looks are half as many, over as many steps
+            self.next_look = self.step + (self.every if early else max(2 * self.every, done // 25))
+            self.probe.window = WINDOW if early else WINDOW // 2
         if self._looks_at(self.step + 1):
             self.probe.listen()
         if looked or not self.examined:  # when a treatment may have given the model other weights
-            self.outside.watch(self.patient.bare.parameters())
+            weights = list(self.patient.bare.parameters())
+            self.plain = all(each.is_cpu and each.dtype in (torch.float32, torch.float64) for each in weights)
+            self.outside.watch(weights)
         self.outside.stamp()
+        near = not self.examined or self._looks_at(self.step + 1)
+        self.weighs = 1.0 if near else float(self.every) if self.step % self.every == self.every // 2 else 0.0
         self.pulse.stamp()
 
-    def _keep(self, batch: Any) -> None:
+    def _keep(self, batch: Any, loss: Any) -> None:
         """The latest batches, for checks and proofs; the checks are made once there are enough."""
         assert self.patient is not None
         inputs = self.patient.inputs_of(batch)
         self.batches.append(batch)
-        self.outside.batch(self.step, inputs)
+        self.outside.batch(self.step, inputs, loss)
         size = self.record.facts["rows a batch"] = rows_of(inputs)
         self.kept = max(KEPT, KEPT_ROWS // max(1, size))
         del self.batches[: -self.kept if self.examined else -4 * self.kept]
@@ -255,8 +265,8 @@ class Ward:
         """What was noted since the last look, from the device to the record."""
         self.probe.quiet()
         self.probe.fetch(self.step)
-        self.outside.fetch(self.record)
         self.pulse.hand_over(self.record)
+        self.outside.fetch(self.record)
         self.record.facts["step"] = self.step
 
     def examine(self, batches: Iterable[Any], *, early: bool = False) -> None:
@@ -366,11 +376,14 @@ class Ward:
         if hasattr(self, "probe"):
             self.probe.quiet()
 
-    def guarded(self, action: Callable[[], Any], otherwise: Any = None) -> Any:
-        """Do it; an error is reported once and ends the watching, never the training."""
+    def guarded(self, action: Callable[[], Any], otherwise: Any = None, weighs: float = 1.0) -> Any:
+        """Do it; an error is reported once and ends the watching, never the training.
+
+        weighs: times of which this is one that is taken, as reading the clock at each would be dear; 0 for no reading.
+        """
         if self.broken or self.closed:
             return otherwise
-        inside, self.inside, began = self.inside, True, time.thread_time()
+        inside, self.inside, began = self.inside, True, time.thread_time() if weighs else 0.0
         try:
             return action()
         except Exception as error:  # whatever it is, the training must go on
@@ -383,4 +396,5 @@ class Ward:
             return otherwise
         finally:
             self.inside = inside
-            self.seconds += 0.0 if inside else time.thread_time() - began
+            if weighs and not inside:
+                self.seconds += weighs * (time.thread_time() - began)

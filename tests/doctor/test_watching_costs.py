@@ -1,0 +1,139 @@
+"""What a probe and a step note, against plain torch, and how little a step without a look may ask for."""
+
+import sys
+from collections import Counter
+
+import pytest
+import torch
+from loops import digits, mlp
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from trainwell.doctor import Doctor
+from trainwell.doctor.probe import Probe
+from trainwell.doctor.pulse import Pulse, numbers
+from trainwell.doctor.series import Record
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations that run inside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen[str(function)] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def steps(doctor, model, optimizer, count):
+    x, y, _, _ = digits()
+    for step in range(count):
+        rows = slice(step % 20 * 64, step % 20 * 64 + 64)
+        inputs, target = x[rows], y[rows]
+        loss = F.cross_entropy(model(inputs), target)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if doctor is not None:
+            doctor.watch(loss, inputs, target)
+
+
+def watched(of_doctor=True):
+    torch.manual_seed(0)
+    model = mlp(64, 32, 10)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    doctor = Doctor(model, optimizer, F.cross_entropy) if of_doctor else None
+    steps(doctor, model, optimizer, 62)  # 60 is a look, and the step before the next one is still far
+    return doctor, model, optimizer
+
+
+def test_a_step_between_looks_asks_for_little():
+    """Three operations for each of four gradients, two for the loss, and no more than 60 calls in Python."""
+    found = {}
+    for of_doctor in (True, False):
+        doctor, model, optimizer = watched(of_doctor)
+        with Counted() as counted:
+            steps(doctor, model, optimizer, 1)
+        calls = Counter()
+        sys.setprofile(lambda frame, event, _, calls=calls: calls.update([event]))
+        steps(doctor, model, optimizer, 1)
+        sys.setprofile(None)
+        assert doctor is None or not doctor.broken
+        found[of_doctor] = sum(counted.seen.values()), calls["call"]
+    assert 0 < found[True][0] - found[False][0] <= 14
+    assert 0 < found[True][1] - found[False][1] <= 60
+
+
+def test_numbers_of_a_look_are_those_of_plain_torch():
+    torch.manual_seed(0)
+    model, record = mlp(8, 16, 4), Record()
+    optimizer, probe = torch.optim.SGD(model.parameters(), 0.1), Probe(model, record)
+    parameters = list(model.parameters())
+    x = torch.randn(2, 32, 8)
+    model(x[0]).square().mean().backward()
+    probe.remember(parameters)
+    before = [each.grad.clone() for each in parameters]
+    model(x[1])  # not listened to
+    probe.listen()
+    model(x[1]).square().mean().backward()  # adds up to what was there
+    then = [each.detach().clone() for each in parameters]
+    now = [each.grad.clone() for each in parameters]
+    probe.gradients("model", parameters)
+    optimizer.step()
+    probe.updates("model")
+    probe.quiet()
+    probe.fetch(1)
+    name = next(name for name, _ in model.named_parameters())
+    changes = [each.detach() - one for each, one in zip(parameters, then, strict=True)]
+    flat = [torch.cat([each.flatten() for each in group]) for group in (now, before, changes)]
+    cosine = F.cosine_similarity(flat[0], flat[1], 0).item()
+    alone = 1 - F.cosine_similarity(now[0].flatten(), (now[0] - before[0]).flatten(), 0)
+    expected = {
+        ("gradient", name): now[0].square().mean().sqrt().item(),
+        ("weight", name): then[0].square().mean().sqrt().item(),
+        ("update", name): changes[0].square().mean().sqrt().item(),
+        ("cosine", ""): cosine,
+        ("along gradient", ""): (flat[0] * flat[2]).sum().item(),
+        ("piled", name): 1.0,
+        ("zeros", "1 relu"): (F.linear(x[1], then[0], then[1]) <= 0).float().mean().item(),
+    }
+    assert alone > 0.01
+    for (quantity, place), value in expected.items():
+        assert record.get(quantity, place).values == [pytest.approx(value, rel=1e-4, abs=1e-6)], quantity
+
+
+def test_a_gradient_that_is_the_backward_pass_own_is_no_pile():
+    torch.manual_seed(0)
+    model, record = mlp(8, 16, 4), Record()
+    probe, parameters = Probe(model, record), list(model.parameters())
+    for step in range(2):
+        model.zero_grad()
+        if step:
+            probe.listen()
+        model(torch.randn(32, 8)).square().mean().backward()
+        (probe.gradients("model", parameters) if step else probe.remember(parameters))
+    probe.fetch(1)
+    assert record.get("piled", "0.weight").values == [0.0]
+
+
+def test_time_in_line_is_taken_off_all_steps_alike(monkeypatch):
+    line = iter([0.0, 2.0])
+    clock = iter([0.0, 1.0, 1.5, 3.0, 3.0, 4.0])
+    monkeypatch.setattr("trainwell.doctor.pulse.queued", lambda: next(line))
+    monkeypatch.setattr("trainwell.doctor.pulse.time.perf_counter", lambda: next(clock))
+    pulse, record = Pulse(), Record()  # at 0
+    pulse.stamp()  # at 1
+    pulse.arrived()  # at 1.5
+    pulse.beat(1, torch.tensor(2.0), 0.1)  # at 3
+    pulse.stamp()  # at 3
+    pulse.hand_over(record)  # at 4, of which 2 in line
+    assert record.get("seconds").values == [1.0] and record.get("waiting").values == [0.25]
+    assert record.get("loss").values == [2.0] and record.get("rate").values == [0.1]
+    assert not pulse.steps and record.facts["highest rate"] == 0.1
+
+
+def test_numbers_of_all_kinds_are_fetched_in_their_order():
+    values = [1.5, torch.tensor(2.0), torch.ones(1, dtype=torch.float64, requires_grad=True) * 3, torch.tensor(4), 5]
+    assert numbers(values) == [1.5, 2.0, 3.0, 4.0, 5.0]
