@@ -17,7 +17,8 @@ import faults
 from loops import Loop, accuracy, digits, mlp
 
 from trainwell.doctor import Doctor
-from trainwell.doctor.data_check import label_noise, targets_out_of_range
+from trainwell.doctor.data_check import targets_out_of_range
+from trainwell.doctor.labels_check import label_noise
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.split_check import preprocessing_mismatch
 
@@ -246,10 +247,16 @@ def test_neighbors_of_overlapping_classes_are_no_wrong_labels():
         x = torch.randn(512, 8, generator=made)
         answer = x[:, :3].sum(1) + 1.2 * torch.randn(512, generator=made)
         y = torch.bucketize(answer, answer.quantile(torch.tensor([1 / 3, 2 / 3])))
-        told.append(label_noise(Sample([x], y, [], [64] * 8), {}) is not None)
+        told.append(label_noise(Sample([x], y, [], [64] * 8), None, {}) is not None)
     assert sum(told) <= 1
     x = 6 * torch.eye(8)[:3].repeat(171, 1)[:512] + torch.randn(512, 8, generator=chance)
     y = torch.arange(512) % 3
     wrong = torch.rand(512, generator=chance) < 0.3
-    found = label_noise(Sample([x], torch.where(wrong, (y + 1) % 3, y), [], [64] * 8), {})
-    assert found is not None and label_noise(Sample([x], y, [], [64] * 8), {}) is None
+    spoiled, held = Sample([x], torch.where(wrong, (y + 1) % 3, y), [], [64] * 8), Sample([x + 0.1], y, [], [64] * 8)
+    found = label_noise(spoiled, held, {})
+    assert (
+        found is not None and found.severity == "warn" and label_noise(Sample([x], y, [], [64] * 8), held, {}) is None
+    )
+    # Held-out rows that the neighbors are as wrong of say that neighbors tell little, not that labels are wrong.
+    assert label_noise(spoiled, spoiled, {}) is None
+    assert label_noise(spoiled, None, {}).severity == "note"

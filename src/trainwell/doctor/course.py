@@ -74,6 +74,23 @@ def worse(record: Record) -> bool:
     return bool(running[-1] > 1.1 * running.min() + 1e-6)
 
 
+def risen_for(record: Record) -> int:
+    """Steps since the loss, smoothed, was last within a third of its lowest: how long an excursion has lasted."""
+    running = smooth(finite(record.get("loss").array), 5)
+    if not len(running):
+        return 0
+    within = np.flatnonzero(running <= 1.3 * np.minimum.accumulate(running) + 1e-9)
+    return len(running) - 1 - int(within[-1])
+
+
+def may_come_back(record: Record) -> bool:
+    """Whether a loss that has risen may still be on its way back, as healthy trainings' excursions are gone within some
+    20 steps, or thrice as many where the rate was just raised at a stroke, as a restart does."""
+    rates = record.get("rate").last(3 * LIMITS.spike_over + 1)
+    raised = len(rates) > 1 and bool((rates[1:] > 3 * rates[:-1]).any() and (rates[:-1] > 0).all())
+    return risen_for(record) < LIMITS.spike_over * (3 if raised else 1)
+
+
 def update_ratio(record: Record, place: str) -> float:
     """The latest update of a layer over its weights."""
     moved, size = record.get("update", place).last(1), record.get("weight", place).last(1)

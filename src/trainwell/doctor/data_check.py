@@ -170,70 +170,10 @@ def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     raise CannotJudge("shows only in what the trained model misses")
 
 
-def label_noise(sample: Sample, facts: dict[str, Any]) -> Finding | None:
-    """Rows whose neighbors agree on another label than theirs, or labels that neighbors tell nothing about."""
-    labels = classes_of(sample, facts)
-    matrices = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
-    if not matrices:
-        pictures = [
-            each for each in sample.inputs if (each.is_floating_point() or is_picture(each)) and each.dim() == 4
-        ]
-        matrices = [small(each).flatten(1).cpu().numpy().astype(np.float64) for each in pictures]
-    if not matrices or len(labels) < 200:
-        raise CannotJudge("needs 200 rows of number or picture inputs to look at neighbors")
-    values = np.nan_to_num(np.concatenate(matrices, 1))[: len(labels)]
-    deviation = values.std(0)
-    # A column of a table counts in whatever unit it comes; a pixel at the rim that hardly changes does not.
-    table = any(each.dim() == 2 for each in sample.inputs)
-    least = 1e-6 * np.abs(values.mean(0)) if table else 1e-3 * deviation.max()
-    values = (values - values.mean(0)) / np.where(deviation > least + 1e-12, deviation, np.inf)
-    near = _neighbors(values, 10)
-    votes = np.stack([(labels[near] == kind).mean(1) for kind in range(int(labels.max()) + 1)], 1)
-    shares = np.bincount(labels, minlength=votes.shape[1]) / len(labels)
-    agreement, chance = float((votes.argmax(1) == labels).mean()), float(shares.max())
-    facts["neighbor agreement"], facts["commonest class"] = agreement, chance
-    sure = votes.max(1) >= 0.8
-    base = 1 - float((shares**2).sum())
-    noise = float((votes.argmax(1) != labels)[sure].mean()) if sure.sum() >= 50 else 0.0
-    facts["labels clear"] = bool(sure.sum() >= 50 and noise < 0.05)
-    error = (noise * (1 - noise) / max(1, sure.sum())) ** 0.5
-    if noise - 2 * error < 0.15 or noise > 0.6 * base or base < 0.45 or _overlap(votes.max(1)[sure], noise):
-        return None
-    suspects = np.flatnonzero(sure & (votes.argmax(1) != labels))[:10].tolist()
-    evidence = (
-        f"Of {int(sure.sum())} rows whose ten nearest neighbors agree on a class, {noise:.0%} carry another label; "
-        f"suspects are rows {', '.join(map(str, suspects[:5]))} of the sample."
-    )
-    return Finding(
-        "label-noise",
-        "target",
-        "warn",
-        evidence,
-        "Part of the labels are wrong, or the classes overlap.",
-        0.6,
-        statistic={"value": noise, "healthy": [0, 0.15], "suspects": suspects},
-    )
-
-
-def _neighbors(values: np.ndarray, count: int) -> np.ndarray:
-    """The nearest other rows of each row, (rows, count)."""
-    squares = (values**2).sum(1)
-    distances = squares[:, None] + squares[None] - 2 * values @ values.T
-    np.fill_diagonal(distances, np.inf)
-    return np.argpartition(distances, count, axis=1)[:, :count]
-
-
 def small(pictures: Tensor) -> Tensor:
     """Pictures (rows, channels, height, width) of at most 12 by 12 pixels."""
     height, width = (min(12, side) for side in pictures.shape[2:])
     return nn.functional.adaptive_avg_pool2d(pictures.float(), (height, width))
-
-
-def _overlap(votes: np.ndarray, noise: float) -> bool:
-    """Whether ten neighbors agree wholly far more often than they could if labels were wrong at random: then classes
-    meet at their borders, and in their midst the labels are right."""
-    chances = [math.comb(10, right) * (1 - noise) ** right * noise ** (10 - right) for right in (8, 9, 10)]
-    return float((votes > 0.999).mean()) > 1.5 * chances[-1] / sum(chances) + 0.05
 
 
 def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -353,17 +293,24 @@ def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | No
                 0.85,
                 statistic={"value": wrong, "healthy": [0, 0.05]},
             )
-    if share <= LIMITS.padding:
+    # What no row of a batch reaches into is the batch's to leave out; rows of unlike length need the rest.
+    starts = np.cumsum([0, *sample.sizes])[:-1]
+    needless = [
+        float(same[start : start + size].all(0).float().mean())
+        for start, size in zip(starts, sample.sizes, strict=True)
+    ]
+    wasted = float(np.mean([each for each in needless if math.isfinite(each)] or [0.0]))
+    if max(share, wasted) <= LIMITS.padding:
         return None
-    evidence = f"{share:.0%} of all positions are padding (token {padding})."
+    evidence = f"{share:.0%} of all positions are padding (token {padding}), {wasted:.0%} in all rows of their batch."
     return Finding(
         "padding-or-mask-fault",
         "input",
-        "warn",
+        "warn" if wasted > LIMITS.padding else "note",
         evidence,
         "Rows are padded to the longest of all, not of their batch.",
         0.8,
-        statistic={"value": share, "healthy": [0, LIMITS.padding]},
+        statistic={"value": wasted, "healthy": [0, LIMITS.padding]},
     )
 
 
@@ -394,7 +341,6 @@ CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {
     "input-not-normalized": input_not_normalized,
     "bad-features": bad_features,
     "class-imbalance": class_imbalance,
-    "label-noise": label_noise,
     "targets-out-of-range": targets_out_of_range,
     "padding-or-mask-fault": padding_or_mask_fault,
 }

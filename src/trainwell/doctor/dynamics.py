@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import learned, rate_share, shrunken, typical_updates
+from trainwell.doctor.course import learned, may_come_back, rate_share, shrunken, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, Series, finite, picked, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -52,7 +52,7 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
     noise = max(noise, _uneven(losses, running))
     above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + noise
-    risen = (
+    risen = not may_come_back(record) and (
         end > LIMITS.risen * lowest and end - lowest > 3 * noise and end > 0.2 * start and end - lowest > 0.1 * start
     )
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]

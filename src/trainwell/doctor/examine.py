@@ -4,7 +4,16 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from trainwell.doctor import augment_check, data_check, order_check, split_check, twin, wiring_check, yardstick
+from trainwell.doctor import (
+    augment_check,
+    data_check,
+    labels_check,
+    order_check,
+    split_check,
+    twin,
+    wiring_check,
+    yardstick,
+)
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, rows_of
 from trainwell.doctor.sample import Sample
@@ -67,7 +76,7 @@ def examine(
     trial = _trial(patient, sample, facts, skipped)
     for name, of_rows in (*data_check.CHECKS.items(), *order_check.CHECKS.items(), *order_check.OF_ANSWERS.items()):
         run(name, of_rows, sample, facts)
-    for name, of_split in (*split_check.CHECKS.items(), *yardstick.CHECKS):
+    for name, of_split in (*labels_check.CHECKS.items(), *split_check.CHECKS.items(), *yardstick.CHECKS):
         run(name, of_split, sample, held, facts)
     if trial is not None:
         findings[:] = [each for each in findings if _borne_out(each, trial, held, skipped)]

@@ -229,6 +229,8 @@ def long_reach(patient: Patient, batch: Any) -> float | None:
         if not seen or seen[0][0].dim() != 3:
             return None
         inputs, output = seen[0]
+        if not output.requires_grad:
+            return None  # under no_grad, of which another rule tells
         time = 1 if layer.batch_first else 0
         length = inputs.shape[time]
         if length < 8:

@@ -9,6 +9,7 @@ from trainwell.doctor.course import (
     beyond_ridge,
     largest_gradient,
     learned,
+    may_come_back,
     noise_of_median,
     rate_share,
     shrunken,
@@ -80,7 +81,7 @@ def exploding_gradient(record: Record) -> Finding | None:
         return None
     middle, deviation = spread(np.log(early + 1e-30))
     high = np.log(recent + 1e-30) > middle + max(LIMITS.spike_deviations * deviation, math.log(LIMITS.exploding_ratio))
-    rising = high.sum() >= 5 and worse(record)
+    rising = high.sum() >= 5 and worse(record) and not may_come_back(record)
     moves = [each for each in typical_updates(record) if math.isfinite(each)]
     violent = len(moves) >= LIMITS.persist and min(moves[-LIMITS.persist :]) > LIMITS.exploding_update
     huge = (

@@ -204,10 +204,16 @@ def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | N
     if tokens.is_floating_point() or tokens.dim() != 2 or tokens.shape[1] < 4 or target is None:
         return None
     target = target[: len(tokens)]
-    if target.shape != tokens.shape or not (target[:, :-1] == tokens[:, 1:]).float().mean() > 0.9:
+    if target.shape != tokens.shape:
+        return None
+    asked = target[:, :-1] >= 0  # what is past a row's end may be left out
+    if not (target[:, :-1] == tokens[:, 1:])[asked].float().mean() > 0.9:
         return None
     changed = [tokens.clone(), *rows[1:]]
-    middle = tokens.shape[1] // 2
+    unlike = (tokens != tokens.roll(1, 0)).any(0).nonzero().flatten()  # places that padding does not fill
+    middle = int(unlike[len(unlike) // 2]) if len(unlike) else 0
+    if middle == 0:
+        return None
     changed[0][:, middle:] = changed[0][:, middle:].roll(1, 0)
     before, after = _answers(model, rows), _answers(model, changed)
     if before is None or after is None or before.dim() != 3 or tokens.shape[1] not in before.shape[1:]:
