@@ -249,14 +249,16 @@ def test_neighbors_of_overlapping_classes_are_no_wrong_labels():
         y = torch.bucketize(answer, answer.quantile(torch.tensor([1 / 3, 2 / 3])))
         told.append(label_noise(Sample([x], y, [], [64] * 8), None, {}) is not None)
     assert sum(told) <= 1
-    x = 6 * torch.eye(8)[:3].repeat(171, 1)[:512] + torch.randn(512, 8, generator=chance)
-    y = torch.arange(512) % 3
-    wrong = torch.rand(512, generator=chance) < 0.3
-    spoiled, held = Sample([x], torch.where(wrong, (y + 1) % 3, y), [], [64] * 8), Sample([x + 0.1], y, [], [64] * 8)
-    found = label_noise(spoiled, held, {})
-    assert (
-        found is not None and found.severity == "warn" and label_noise(Sample([x], y, [], [64] * 8), held, {}) is None
+    x = 6 * torch.eye(8)[:3].repeat(342, 1)[:1024] + torch.randn(1024, 8, generator=chance)
+    y = torch.arange(1024) % 3
+    wrong = torch.where(torch.rand(1024, generator=chance) < 0.3, (y + 1) % 3, y)
+    spoiled, held, both = (
+        Sample([x[part]], labels[part], [], [64] * 8)
+        for part, labels in ((slice(512), wrong), (slice(512, None), y), (slice(512, None), wrong))
     )
-    # Held-out rows that the neighbors are as wrong of say that neighbors tell little, not that labels are wrong.
-    assert label_noise(spoiled, spoiled, {}) is None
+    found = label_noise(spoiled, held, {})
+    assert found is not None and found.severity == "warn"
+    assert label_noise(Sample([x[:512]], y[:512], [], [64] * 8), held, {}) is None
+    # Held-out rows that the neighbors are as wrong of say that neighbors tell little, or that both parts are spoiled.
+    assert label_noise(spoiled, both, {}) is None
     assert label_noise(spoiled, None, {}).severity == "note"
