@@ -143,7 +143,7 @@ def _told(watched: Doctored) -> dict[str, Any]:
         "found": [each.name for each in told],
         "severities": [each.severity for each in told],
         "at": [each.step for each in told],
-        "sure": [each.confidence for each in told],
+        "sure": [each.sure for each in told],
         "where": [each.where for each in told],
         "evidence": [each.evidence for each in told],
         "notes": [each.name for each in doctor.findings if each.severity == "note"],

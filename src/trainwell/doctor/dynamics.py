@@ -80,6 +80,7 @@ def learning_rate_too_high(record: Record) -> Finding | None:
             "healthy": [1.0, LIMITS.risen],
             "series": picked(record.get("loss")),
             "diverging": bool(above or risen),
+            "beyond the start": bool(end > start),
             "at once": _at_once(losses),
         },
     )

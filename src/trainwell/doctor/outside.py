@@ -17,6 +17,7 @@ AT_FIRST = 32  # batches that are all measured
 LEAP = 1.5  # times the usual loss, from which on a batch is measured
 BEYOND = 100.0  # times the largest size of any other batch
 BEFORE = 10  # batches that were seen before it
+PEAKED = 30.0  # a tensor's peakedness from which on one entry makes it up
 OTHERS = 5.0  # times the usual size, within which those lie
 
 
@@ -42,6 +43,7 @@ class Outside:
             return
         record.add(step, "written outside", "", 1.0)
         mark = _mark(self.weights)
+        record.add(step, "weights peaked", "", _peaked(self.weights, mark))
         if mark in self.given:
             record.add(step, "weights put back", "", float(self.given[mark]))
         self.waiting = mark, step
@@ -108,6 +110,14 @@ def _mark(parameters: Iterable[nn.Parameter]) -> tuple[float, ...]:
     return tuple(float(each) for each in (*torch._foreach_norm(values, 1), *torch._foreach_norm(values, 2)))
 
 
+def _peaked(parameters: Iterable[nn.Parameter], mark: tuple[float, ...]) -> float:
+    """How far the most peaked tensor is from even: its entries times the square of one norm over that of the other,
+    1 to 2 for weights as they are drawn, and all its entries where one of them is beyond all others."""
+    sizes = [each.numel() for each in parameters]
+    norms = zip(sizes, mark[: len(sizes)], mark[len(sizes) :], strict=True)
+    return max((size * two**2 / one**2 for size, one, two in norms if one), default=0.0)
+
+
 def training_state_lost(record: Record) -> Finding | None:
     """Weights that others than the optimizer put back to the very values that they were put to before."""
     again = record.get("weights put back")
@@ -142,6 +152,8 @@ def _begun_anew(record: Record) -> Finding | None:
         middle, deviation = spread(before)
         limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
         if known[step] > limit:
+            if record.get("weights peaked").values[written.steps.index(step)] > PEAKED:
+                return _one_weight(record, step, middle, known[step])
             return Finding(
                 "training-state-lost",
                 "weights",
@@ -154,6 +166,20 @@ def _begun_anew(record: Record) -> Finding | None:
                 statistic={"value": known[step] / middle, "healthy": [0, LIMITS.spike], "series": picked(losses)},
             )
     return None
+
+
+def _one_weight(record: Record, step: int, before: float, after: float) -> Finding:
+    return Finding(
+        "loss-spike",
+        "weights",
+        "critical",
+        f"Before step {step} a weight was written by another hand than the optimizer's that is beyond all others of "
+        f"its layer, and the loss leapt from {before:.3g} to {after:.3g} on the next batch.",
+        "One number among the weights is spoiled: a flipped bit, a slip in an index, a value from elsewhere.",
+        0.9,
+        step,
+        statistic={"value": after / before, "healthy": [0, LIMITS.spike], "series": picked(record.get("loss"))},
+    )
 
 
 def loss_spike(record: Record) -> Finding | None:

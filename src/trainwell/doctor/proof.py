@@ -212,6 +212,8 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> F
             told.confidence = 0.7
             return told
         finding.confidence = min(finding.confidence, 0.5)
+        if not finding.statistic.get("beyond the start"):
+            finding.severity = "note"  # a rise that no lower rate would have spared it, and that has left it ahead
     return finding
 
 

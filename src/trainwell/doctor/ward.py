@@ -258,7 +258,7 @@ class Ward:
             if finding.name not in self.told and finding.severity != "note":
                 self.told.add(finding.name)
                 where = f" in {finding.where}" if finding.where else ""
-                words = f"{finding.title}{where} ({finding.confidence:.0%} sure). {finding.evidence} {finding.cause}"
+                words = f"{finding.title}{where} ({finding.sure:.0%} sure). {finding.evidence} {finding.cause}"
                 self.tell(f"doctor, step {self.step}: {words}")
 
     def _fetch(self) -> None:
