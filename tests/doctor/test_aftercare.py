@@ -133,6 +133,10 @@ def test_weights_written_by_another_hand_and_a_leap_of_the_loss():
     for step in range(1, 60):
         always.add(step, "written outside", "", 1.0)
     assert training_state_lost(lost).step == 50
+    flipped = leaping(50, 5.0)
+    flipped.add(50, "written outside", "", 1.0)
+    flipped.add(50, "weights peaked", "", 900.0)
+    assert training_state_lost(flipped).name == "loss-spike"
     for record in (calm, always):
         with pytest.raises(CannotJudge):
             training_state_lost(record)

@@ -143,6 +143,7 @@ def _begun_anew(record: Record) -> Finding | None:
     """Weights that another hand wrote in the midst of the training, and a loss that leapt on the very next batch."""
     written, losses = record.get("written outside"), record.get("loss")
     known = dict(zip(losses.steps, losses.values, strict=True))
+    peaked = dict(zip(record.get("weights peaked").steps, record.get("weights peaked").values, strict=True))
     if len(written) > 0.1 * len(known):
         return None  # a hand that writes all the time, as one that keeps weights within bounds
     for step in written.steps:
@@ -152,7 +153,7 @@ def _begun_anew(record: Record) -> Finding | None:
         middle, deviation = spread(before)
         limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
         if known[step] > limit:
-            if record.get("weights peaked").values[written.steps.index(step)] > PEAKED:
+            if peaked.get(step, 0.0) > PEAKED:
                 return _one_weight(record, step, middle, known[step])
             return Finding(
                 "training-state-lost",

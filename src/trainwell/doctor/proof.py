@@ -24,6 +24,7 @@ FROM_THE_START = {
     "dying-relu",
     "saturated-activations",
 }
+LEARNED_NOTHING = 0.05  # of the way to a loss of zero
 APART = 2  # batches at least that twins are judged on
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
@@ -254,7 +255,8 @@ def _raised_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findi
     own, high = twins[OWN], twins[HIGHEST]
     before, after = (own.apart, high.apart) if math.isfinite(own.apart) else (own.end, high.end)
     if not after < before - 0.02 * abs(before):
-        return None
+        # Some 50 steps are few; but no plan that has yet to learn anything has its schedule behind it.
+        return finding if suspect.gone < LEARNED_NOTHING else None
     keep_curves(finding, twins)
     finding.evidence += (
         f" On a copy, {len(high.losses)} steps at the highest rate bring the loss of other batches to {after:.3g}, "
