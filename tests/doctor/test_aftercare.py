@@ -137,6 +137,16 @@ def test_weights_written_by_another_hand_and_a_leap_of_the_loss():
     flipped.add(50, "written outside", "", 1.0)
     flipped.add(50, "weights peaked", "", 900.0)
     assert training_state_lost(flipped).name == "loss-spike"
+    # A loss that begins low cannot leap far, but it can be where it began.
+    again, only = Record(), Record()
+    for record in (again, only):
+        for step in range(1, 120):
+            record.add(step, "loss", "", 1.1 - 0.01 * ((step - 1) % 60))
+    again.add(61, "written outside", "", 1.0)
+    only.add(40, "written outside", "", 1.0)
+    assert training_state_lost(again).step == 61
+    with pytest.raises(CannotJudge):
+        training_state_lost(only)
     for record in (calm, always):
         with pytest.raises(CannotJudge):
             training_state_lost(record)

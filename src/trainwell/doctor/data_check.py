@@ -71,7 +71,7 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Values that are not finite, and single values absurdly far from the rest."""
     matrices = sample.numbers()
     if not matrices:
-        raise CannotJudge("the inputs are no numbers but codes")
+        return _one_token(sample)
     for place, each in enumerate(sample.inputs):
         if len(each) >= 16 and each[0].numel() > 1 and each.is_floating_point() and bool((each == each[:1]).all()):
             return Finding(
@@ -156,6 +156,33 @@ def _constant_columns(sample: Sample) -> Finding | None:
             statistic={"value": len(columns), "healthy": [0, 0], "explains nothing": True},
         )
     return None
+
+
+def _one_token(sample: Sample) -> Finding | None:
+    """One token at nearly all places in front of where rows end."""
+    tokens = next((each for each in sample.inputs if not each.is_floating_point() and each.dim() == 2), None)
+    if tokens is None or tokens.shape[1] < 8 or is_picture(tokens):
+        raise CannotJudge("the inputs are no numbers but codes")
+    inside = tokens[~_ends(tokens)]
+    kinds, counts = inside.unique(return_counts=True)
+    if len(kinds) < FEW or len(inside) < LIMITS.rows or float(counts.max()) <= ALMOST_ALL * len(inside):
+        return None
+    most, share = int(kinds[counts.argmax()]), float(counts.max()) / len(inside)
+    return Finding(
+        "bad-features",
+        "input",
+        "warn",
+        f"Token {most} stands at {share:.0%} of the places in front of where rows end, {len(kinds) - 1} others at the "
+        f"rest.",
+        "What was read is not in the vocabulary: another one, other case, or words where it has letters.",
+        0.85,
+        statistic={"value": share, "healthy": [0, ALMOST_ALL]},
+    )
+
+
+def _ends(tokens: Tensor) -> Tensor:
+    """Where the commonest last token fills a row up to its end, (rows, places)."""
+    return (tokens == int(tokens[:, -1].mode().values)).flip(1).long().cumprod(1).flip(1).bool()
 
 
 def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -269,7 +296,7 @@ def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | No
         raise CannotJudge("the inputs are no sequences of tokens")
     last = tokens[:, -1]
     padding = int(last.mode().values)
-    same = (tokens == padding).flip(1).long().cumprod(1).flip(1).bool()  # the run of one token at each row's end
+    same = _ends(tokens)
     if (last == padding).float().mean() < 0.3:
         return None
     share = float(same.float().mean())

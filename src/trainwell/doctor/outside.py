@@ -152,7 +152,7 @@ def _begun_anew(record: Record) -> Finding | None:
             continue
         middle, deviation = spread(before)
         limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
-        if known[step] > limit:
+        if known[step] > limit or _back_at_the_start(known, step):
             if peaked.get(step, 0.0) > PEAKED:
                 return _one_weight(record, step, middle, known[step])
             return Finding(
@@ -167,6 +167,18 @@ def _begun_anew(record: Record) -> Finding | None:
                 statistic={"value": known[step] / middle, "healthy": [0, LIMITS.spike], "series": picked(losses)},
             )
     return None
+
+
+def _back_at_the_start(known: dict[int, float], step: int) -> bool:
+    """Whether the losses from this step on are those of the first steps again, well above the ones just before it."""
+    first, before, after = (
+        np.array([value for each, value in known.items() if start <= each < end and np.isfinite(value)])
+        for start, end in ((min(known), min(known) + 5), (step - 20, step), (step, step + 5))
+    )
+    if min(len(first), len(before), len(after)) < 5:
+        return False
+    middle, deviation = spread(before)
+    return bool(np.median(after) > max(0.9 * np.median(first), middle + 3 * deviation))
 
 
 def _one_weight(record: Record, step: int, before: float, after: float) -> Finding:
