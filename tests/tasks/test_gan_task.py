@@ -39,8 +39,23 @@ def test_penalties_measure_the_slope():
     torch.testing.assert_close(real_slope(plane, real, fake), torch.full((6,), 12.5))
     torch.testing.assert_close(PENALTIES["r1_r2"](plane, real, fake), torch.full((6,), 25.0))
     torch.testing.assert_close(unit_slope(plane, real, fake), torch.full((6,), 16.0))
-    bowl = real_slope(lambda x: x.square().sum(1) / 2, real, fake)
-    torch.testing.assert_close(bowl, real.square().sum(1) / 2)
+    # A score of half the squared length times a has the slope a * x: the penalties and what they teach a, by hand.
+    steepness = torch.tensor(1.5, requires_grad=True)
+    for name, lengths in {"r1": real.square().sum(1), "r1_r2": (real.square() + fake.square()).sum(1)}.items():
+        bowl = PENALTIES[name](lambda x: steepness * x.square().sum(1) / 2, real, fake)
+        torch.testing.assert_close(bowl, 1.5**2 * lengths / 2)
+        (taught,) = torch.autograd.grad(bowl.sum(), steepness)
+        torch.testing.assert_close(taught, 1.5 * lengths.sum())
+
+
+def test_a_relativistic_player_is_taught_by_the_gap_alone():
+    real, fake = torch.tensor([2.0, -0.5], requires_grad=True), torch.tensor([-1.5, 0.3], requires_grad=True)
+    game = GAMES["relativistic"]
+    for player, ahead, behind in ((game.discriminator, real, fake), (game.generator, fake, real)):
+        pull = 1 / (1 + torch.exp(ahead - behind)).detach()  # the chance given to the wrong order of each pair
+        for score, sign in ((ahead, -1), (behind, 1)):
+            (gradient,) = torch.autograd.grad(player(real, fake).sum(), score)
+            torch.testing.assert_close(gradient, sign * pull)
 
 
 @pytest.mark.parametrize("game", GAMES)
@@ -120,6 +135,9 @@ def test_bad_choices_are_named():
         Adversarial((2,), game="wgan")
     with pytest.raises(ValueError, match=r"no penalty 'gp'.*gradient"):
         Adversarial((2,), penalty="gp")
+    for faintest in (0.6, -0.1):
+        with pytest.raises(ValueError, match=rf"faintest {faintest}: .*at most the blur of 0.5"):
+            Adversarial((2,), blur=0.5, faintest=faintest)
 
 
 def test_blur_falls_to_nothing_and_is_the_same_for_both():
@@ -132,6 +150,9 @@ def test_blur_falls_to_nothing_and_is_the_same_for_both():
         deviations.append(task.hazy(x, batch).std().item())
     wanted = [0.8 * max(0.0, 1 - turn / 4) ** 2 for turn in range(1, 6)]
     assert deviations == pytest.approx(wanted, rel=0.02)
+    falling = Adversarial((2,), blur=0.8, blurred=4, faintest=0.05)
+    hazes = [falling.haze({"turn": turn}) for turn in range(6)]
+    assert hazes == pytest.approx([0.8, 0.4, 0.2, 0.1, 0.0, 0.0])  # halved at each, and none after the last
     plain = Adversarial((2,))
     (batch,) = plain.batches(model, {"inputs": (x,)})
     assert plain.hazy(x, batch) is x

@@ -79,11 +79,13 @@ class Adversarial(Task):
 
     shape: of one row, (channels, height, width) or (features,). game: a name of GAMES; penalty: a name of PENALTIES or
     None, times `weight`. blur: deviation of noise that the discriminator sees on real and generated rows alike at
-    first; it falls with the square of what is left of `blurred` batches, so that the players settle the coarse before
-    the fine and pass over fewer heaps of data (Sonderby et al. 2016, arXiv:1610.04490); firm times the square of the
-    noise is added to the penalty's weight, as slopes under blur are small. The model has
-    `generator(noise, classes)`, `discriminator(x, classes)`, `latent`, `classes`, and a buffer `turns` if the critic
-    takes several steps or the rows are blurred. Raises ValueError for an unknown game or penalty.
+    first, so that the players settle the coarse before the fine and pass over fewer heaps of data (Sonderby et al.
+    2016, arXiv:1610.04490). Over `blurred` batches it falls with the square of what is left of them or, where
+    `faintest` is given, by the same share at each batch down to that deviation, which leaves longer for how many rows
+    lie where while heaps part. firm times the square of the noise is added to the penalty's weight: too weak a penalty
+    lets the players chase each other around heaps. The model has `generator(noise, classes)`,
+    `discriminator(x, classes)`, `latent`, `classes`, and a buffer `turns` if the critic takes several steps or the rows
+    are blurred. Raises ValueError for an unknown game or penalty and for a `faintest` that is no part of `blur`.
     """
 
     players = ("discriminator", "generator")
@@ -100,14 +102,17 @@ class Adversarial(Task):
         critic_steps: int = 1,
         blur: float = 0.0,
         blurred: int = 1000,
+        faintest: float = 0.0,
         firm: float = 0.0,
     ) -> None:
         if game not in GAMES:
             raise ValueError(f"no game {game!r}; choose one of {', '.join(GAMES)}")
         if penalty is not None and penalty not in PENALTIES:
             raise ValueError(f"no penalty {penalty!r}; choose one of {', '.join(PENALTIES)}")
+        if faintest and not 0 < faintest <= blur:
+            raise ValueError(f"faintest {faintest}: expected more than 0 and at most the blur of {blur}, or 0 for none")
         self.shape, self.game, self.critic_steps = tuple(shape), GAMES[game], critic_steps
-        self.blur, self.blurred, self.firm = blur, max(1, blurred), firm
+        self.blur, self.blurred, self.faintest, self.firm = blur, max(1, blurred), faintest, firm
         self.penalty, self.weight = PENALTIES[penalty] if penalty and weight else None, weight
 
     def batches(self, model: Any, batch: Batch) -> Iterator[Batch]:
@@ -123,7 +128,10 @@ class Adversarial(Task):
 
     def haze(self, batch: Batch) -> float:
         """The deviation of the noise on this batch, which falls as the training goes on."""
-        return self.blur * max(0.0, 1 - batch.get("turn", self.blurred) / self.blurred) ** 2
+        left = max(0.0, 1 - batch.get("turn", self.blurred) / self.blurred)
+        if self.faintest and left:
+            return self.blur * (self.faintest / self.blur) ** (1 - left)
+        return self.blur * left**2
 
     def hazy(self, x: Tensor, batch: Batch) -> Tensor:
         """The rows as the discriminator sees them, under as much noise as is left. x: (batch, ...) -> the same"""
