@@ -17,7 +17,7 @@ def test_the_probe_sees_scores_entropy_and_the_three_layers(bfloat16):
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         model(torch.randn(2, 5, 16))
     probe.quiet()
-    seen = [(name, place) for name, place, _ in probe.pending]
+    seen = [each[:2] for each in probe.pending]
     assert sum(name == "attention score" for name, _ in seen) == 1
     assert sum(name == "attention entropy" for name, _ in seen) == 1
     layers = {place.split()[0] for name, place in seen if name == "activation"}

@@ -171,11 +171,17 @@ def loss_spike(record: Record) -> Finding | None:
 def _thrown_back(record: Record) -> Finding | None:
     """One step whose loss was far beyond all before it, and since which the training is behind where it had been."""
     losses = _losses(record)
-    place = int(losses[LIMITS.warm_up : -LIMITS.spike_over].argmax()) + LIMITS.warm_up
-    before, now = losses[max(0, place - 50) : place], losses[-LIMITS.spike_over :]
+    peak = int(losses[LIMITS.warm_up : -LIMITS.spike_over].argmax()) + LIMITS.warm_up
+    # What throws a training may take some batches, of which the first stands out from what was, the last highest.
+    around = range(max(LIMITS.warm_up, peak - LIMITS.spike_over), peak + 1)
+    leaps = [place for place in around if losses[place] > LIMITS.leap * losses[max(0, place - 50) : place].max()]
+    if not leaps:
+        return None
+    place = leaps[0]
+    before, now = losses[max(0, place - LIMITS.spike_over) : place], losses[-LIMITS.spike_over :]
     middle, deviation = spread(before)
     behind = float(np.median(now)) > 1.05 * middle + 4 * 1.25 * deviation / math.sqrt(LIMITS.spike_over)
-    if not (middle > 0 and losses[place] > LIMITS.leap * before.max() and behind):
+    if middle <= 0 or not behind:
         return None
     return Finding(
         "loss-spike",
