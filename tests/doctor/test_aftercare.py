@@ -188,3 +188,25 @@ def test_a_cure_that_makes_it_worse_is_undone(monkeypatch):
     changes = [each["change"] for each in doctor.history if each["finding"] == "missing-zero-grad"]
     assert changes[0] == "learning rate to 30" and changes[-1].startswith("undone"), changes
     assert doctor.patient.rate < 1
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_a_schedule_goes_on_over_parameters_that_were_given_to_the_optimizer(by_name):
+    """A schedule holds a rate for each group that it was made with."""
+
+    def head_alone(model):
+        given = model[-1].named_parameters() if by_name else model[-1].parameters()
+        return SGD(list(given), 0.1, momentum=0.9)
+
+    loop = Loop(
+        model=lambda: mlp(64, 64, 10),
+        optimizer=head_alone,
+        schedule=lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.99**step),
+        steps=80,
+    )
+    doctor, model, losses = loop.run("treat")
+    assert "disconnected-parameters" in named(doctor) and len(losses) == 80
+    (group,) = doctor.patient.optimizers["model"].param_groups
+    assert len(group["params"]) == len(list(model.parameters())), [str(each) for each in doctor.findings]
+    assert group["lr"] == pytest.approx(0.1 * 0.99**80)
+    assert len(group.get("param_names", group["params"])) == len(group["params"])

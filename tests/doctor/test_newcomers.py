@@ -17,7 +17,7 @@ import faults
 from loops import Loop, accuracy, digits, mlp
 
 from trainwell.doctor import Doctor
-from trainwell.doctor.data_check import targets_out_of_range
+from trainwell.doctor.data_check import bad_features, targets_out_of_range
 from trainwell.doctor.labels_check import label_noise
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.split_check import preprocessing_mismatch
@@ -210,6 +210,18 @@ def test_other_codes_in_the_held_out_rows():
     found = preprocessing_mismatch(ours, Sample([recoded]), {})
     assert found is not None and "other vocabulary" in found.cause.replace("another", "other")
     assert preprocessing_mismatch(ours, Sample([theirs]), {}) is None
+
+
+def test_one_token_at_nearly_all_places():
+    """Letters of another vocabulary are all unknown; short rows, filled up at their end, are as they should be."""
+    made = torch.Generator().manual_seed(0)
+    letters = torch.randint(2, 30, (256, 24), generator=made)
+    unknown = torch.where(torch.rand(256, 24, generator=made) < 0.9, 1, letters)
+    short = letters * (torch.arange(24) < torch.randint(1, 5, (256, 1), generator=made))
+    found = bad_features(Sample([unknown]), {})
+    assert found is not None and found.name == "bad-features" and "Token 1 stands at 8" in found.evidence
+    for rows in (letters, short, letters % 2):
+        assert bad_features(Sample([rows]), {}) is None
 
 
 def test_copies_learn_as_steeply_as_the_loop_does():

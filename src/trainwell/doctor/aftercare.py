@@ -66,7 +66,7 @@ def _build(patient: Patient, chart: Chart) -> tuple[Any, ...]:
         (id(each), _hooks(each), getattr(each, "p", None), getattr(each, "momentum", None))
         for each in patient.bare.modules()
     )
-    groups = tuple(len(each.param_groups) for each in patient.optimizers.values())
+    groups = tuple(len(group["params"]) for each in patient.optimizers.values() for group in each.param_groups)
     return modules, groups, getattr(chart.task, "scores", None)
 
 

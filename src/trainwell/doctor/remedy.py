@@ -231,13 +231,15 @@ def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
         for group in optimizer.param_groups
         for each in group["params"]
     }
-    loose = [each for each in chart.patient.bare.parameters() if each.requires_grad and id(each) not in held]
+    named = chart.patient.bare.named_parameters()
+    loose = {name: each for name, each in named if each.requires_grad and id(each) not in held}
     if not loose:
         return None
-    optimizer = next(iter(chart.patient.optimizers.values()))
-    first = optimizer.param_groups[0]
-    shared = {key: value for key, value in first.items() if key not in ("params",)}
-    optimizer.add_param_group({**shared, "params": loose})
+    # Into a group that is there: a schedule has a rate for each of those that it was made with, and no more.
+    first = next(iter(chart.patient.optimizers.values())).param_groups[0]
+    first["params"].extend(loose.values())
+    if "param_names" in first:
+        first["param_names"].extend(loose)
     return f"{len(loose)} parameters given to the optimizer" + (", plain lists made nn.ModuleList" if listed else "")
 
 

@@ -38,8 +38,8 @@ class Snapshot:
         for name, optimizer in optimizers.items():
             rates = [{key: group[key] for key in SETTINGS if key in group} for group in optimizer.param_groups]
             saved = copy.deepcopy(self.optimizers[name])
-            if len(saved["param_groups"]) != len(rates):
-                continue
+            if _sizes(saved["param_groups"]) != _sizes(optimizer.param_groups):
+                continue  # it holds other parameters than then
             optimizer.load_state_dict(saved)
             for group, kept in zip(optimizer.param_groups, rates, strict=True):
                 for key, value in kept.items():
@@ -50,6 +50,11 @@ class Snapshot:
         model, optimizers = patient.copy()
         self.into(model, optimizers)
         return replace(patient, model=model, optimizers=optimizers)
+
+
+def _sizes(groups: list[dict[str, Any]]) -> list[int]:
+    """How many parameters each group of an optimizer holds."""
+    return [len(group["params"]) for group in groups]
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
