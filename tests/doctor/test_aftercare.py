@@ -210,3 +210,16 @@ def test_a_schedule_goes_on_over_parameters_that_were_given_to_the_optimizer(by_
     assert len(group["params"]) == len(list(model.parameters())), [str(each) for each in doctor.findings]
     assert group["lr"] == pytest.approx(0.1 * 0.99**80)
     assert len(group.get("param_names", group["params"])) == len(group["params"])
+
+
+def test_an_optimizer_that_remembers_what_it_no_longer_holds():
+    """Adagrad remembers each parameter from the start on; taken out of its groups, they stay in its state."""
+
+    def head_alone(model):
+        optimizer = torch.optim.Adagrad(model.parameters(), 0.05)
+        optimizer.param_groups[0]["params"] = list(model[-1].parameters())
+        return optimizer
+
+    for mode in ("watch", "treat"):
+        doctor, _, _ = Loop(model=lambda: mlp(64, 64, 10), optimizer=head_alone, steps=60).run(mode)
+        assert "disconnected-parameters" in named(doctor)

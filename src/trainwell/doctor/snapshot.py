@@ -25,7 +25,7 @@ class Snapshot:
     @classmethod
     def of(cls, patient: Patient, step: int = 0, loss: float = float("nan")) -> "Snapshot":
         tensors = {name: value.detach().clone() for name, value in _tensors(patient.bare).items()}
-        optimizers = {name: copy.deepcopy(each.state_dict()) for name, each in patient.optimizers.items()}
+        optimizers = {name: _remembered(each) for name, each in patient.optimizers.items()}
         return cls(step, tensors, optimizers, loss)
 
     @torch.no_grad()
@@ -50,6 +50,17 @@ class Snapshot:
         model, optimizers = patient.copy()
         self.into(model, optimizers)
         return replace(patient, model=model, optimizers=optimizers)
+
+
+def _remembered(optimizer: Optimizer) -> dict[str, Any]:
+    """A copy of an optimizer's state, which torch refuses where it remembers a parameter that it no longer holds."""
+    held = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    lost = [each for each in optimizer.state if isinstance(each, Tensor) and id(each) not in held]
+    strays = {each: optimizer.state.pop(each) for each in lost}
+    try:
+        return copy.deepcopy(optimizer.state_dict())
+    finally:
+        optimizer.state.update(strays)
 
 
 def _sizes(groups: list[dict[str, Any]]) -> list[int]:
