@@ -1,5 +1,6 @@
 """One cause and its faces: what is told, what is taken for a sign, and what copies make of a training that lags."""
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from trainwell.doctor.course import beyond_ridge
 from trainwell.doctor.diagnosis import Diagnosis, is_sign
 from trainwell.doctor.dynamics import class_imbalance, loss_spike
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.proof import Proof
+from trainwell.doctor.proof import OWN, TENTH, Proof, Suspect, confirm
 from trainwell.doctor.series import Record
+from trainwell.doctor.twin import Twin
 
 
 def told(*found: Finding) -> tuple[list[str], list[str]]:
@@ -132,3 +134,13 @@ def test_kept_statistics_that_lag_behind_are_told_of() -> None:
     assert "kept" in doctor.findings[0].evidence
     sound = replace(Loop(steps=200), model=lambda: Normed(0.1)).run()[0]
     assert not [each.name for each in sound.findings if each.severity != "note"]
+
+
+def test_what_was_learned_counts_from_guessing() -> None:
+    """First weights that are worse than guessing make a training that hardly learns look as if it went well."""
+    kept = {OWN: Twin([1.46] + [0.7] * 33), TENTH: Twin([1.46] + [0.46] * 33)}
+    for guess, proven in ((1.0, True), (math.inf, False)):
+        proof = Proof(0.1)
+        proof.kept["start"] = 20, kept
+        suspect = Suspect(None, [], lambda model, optimizers: None, 20, 240, 0.5, 0.77, guess)  # type: ignore[arg-type]
+        assert (confirm(finding("learning-rate-too-high", 20), suspect, proof) is not None) == proven

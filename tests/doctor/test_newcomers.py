@@ -17,7 +17,7 @@ import faults
 from loops import Loop, accuracy, digits, mlp
 
 from trainwell.doctor import Doctor
-from trainwell.doctor.data_check import bad_features, targets_out_of_range
+from trainwell.doctor.data_check import bad_features, padding_or_mask_fault, targets_out_of_range
 from trainwell.doctor.labels_check import label_noise
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.split_check import preprocessing_mismatch
@@ -222,6 +222,16 @@ def test_one_token_at_nearly_all_places():
     assert found is not None and found.name == "bad-features" and "Token 1 stands at 8" in found.evidence
     for rows in (letters, short, letters % 2):
         assert bad_features(Sample([rows]), {}) is None
+
+
+def test_padding_of_batches_of_unlike_length():
+    made = torch.Generator().manual_seed(0)
+    letters = torch.cat([torch.randint(2, 30, (64, 15), generator=made), torch.ones(64, 1, dtype=torch.long)], 1)
+    padded = torch.cat([letters, torch.ones(64, 48, dtype=torch.long)], 1)
+    assert padding_or_mask_fault(Sample([padded], sizes=[32, 32]), {}).severity == "warn"
+    assert padding_or_mask_fault(Sample([letters], sizes=[32, 32]), {}) is None
+    # Most other batches were longer, so that their rows could not be laid below these.
+    assert padding_or_mask_fault(Sample([letters], sizes=[32, 32, *[16] * 6]), {}) is None
 
 
 def test_copies_learn_as_steeply_as_the_loop_does():

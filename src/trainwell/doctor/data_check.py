@@ -1,6 +1,5 @@
 """A sample of rows to findings about the data and its labels, before a single step is taken."""
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -321,12 +320,9 @@ def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | No
                 statistic={"value": wrong, "healthy": [0, 0.05]},
             )
     # What no row of a batch reaches into is the batch's to leave out; rows of unlike length need the rest.
-    starts = np.cumsum([0, *sample.sizes])[:-1]
-    needless = [
-        float(same[start : start + size].all(0).float().mean())
-        for start, size in zip(starts, sample.sizes, strict=True)
-    ]
-    wasted = float(np.mean([each for each in needless if math.isfinite(each)] or [0.0]))
+    # Of batches of another length than the first no rows are kept.
+    sizes = sample.sizes if sum(sample.sizes) == len(same) else sample.sizes[:1]
+    wasted = float(np.mean([float(part.all(0).float().mean()) for part in same[: sum(sizes)].split(sizes)] or [0.0]))
     if max(share, wasted) <= LIMITS.padding:
         return None
     evidence = f"{share:.0%} of all positions are padding (token {padding}), {wasted:.0%} in all rows of their batch."

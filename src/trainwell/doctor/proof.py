@@ -84,6 +84,7 @@ class Suspect:
     planned: int
     gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
     now: float = math.inf  # the median of its latest losses
+    guess: float = math.inf  # the loss of the best constant answer
 
     @property
     def length(self) -> int:
@@ -103,7 +104,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     if finding.name in FROM_THE_START and not crawls:
         twins = _from_the_start(suspect, proof)
         if twins is not None:
-            told = _lower_is_better(finding, twins, suspect.gone)
+            told = _lower_is_better(finding, twins, suspect.gone, suspect.guess)
             if told is None or told.name == "learning-rate-too-high" or finding.name == "update-ratio-off":
                 return told if told is None or told.name == "learning-rate-too-high" else None
     if finding.name == "over-regularized":
@@ -188,11 +189,12 @@ def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[
     return twins
 
 
-def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float) -> Finding | None:
+def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, guess: float) -> Finding | None:
     own, words = twins[OWN], min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
     low = twins[words]
     first = own.losses[0]
-    own_fails = own.end > 0.5 * first or not math.isfinite(own.end) or gone < 0.1
+    # What was learned counts from guessing, not from first weights that are worse than it.
+    own_fails = own.end > 0.5 * min(first, guess) or not math.isfinite(own.end) or gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
     if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
         keep_curves(finding, twins)

@@ -315,8 +315,8 @@ class Ward:
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
         self.patient.clip = self._clip()
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        gone, now = learned(self.record), latest(self.record)
-        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, gone, now)
+        told = learned(self.record), latest(self.record), self.record.facts.get("prior loss") or math.inf
+        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, *told)
 
     def _clip(self) -> float | None:
         """The norm that gradients are clipped at: what a remedy set, or where a share of all norms ends sharply."""
