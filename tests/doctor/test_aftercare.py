@@ -137,6 +137,13 @@ def test_weights_written_by_another_hand_and_a_leap_of_the_loss():
     flipped.add(50, "written outside", "", 1.0)
     flipped.add(50, "weights peaked", "", 900.0)
     assert training_state_lost(flipped).name == "loss-spike"
+    # An average takes the weights' place at each evaluation; the batch after one of these is high by chance.
+    swapped = leaping(99, 1.0)
+    for step in range(20, 60, 10):
+        swapped.add(step, "written outside", "", 1.0)
+    swapped.get("loss").values[49] = 5.0
+    with pytest.raises(CannotJudge):
+        training_state_lost(swapped)
     # A loss that begins low cannot leap far, but it can be where it began.
     again, only = Record(), Record()
     for record in (again, only):

@@ -17,6 +17,7 @@ AT_FIRST = 32  # batches that are all measured
 LEAP = 1.5  # times the usual loss, from which on a batch is measured
 BEYOND = 100.0  # times the largest size of any other batch
 BEFORE = 10  # batches that were seen before it
+LASTING = 3  # batches that are worse where weights were lost
 PEAKED = 30.0  # a tensor's peakedness from which on one entry makes it up
 OTHERS = 5.0  # times the usual size, within which those lie
 
@@ -148,11 +149,13 @@ def _begun_anew(record: Record) -> Finding | None:
         return None  # a hand that writes all the time, as one that keeps weights within bounds
     for step in written.steps:
         before = np.array([value for each, value in known.items() if step - 50 <= each < step and np.isfinite(value)])
-        if len(before) < BEFORE or step not in known:
+        after = [known[each] for each in range(step, step + LASTING) if each in known]
+        if len(before) < BEFORE or len(after) < LASTING:
             continue
         middle, deviation = spread(before)
         limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
-        if known[step] > limit or _back_at_the_start(known, step):
+        # One batch is high by chance, and weights are written at each evaluation where an average takes their place.
+        if min(known[step], float(np.median(after))) > limit or _back_at_the_start(known, step):
             if peaked.get(step, 0.0) > PEAKED:
                 return _one_weight(record, step, middle, known[step])
             return Finding(
