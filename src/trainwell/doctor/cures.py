@@ -39,6 +39,7 @@ from trainwell.doctor.surgery import (
     pass_the_slope,
     standardize_inputs,
     straighten,
+    weigh_classes,
 )
 
 ANEW = "another network of the recipe"
@@ -70,6 +71,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(ease_depth, "residual layers for a deep stack", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
+    "class-imbalance": (Cure(weigh_classes, "all classes to count alike"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
         Cure(initialize_again, "initialize again", "first"),

@@ -259,13 +259,15 @@ def _register_lists(model: nn.Module) -> int:
 
 def initialize_again(chart: Chart, finding: Finding) -> str | None:
     """Every layer's own initialization once more, matched to the activations, and fresh optimizers."""
-    squashing = any(isinstance(each, SQUASHING) for each in chart.patient.bare.modules())
+    modules = list(chart.patient.bare.modules())
+    # What is normed or squashed between layers keeps the signal's size by itself, so layers' own ways do.
+    own = any(isinstance(each, (*SQUASHING, nn.LayerNorm, nn.MultiheadAttention)) for each in modules)
     count = 0
-    for module in chart.patient.bare.modules():
-        reset = getattr(module, "reset_parameters", None)
+    for module in modules:
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if callable(reset):
             reset()
-            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not squashing:
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not own:
                 initialize_for(module, "relu")
             count += 1
     forget(chart.patient)

@@ -18,6 +18,7 @@ from trainwell.doctor.proof import does_best, try_hundredth
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
+from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import run_trial
 from trainwell.doctor.twin import scaled_rate
 from trainwell.doctor.wiring_check import CHECKS as WIRING
@@ -208,6 +209,9 @@ class Treatments:
         before = current.loss
         if before < 0:
             return now > before
+        if current.finding.name == "class-imbalance":  # whose loss is another one from then on
+            recalls = self.doctor.record.get("recall").values
+            return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
         guess = self.doctor.record.facts.get("prior loss") or math.inf
         reference = (
             min(before, guess) if math.isfinite(min(before, guess)) else self.doctor.record.get("loss").values[0]

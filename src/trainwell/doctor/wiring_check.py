@@ -49,9 +49,12 @@ def bad_initialization(trial: Trial) -> Finding | None:
         for name, each in layers[:-1]
         if each.weight.numel() > 1 and each.weight.requires_grad and bool(each.weight.any())
     ]
-    if any("Norm" in type(each).__name__ for each in trial.model.modules()) or len(scales) < 1:
-        return None
     off = [(name, scale) for name, scale in scales if not 0.05 < scale < 5]
+    normed = any("Norm" in type(each).__name__ for each in trial.model.modules())
+    if normed and len(off) * 2 >= len(scales) > 1 and min(scale for _, scale in off) > 5:
+        return _loud_behind_norms(trial, off)
+    if normed or len(scales) < 1:
+        return None
     hidden = [
         size for _, size in trial.sizes[:-1] if size > 0
     ]  # what starts at zero, as a residual branch may, is left out
@@ -74,6 +77,21 @@ def bad_initialization(trial: Trial) -> Finding | None:
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
     )
+
+
+def _loud_behind_norms(trial: Trial, off: list[tuple[str, float]]) -> Finding | None:
+    """Weights so large that norms pass the signal on, and the head makes wild answers of it all the same."""
+    try:
+        wild = head_check.wrong_initial_loss(trial)
+    except CannotJudge:
+        return None
+    if wild is None:
+        return None
+    name, scale = off[0]
+    evidence = f"The weights of {len(off)} layers are large, those of {name} deviate by {scale:.3g} / sqrt(inputs). "
+    told = {"value": scale, "healthy": [0.5, 2.0]}
+    cause = "The initial weights are too large."
+    return Finding("bad-initialization", name, "warn", evidence + wild.evidence, cause, 0.85, statistic=told)
 
 
 def _stays_alike(trial: Trial, layer: Any) -> bool:
