@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from torch.optim import SGD
 
 sys.path.insert(0, str(Path(__file__).parent))
-from loops import Loop, mlp
+from loops import Loop, digits, mlp
 
+from trainwell.doctor import replay
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import from_loop
 from trainwell.doctor.remedy import Chart, initialize_again
@@ -71,3 +72,37 @@ def test_attention_is_begun_anew_as_well():
     initialize_again(Chart(patient, None, {}, own_loop=False), IMBALANCE)
     deviation = float(model.rounds.self_attn.in_proj_weight.detach().std())
     assert deviation < 0.2  # Glorot's for 32 to 96: sqrt(2 / 128) = 0.125
+
+
+def by_label() -> tuple[torch.Tensor, ...]:
+    x, y, held_x, held_y = digits()
+    order = y.argsort(stable=True)
+    return x[order], y[order], held_x, held_y
+
+
+def accuracy(loop: Loop, mode: str) -> float:
+    _, model, _ = loop.run(mode=mode)
+    _, _, held_x, held_y = digits()
+    with torch.no_grad():
+        return float((model.eval()(held_x).argmax(1) == held_y).float().mean())
+
+
+def test_rows_in_the_order_of_their_labels_are_drawn_from_all_that_were_seen():
+    sorted_rows = Loop(data=by_label, shuffle=False, steps=100)
+    assert accuracy(sorted_rows, "watch") < 0.7 < 0.9 < accuracy(sorted_rows, "treat")
+
+
+def test_replay_keeps_each_row_as_likely_as_any_other(monkeypatch):
+    monkeypatch.setattr(replay, "ROWS", 100)
+    kept = replay.Replay()
+    kept.keep((torch.zeros(8, 2), torch.zeros(8)))
+    assert kept.kept is None  # it is not on
+    kept.on = True
+    for start in range(0, 2000, 50):
+        rows = torch.arange(start, start + 50)
+        kept.keep((rows[:, None].float(), rows))
+    inputs, target = kept.kept
+    assert len(target) == len(target.unique()) == 100 and torch.equal(inputs[:, 0].long(), target)
+    assert 800 < float(target.float().mean()) < 1200  # 1,000 expected, deviation 58
+    kept.keep((torch.zeros(8, 3), torch.zeros(8)))  # of another shape
+    assert kept.seen == 2000

@@ -109,6 +109,43 @@ def test_posterior_collapse():
     assert named(autoencoder(1.0)) == []
 
 
+class Drawing(nn.Module):
+    """What an autoencoder draws, and its code's means and logarithms of variances. x: (batch, 64) -> three of them"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = mlp(64, 64, 16), mlp(8, 64, 64)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        mean, spread = self.encoder(x).chunk(2, 1)
+        return self.decoder(mean + torch.randn_like(mean) * (0.5 * spread).exp()), mean, spread
+
+
+def bound(output: tuple[torch.Tensor, ...], target: torch.Tensor, reduction: str) -> torch.Tensor:
+    """Errors by this reduction, and the divergence summed over codes and averaged over rows."""
+    drawn, mean, spread = output
+    errors = F.mse_loss(drawn, target, reduction=reduction) / (len(target) if reduction == "sum" else 1)
+    return errors + 0.5 * (mean.square() + spread.exp() - spread - 1).sum(1).mean()
+
+
+@pytest.mark.parametrize(("reduction", "expected"), [("mean", ["posterior-collapse"]), ("sum", [])])
+def test_posterior_collapse_is_seen_in_what_the_network_answers(reduction, expected):
+    torch.manual_seed(0)
+    x, _, _, _ = digits()
+    model = Drawing()
+    optimizer = Adam(model.parameters(), 3e-3)
+    doctor = Doctor(model, optimizer, lambda output, target: bound(output, target, reduction), steps=300)
+    for step in range(300):
+        rows = x[(step * 64) % 1300 :][:64]
+        loss = bound(model(rows), rows, reduction)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, rows, rows)
+    doctor.close()
+    assert named(doctor)[:1] == expected
+
+
 class Reader(nn.Module):
     """The class of a sequence from the last output of a recurrent layer.
 

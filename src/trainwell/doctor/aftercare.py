@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import Record, finite, spread
 from trainwell.doctor.snapshot import SETTINGS, Snapshot
@@ -73,6 +74,27 @@ def _build(patient: Patient, chart: Chart) -> tuple[Any, ...]:
 def _hooks(module: nn.Module) -> int:
     tables = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
     return sum(not getattr(hook, "of_doctor", False) for table in tables for hook in table.values())
+
+
+def recipe_of(patient: Patient, chart: Chart | None) -> dict[str, Any]:
+    """What a recipe would say of the training as it is now, by dotted key."""
+    groups = [group for each in patient.optimizers.values() for group in each.param_groups]
+    shares: list[Any] = [each.p for each in patient.bare.modules() if is_dropout(each)]
+    return {
+        "optimizer.lr": max(float(group.get("initial_lr", group["lr"])) for group in groups),
+        "optimizer.weight_decay": max(float(group.get("weight_decay") or 0.0) for group in groups),
+        "optimizer.momentum": max((float(group.get("momentum") or 0.0) for group in groups), default=0.0),
+        "optimizer.betas": max((list(group["betas"]) for group in groups if group.get("betas")), default=None),
+        "optimizer.maximize": any(group.get("maximize") for group in groups),
+        "model.dropout": max(shares, default=0.0),
+        "train.clip": float(f"{chart.clip:.4g}") if chart is not None and chart.clip is not None else None,
+        "task.scores": getattr(chart.task, "scores", None) if chart is not None else None,
+    }
+
+
+def changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, list[Any]]:
+    """What is no longer as it was, as [before, after] by key."""
+    return {key: [was[key], value] for key, value in now.items() if value != was[key]}
 
 
 def does_harm(losses: np.ndarray, before: float, start: float) -> bool:

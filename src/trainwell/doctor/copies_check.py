@@ -16,7 +16,8 @@ MOVES = [(down, right) for down in (-2, -1, 0, 1, 2) for right in (-2, -1, 0, 1,
 
 def copies(sample: Sample, held: Sample | None) -> Finding | None:
     """Held-out rows that are training rows, a little changed."""
-    return _near_copies(sample, held) or _moved_copies(sample, held) or _overlapping(sample, held)
+    found = _near_copies(sample, held) or _moved_copies(sample, held) or _overlapping(sample, held)
+    return found or _windows_of_one_series(sample, held)
 
 
 def _near_copies(sample: Sample, held: Sample | None) -> Finding | None:
@@ -158,6 +159,66 @@ def _tokens(sample: Sample | None) -> np.ndarray | None:
     if first is None or first.is_floating_point() or first.dim() != 2 or first.shape[1] < 16:
         return None
     return np.ascontiguousarray(first[:512].cpu().numpy())
+
+
+def _windows_of_one_series(sample: Sample, held: Sample | None) -> Finding | None:
+    """Held-out windows of a series half of which lie, at another place, in training windows as well.
+
+    Measured values do not come again in the same order by chance, so that windows which overlap among themselves, as
+    those cut at every step do, are no excuse.
+    """
+    for ours, theirs in zip(_moments(sample), _moments(held), strict=False):
+        if ours.shape[1] != theirs.shape[1] or len(np.unique(ours)) < LIMITS.moments:
+            continue
+        (known, places, _), (runs, at, varied) = _runs(ours), _runs(theirs)
+        order = known.flatten().argsort()
+        known, places = known.flatten()[order], places.flatten()[order]
+        nearest = np.searchsorted(known, runs).clip(max=len(known) - 1)
+        elsewhere = (known[nearest] == runs) & (places[nearest] != at) & varied
+        share = float((elsewhere.sum(1) * 2 > np.maximum(varied.sum(1), 1)).mean())
+        if share >= LIMITS.overlapping and _answered(sample, held):
+            return _copied(
+                f"{share:.0%} of {len(theirs)} held-out windows lie by half or more in {len(ours)} training windows.",
+                "Windows of one series overlap across the split: split the series first, then cut it.",
+                share,
+                0.0,
+            )
+    return None
+
+
+def _answered(sample: Sample, held: Sample | None) -> bool:
+    """Whether the training rows hold what the held-out ones ask for: a forecast may look back on what was learned from,
+    as long as what it tells lies beyond. Of classes the window itself is what is asked about."""
+    target = held.target if held is not None else None
+    if target is None or sample.target is None or not target.is_floating_point():
+        return target is not None
+    asked = target.detach().float().cpu().numpy().ravel()
+    seen = [each.detach().float().cpu().numpy().ravel() for each in (sample.inputs[0][:512], sample.target)]
+    return float(np.isin(asked, np.concatenate(seen)).mean()) > 0.5
+
+
+def _runs(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every eight moments in a row as one number, where they begin, and whether they are not mostly the same."""
+    pieces = np.lib.stride_tricks.sliding_window_view(moments, 8, axis=1)
+    powers = np.array([6364136223846793005**power % 2**63 for power in range(1, 9)], dtype=np.int64)
+    varied = (np.diff(np.sort(pieces, 2), axis=2) != 0).sum(2) >= 5
+    return (pieces * powers).sum(2), np.broadcast_to(np.arange(pieces.shape[1]), pieces.shape[:2]), varied
+
+
+def _moments(sample: Sample | None) -> list[np.ndarray]:
+    """What is measured at a time as one number, (rows, time), with either axis of a series taken for its time."""
+    first = sample.inputs[0] if sample is not None and sample.inputs else None
+    if first is None or not first.is_floating_point() or first.dim() not in (2, 3) or len(first) < 100:
+        return []
+    values = first[:512].detach().float().cpu()
+    ways = [values[:, :, None]] if values.dim() == 2 else [values, values.transpose(1, 2)]
+    found = []
+    for each in ways:
+        rows = np.ascontiguousarray(each.numpy())
+        fits = 16 <= rows.shape[1] <= 1024
+        marks = [[hash(moment.tobytes()) for moment in row] for row in rows] if fits else []
+        found.append(np.array(marks or np.zeros((0, 16)), dtype=np.int64))
+    return found
 
 
 def _copied(evidence: str, cause: str, share: float, within: float) -> Finding:

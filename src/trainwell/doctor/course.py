@@ -120,3 +120,10 @@ def largest_gradient(record: Record) -> str:
     """The layer whose gradient is largest at the latest probe."""
     recent = record.recent("gradient", 1)
     return max(recent, key=lambda place: float(np.nan_to_num(recent[place][-1], nan=np.inf)), default="")
+
+
+def clipped_at(record: Record) -> float | None:
+    """The norm that a loop clips its gradients at, as a share of all norms that ends sharply tells."""
+    norms = finite(record.get("gradient norm").array)
+    top = float(norms.max()) if len(norms) > 9 else 0.0
+    return top if top > 0 and (norms > 0.999 * top).mean() > 0.2 else None

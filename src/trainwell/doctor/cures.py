@@ -3,9 +3,17 @@
 from dataclasses import dataclass
 
 from trainwell.doctor.afresh import start_afresh
+from trainwell.doctor.habits import (
+    adopt_parameters,
+    draw_rows,
+    evaluation_mode,
+    keep_statistics,
+    training_mode,
+    turn_sign,
+    zero_gradients,
+)
 from trainwell.doctor.remedy import (
     Remedy,
-    adopt_parameters,
     clip_gradients,
     either_rate,
     even_rates,
@@ -23,11 +31,8 @@ from trainwell.doctor.remedy import (
     settle_head,
     stop_rise,
     third_of_rate,
-    training_mode,
-    turn_sign,
     usual_memory,
     usual_updates,
-    zero_gradients,
 )
 from trainwell.doctor.surgery import (
     bend,
@@ -58,7 +63,11 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "gradient-ascent": (Cure(turn_sign, "turn the sign", "first"),),
     "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
     "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
-    "wrong-train-eval-mode": (Cure(training_mode, "switch to training mode"),),
+    "wrong-train-eval-mode": (
+        Cure(training_mode, "switch to training mode", "first"),
+        Cure(evaluation_mode, "switch to evaluation mode"),
+        Cure(keep_statistics, "a momentum for batch norms"),
+    ),
     "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
     "mixed-precision-underflow": (Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),),
     "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
@@ -71,6 +80,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(ease_depth, "residual layers for a deep stack", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
+    "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
     "class-imbalance": (Cure(weigh_classes, "all classes to count alike"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),

@@ -78,6 +78,7 @@ EXPLAINS: dict[str, set[str]] = {
     "preprocessing-mismatch": {"overfitting", "label-noise", "class-imbalance", "label-breaking-augmentation"},
     "cross-sample-leak": ILL | {"overfitting", "label-noise", "preprocessing-mismatch"},
     "wrong-train-eval-mode": STUCK | {"overfitting", "preprocessing-mismatch"},
+    "posterior-collapse": STUCK | {"representation-collapse", "over-regularized"},
     "training-state-lost": STUCK | ROUGH | {"overfitting"},
     "mixed-precision-underflow": ILL
     | START

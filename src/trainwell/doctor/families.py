@@ -113,12 +113,13 @@ def posterior_collapse(record: Record) -> Finding | None:
     name = next(
         (each for each in record.places("told") if each.lower() in ("kl", "kld", "kl_divergence", "divergence")), None
     )
-    if name is None:
+    series = record.get("told", name) if name is not None else record.get("divergence")
+    if name is None and not len(series):
         raise CannotJudge("no KL divergence was told: doctor.watch(loss, x, kl=kl)")
-    values = finite(record.get("told", name).array)
-    if len(values) < 3 * LIMITS.warm_up:
+    values = finite(series.array)
+    if record.step < 3 * LIMITS.warm_up or len(values) < (LIMITS.persist if name is None else 3 * LIMITS.warm_up):
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
-    recent = values[-2 * LIMITS.warm_up :]
+    recent = values[-LIMITS.persist if name is None else -2 * LIMITS.warm_up :]
     if np.median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
         return None
     evidence = (
@@ -136,7 +137,7 @@ def posterior_collapse(record: Record) -> Finding | None:
         statistic={
             "value": float(np.median(recent)),
             "healthy": [LIMITS.kl_gone, 100],
-            "series": picked(record.get("told", name)),
+            "series": picked(series),
         },
     )
 

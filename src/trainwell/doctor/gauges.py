@@ -18,6 +18,7 @@ from trainwell.doctor.probe import has_batch_norm
 from trainwell.doctor.sample import Sample, row_hashes
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.trial import code_of
 
 PAGE = 4096 / 2**20  # MiB
 
@@ -96,6 +97,8 @@ def read(
     batch = batches[-1] if batches else None
     if batch is None or patient.loss_of is None:
         return
+    if record.facts.get("tells its code"):
+        _divergence(patient, record, batch, step)
     if record.facts.get("batch norm") and len(patient.players) == 1:
         norms.read(patient, record, batch, step)
     if step >= 2 * (record.get("wrong rows").steps or [10])[-1]:
@@ -106,6 +109,16 @@ def read(
         reach = long_reach(patient, batch)
         if reach is not None:
             record.add(step, "reach", "", reach)
+
+
+def _divergence(patient: Patient, record: Record, batch: Any, step: int) -> None:
+    """How far an autoencoder's codes are from the prior, in nats a row (Kingma and Welling 2014)."""
+    with answering(patient.bare):
+        code = code_of(patient.bare(*patient.inputs_of(batch)))
+    if code is not None:
+        mean, spread = (each.float() for each in code)
+        nats = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(1).mean()
+        record.add(step, "divergence", "", float(nats))
 
 
 def _kept_statistics(patient: Patient, record: Record, step: int) -> None:

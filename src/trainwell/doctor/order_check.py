@@ -69,7 +69,7 @@ def same_batch(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         f"All {len(batches)} batches seen hold the same {len(batches[0])} rows, while {held} or more are held out.",
         "The loader is begun anew at each step, as by next(iter(loader)), so only its first batch is learned.",
         0.9,
-        statistic={"value": len(set(batches)), "healthy": [2, len(batches)]},
+        statistic={"value": len(set(batches)), "healthy": [2, len(batches)], "one batch": True},
     )
 
 

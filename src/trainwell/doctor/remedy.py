@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient
+from trainwell.doctor.replay import Replay
 from trainwell.doctor.sample import Sample
 from trainwell.nn.init import initialize_for
 
@@ -33,6 +34,7 @@ class Chart:
     turn_sign: bool = False  # negate gradients before each step
     train_mode: bool = False  # switch to training mode in front of each training pass
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
+    replay: Replay = field(default_factory=Replay)  # draws the rows of each step, where they come in a bad order
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
     does_best: Callable[[Any], bool] = lambda change: False  # by a twin from the first weights
@@ -183,78 +185,6 @@ def go_back(chart: Chart, finding: Finding) -> str | None:
 def refuse_step(chart: Chart, finding: Finding) -> str | None:
     """Nothing but that the step was not taken, which is enough for a single bad batch."""
     return f"the step on this batch was not taken ({finding.where})"
-
-
-def zero_gradients(chart: Chart, finding: Finding) -> str | None:
-    """Gradients forgotten now and after every step."""
-    chart.zero_after = True
-    for optimizer in chart.patient.optimizers.values():
-        optimizer.zero_grad()
-    return "gradients set to zero after every step"
-
-
-def turn_sign(chart: Chart, finding: Finding) -> str | None:
-    """Maximizing off, a negative rate positive, or else the gradients negated."""
-    for optimizer in chart.patient.optimizers.values():
-        for group in optimizer.param_groups:
-            if group.get("maximize"):
-                group["maximize"] = False
-                return "maximize set to False"
-            if group["lr"] < 0:
-                group["lr"] = abs(group["lr"])
-                return f"learning rate set to {group['lr']:.3g}, without its minus sign"
-    chart.turn_sign = not chart.turn_sign
-    return "gradients negated before every step, as the loss is"
-
-
-def training_mode(chart: Chart, finding: Finding) -> str | None:
-    """The right mode in front of every pass, whichever was wrong."""
-    norms = [each for each in chart.patient.bare.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
-    if "batch norms still hold" in finding.evidence:
-        still = [each for each in norms if each.momentum == 0]
-        for each in still:
-            each.momentum = 0.1
-        return f"{len(still)} batch norms given a momentum of 0.1, so that they keep statistics" if still else None
-    if "without gradient" in finding.evidence:
-        chart.eval_mode = True
-        return "model.eval() before every pass without gradient"
-    chart.train_mode = True
-    return "model.train() before every training pass"
-
-
-def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
-    """Parameters that no optimizer holds, into the first one, those in plain lists of layers included."""
-    listed = _register_lists(chart.patient.bare) if not chart.own_loop else 0
-    held = {
-        id(each)
-        for optimizer in chart.patient.optimizers.values()
-        for group in optimizer.param_groups
-        for each in group["params"]
-    }
-    named = chart.patient.bare.named_parameters()
-    loose = {name: each for name, each in named if each.requires_grad and id(each) not in held}
-    if not loose:
-        return None
-    # Into a group that is there: a schedule has a rate for each of those that it was made with, and no more.
-    first = next(iter(chart.patient.optimizers.values())).param_groups[0]
-    first["params"].extend(loose.values())
-    if "param_names" in first:
-        first["param_names"].extend(loose)
-    return f"{len(loose)} parameters given to the optimizer" + (", plain lists made nn.ModuleList" if listed else "")
-
-
-def _register_lists(model: nn.Module) -> int:
-    """Plain lists of layers in any module made lists that it registers; how many there were."""
-    count, known = 0, {id(each) for each in model.parameters()}
-    for module in list(model.modules()):
-        for name, value in list(vars(module).items()):
-            if not isinstance(value, list) or not value or not all(isinstance(each, nn.Module) for each in value):
-                continue
-            if any(id(weight) not in known for each in value for weight in each.parameters()):
-                delattr(module, name)
-                setattr(module, name, nn.ModuleList(value))
-                count += 1
-    return count
 
 
 def initialize_again(chart: Chart, finding: Finding) -> str | None:

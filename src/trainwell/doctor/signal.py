@@ -292,8 +292,8 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
     trained, judged = record.get("mode", "training in eval mode"), record.get("mode", "evaluation in train mode")
     if record.step < 5:
         raise CannotJudge("needs more steps")
-    recent = len({step for step in trained.steps if step > record.step - 50})
-    if len(trained) >= 5 and recent > 0.8 * min(50, len(record.get("rate"))):
+    recent, last = (len({step for step in trained.steps if step > record.step - count}) for count in (50, 20))
+    if len(trained) >= 5 and (recent > 0.8 * min(50, len(record.get("rate"))) or last >= 19):
         return Finding(
             "wrong-train-eval-mode",
             "model",

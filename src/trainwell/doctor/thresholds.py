@@ -41,6 +41,7 @@ class Thresholds:
     parts_apart: float = 0.3  # 8: how well the parts' inputs are told apart, 0 by chance
     copies: float = 0.1  # 5: distance to the nearest row, over the usual one, below which it is a copy
     overlapping: float = 0.1  # 5: share of held-out sequences half of which stand in a training sequence
+    moments: int = 200  # 5: distinct values of a series at least, so that few runs of them come again by chance
     column_stretch: float = 5.0  # 7: width of a column's middle half over that of the training rows
     pair_shift: float = 0.3  # 7: of the correlation between two features
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.afresh import LATEST, Afresh
-from trainwell.doctor.aftercare import Before, does_harm, leapt, left_worse, note_descent
+from trainwell.doctor.aftercare import Before, does_harm, leapt, left_worse, note_descent, recipe_of
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.proof import does_best, try_hundredth
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
@@ -127,6 +126,7 @@ class Treatments:
             self.doctor.new_episode()
         if self.current is not None:
             again = {each.name for each in fired}
+            again -= {"data-not-shuffled"}  # the loop's rows go on coming as they did, and are not what is learned from
             again |= {"non-finite-values"} if len(self.doctor.record.get("not finite")) else set()
             self._judge(again)
             if self.current is not None:
@@ -142,6 +142,8 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
+        if current.finding.name == "data-not-shuffled":
+            return False  # the loss is that of the loop's own batch, which is no longer the one learned from
         episodes = [*self.doctor.episodes, self.doctor.record]
         began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
         losses = finite(self.doctor.record.get("loss").array)
@@ -149,10 +151,12 @@ class Treatments:
 
     def _undo(self, treatment: Treatment) -> None:
         """Put back all that a treatment changed, as the training does worse with it than without."""
-        doctor, was = self.doctor, self._decided()
+        doctor, was = self.doctor, recipe_of(self._patient, self.chart)
         treatment.before.put_back(self._patient, self._chart())
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
-        decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
+        decided = {
+            key: [was[key], value] for key, value in recipe_of(self._patient, self.chart).items() if value != was[key]
+        }
         entry = {
             "step": doctor.step,
             "change": f"undone, as it did worse: {treatment.finding.remedy}",
@@ -251,7 +255,7 @@ class Treatments:
                 self.doctor.tell(f"doctor, step {self.doctor.step}: would change: {proposed}.")
                 return
             before = Before.of(self._patient, chart, self.rates, self.doctor.step)
-            rates, was = self._rates(), self._decided()
+            rates, was = self._rates(), recipe_of(self._patient, self.chart)
             self._go_back(cure, finding)
             change = cure.remedy(chart, finding)
             self._note_rates(rates)
@@ -283,7 +287,9 @@ class Treatments:
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
         losses = finite(doctor.record.get("loss").array)
         made.loss = float(np.median(losses[-20:])) if len(losses) else math.inf
-        decided = {key: [was[key], value] for key, value in self._decided().items() if value != was[key]}
+        decided = {
+            key: [was[key], value] for key, value in recipe_of(self._patient, self.chart).items() if value != was[key]
+        }
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         wanted = self.chart.wanted if self.chart is not None else None
         if wanted:
@@ -296,21 +302,6 @@ class Treatments:
         self.current = self.last = made
         note_descent(doctor.record)
         doctor.new_episode()
-
-    def _decided(self) -> dict[str, Any]:
-        """What a recipe would say of the training as it is now, by dotted key."""
-        groups = [group for each in self._patient.optimizers.values() for group in each.param_groups]
-        chart = self.chart
-        return {
-            "optimizer.lr": max(float(group.get("initial_lr", group["lr"])) for group in groups),
-            "optimizer.weight_decay": max(float(group.get("weight_decay") or 0.0) for group in groups),
-            "optimizer.momentum": max((float(group.get("momentum") or 0.0) for group in groups), default=0.0),
-            "optimizer.betas": max((list(group["betas"]) for group in groups if group.get("betas")), default=None),
-            "optimizer.maximize": any(group.get("maximize") for group in groups),
-            "model.dropout": max((each.p for each in self._patient.bare.modules() if is_dropout(each)), default=0.0),
-            "train.clip": float(f"{chart.clip:.4g}") if chart is not None and chart.clip is not None else None,
-            "task.scores": getattr(chart.task, "scores", None) if chart is not None else None,
-        }
 
     def _rates(self) -> dict[int, float]:
         return {
@@ -348,6 +339,7 @@ class Treatments:
         if self.chart is None:
             task = doctor.state.task if doctor.state is not None else None
             self.chart = Chart(self._patient, None, doctor.record.facts, doctor.state is not None, task)
+            self.chart.replay = doctor.replay
         norms = finite(doctor.record.get("gradient norm").array)
         self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
         self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0

@@ -44,7 +44,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     """The trial on the sample's first batch; notes loss, classes and what guessing would give among the facts."""
     batch = sample.batches[0]
     sizes: list[tuple[str, float]] = []
-    outputs: list[Tensor | None] = []
+    answers: list[Any] = []
     told: list[tuple[Any, ...]] = []
 
     called: set[str] = set()
@@ -56,7 +56,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
             sizes.append((name, float(result.detach().float().std())))
 
     def call(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        outputs.append(first_tensor(output))
+        answers.append(output)
         told.append(inputs)
 
     with leaving_no_trace(), torch.enable_grad():
@@ -72,12 +72,23 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
         strangers = _strangers(loss, model, [*patient.optimizers.values(), *optimizers.values()])
         if loss.requires_grad:
             loss.backward()
-    output = outputs[0].detach() if outputs and outputs[0] is not None else None
+    first = first_tensor(answers[0]) if answers else None
+    output = first.detach() if first is not None else None
+    facts["tells its code"] = bool(answers) and code_of(answers[0]) is not None
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
     trial.called, trial.strangers, trial.seconds = called, strangers, time.thread_time() - began
     trial.told = told[0] if told else ()
     _note_facts(trial, facts)
     return trial
+
+
+def code_of(answer: Any) -> tuple[Tensor, Tensor] | None:
+    """Means and logarithms of variances, (rows, latents), which an autoencoder tells last, behind what it drew."""
+    parts = [each for each in answer if isinstance(each, Tensor)] if isinstance(answer, list | tuple) else []
+    if len(parts) < 3 or any(each.dim() != 2 or not each.is_floating_point() for each in parts[-2:]):
+        return None
+    mean, spread = parts[-2:]
+    return (mean, spread) if mean.shape == spread.shape != parts[0].shape else None
 
 
 def _strangers(loss: Tensor, model: nn.Module, optimizers: list[Optimizer]) -> list[tuple[int, ...]]:
@@ -145,7 +156,8 @@ def _left_out(trial: Trial) -> bool:
 
 @torch.no_grad()
 def _summed(trial: Trial) -> int:
-    """How many entries the loss adds up, if it is their sum; 1 for a mean and for what is not known."""
+    """How many entries the loss adds up, of the batch or of each row, if it is their sum; 1 for a mean and for what is
+    not known."""
     output, target = trial.made.output, trial.made.target
     if output is None or target is None:
         return 1
@@ -157,4 +169,5 @@ def _summed(trial: Trial) -> int:
     else:
         return 1
     mean, count = float(entries.float().mean()) if entries.numel() else 0.0, entries.numel()
-    return count if count > 3 and mean > 0 and 0.9 < trial.loss / (mean * count) < 1.1 else 1
+    sums = (each for each in (count, count // max(1, len(target))) if each > 3 and mean > 0)
+    return next((each for each in sums if 0.9 < trial.loss / (mean * each) < 1.1), 1)

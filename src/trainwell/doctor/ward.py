@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
-from trainwell.doctor.course import latest, learned
+from trainwell.doctor.course import clipped_at, latest, learned
 from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
@@ -24,9 +24,10 @@ from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import WINDOW, Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof, Suspect
 from trainwell.doctor.pulse import Pulse, together
+from trainwell.doctor.replay import Replay
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect, read
-from trainwell.doctor.series import Record, finite
+from trainwell.doctor.series import Record
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
 from trainwell.doctor.treatment import Treatments
@@ -53,6 +54,7 @@ class Ward:
         self.episodes: list[Record] = []  # what was measured before each treatment
         self.diagnosis = Diagnosis(Proof(budget), self.suspect)
         self.treatments = Treatments(self)
+        self.replay = Replay()  # draws the rows of steps once a remedy asks for it
         self.ran: set[str] = set()
         self.skipped: dict[str, str] = {}
         self.history: list[dict[str, Any]] = []
@@ -109,7 +111,7 @@ class Ward:
         """Notes the mode of every forward pass and how long the loop waited for its batch."""
 
         def see(module: nn.Module, inputs: Any) -> None:
-            if self.broken or self.patient is None or module is not self.patient.model:
+            if self.broken or self.inside or self.patient is None or module is not self.patient.model:
                 return
             if self.mode == "treat":
                 self.treatments.forward(module)
@@ -149,6 +151,7 @@ class Ward:
         assert self.patient is not None
         if self.closures:
             return True
+        self.replay.gradient(self.patient)
         parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
         gradients = [each for one in parameters if (each := one.grad) is not None and not each.is_sparse]
         agreed = True
@@ -181,7 +184,9 @@ class Ward:
         """Count the step; at a probe, fetch what was measured, judge it, and act."""
         assert self.patient is not None
         self.step += 1
-        self.pulse.beat(self.step, loss, self.used or self.patient.rate)
+        self.pulse.beat(
+            self.step, loss if self.replay.loss is None else self.replay.loss, self.used or self.patient.rate
+        )
         if self.step % self.every == 0:
             self.graphs.mark(self.step, loss)
         if isinstance(loss, dict) and len(loss) > 1:
@@ -215,6 +220,7 @@ class Ward:
         assert self.patient is not None
         inputs = self.patient.inputs_of(batch)
         self.batches.append(batch)
+        self.replay.keep(batch)
         self.outside.batch(self.step, inputs, loss)
         size = self.record.facts["rows a batch"] = rows_of(inputs)
         self.kept = max(KEPT, KEPT_ROWS // max(1, size))
@@ -313,19 +319,11 @@ class Ward:
             return None
         planned = int(self.record.facts.get("steps") or 0)
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
-        self.patient.clip = self._clip()
+        chart = self.treatments.chart
+        self.patient.clip = chart.clip if chart is not None and chart.clip is not None else clipped_at(self.record)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
         told = learned(self.record), latest(self.record), self.record.facts.get("prior loss") or math.inf
         return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, *told)
-
-    def _clip(self) -> float | None:
-        """The norm that gradients are clipped at: what a remedy set, or where a share of all norms ends sharply."""
-        chart = self.treatments.chart
-        if chart is not None and chart.clip is not None:
-            return chart.clip
-        norms = finite(self.record.get("gradient norm").array)
-        top = float(norms.max()) if len(norms) > 9 else 0.0
-        return top if top > 0 and (norms > 0.999 * top).mean() > 0.2 else None
 
     def _not_finite(self) -> bool:
         """Report the first gradient that is not finite; in treat mode refuse the step."""

@@ -1,0 +1,101 @@
+"""What a loop does at every step to cures of it: its rows, gradients, modes, and the parameters that it moves."""
+
+from torch import nn
+
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.remedy import Chart
+from trainwell.doctor.replay import is_pair
+
+
+def draw_rows(chart: Chart, finding: Finding) -> str | None:
+    """Each step on rows drawn from all that were seen, where a loop of one's own hands over one batch at a time."""
+    alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None
+    batches = chart.sample.batches if chart.sample is not None else []
+    if chart.own_loop or not alone or not batches or not is_pair(batches[0]) or finding.statistic.get("one batch"):
+        return None
+    chart.replay.on = True
+    for batch in batches:
+        chart.replay.keep(batch)
+    return "each step taken on rows drawn from all seen so far, at the cost of a second pass"
+
+
+def zero_gradients(chart: Chart, finding: Finding) -> str | None:
+    """Gradients forgotten now and after every step."""
+    chart.zero_after = True
+    for optimizer in chart.patient.optimizers.values():
+        optimizer.zero_grad()
+    return "gradients set to zero after every step"
+
+
+def turn_sign(chart: Chart, finding: Finding) -> str | None:
+    """Maximizing off, a negative rate positive, or else the gradients negated."""
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            if group.get("maximize"):
+                group["maximize"] = False
+                return "maximize set to False"
+            if group["lr"] < 0:
+                group["lr"] = abs(group["lr"])
+                return f"learning rate set to {group['lr']:.3g}, without its minus sign"
+    chart.turn_sign = not chart.turn_sign
+    return "gradients negated before every step, as the loss is"
+
+
+def training_mode(chart: Chart, finding: Finding) -> str | None:
+    """Training mode in front of every pass with gradient, where steps were taken in evaluation mode."""
+    if "training passes ran" not in finding.evidence:
+        return None
+    chart.train_mode = True
+    return "model.train() before every training pass"
+
+
+def evaluation_mode(chart: Chart, finding: Finding) -> str | None:
+    """Evaluation mode in front of every pass without gradient, where such ran in training mode."""
+    if "without gradient" not in finding.evidence:
+        return None
+    chart.eval_mode = True
+    return "model.eval() before every pass without gradient"
+
+
+def keep_statistics(chart: Chart, finding: Finding) -> str | None:
+    """A momentum of 0.1 for batch norms whose own is 0, or so small that what they keep lags behind."""
+    norms = [each for each in chart.patient.bare.modules() if isinstance(each, nn.modules.batchnorm._BatchNorm)]
+    still = [each for each in norms if each.momentum is not None and each.momentum < 0.01]
+    for each in still:
+        each.momentum = 0.1
+    return f"{len(still)} batch norms given a momentum of 0.1, so that they keep statistics" if still else None
+
+
+def adopt_parameters(chart: Chart, finding: Finding) -> str | None:
+    """Parameters that no optimizer holds, into the first one, those in plain lists of layers included."""
+    listed = _register_lists(chart.patient.bare) if not chart.own_loop else 0
+    held = {
+        id(each)
+        for optimizer in chart.patient.optimizers.values()
+        for group in optimizer.param_groups
+        for each in group["params"]
+    }
+    named = chart.patient.bare.named_parameters()
+    loose = {name: each for name, each in named if each.requires_grad and id(each) not in held}
+    if not loose:
+        return None
+    # Into a group that is there: a schedule has a rate for each of those that it was made with, and no more.
+    first = next(iter(chart.patient.optimizers.values())).param_groups[0]
+    first["params"].extend(loose.values())
+    if "param_names" in first:
+        first["param_names"].extend(loose)
+    return f"{len(loose)} parameters given to the optimizer" + (", plain lists made nn.ModuleList" if listed else "")
+
+
+def _register_lists(model: nn.Module) -> int:
+    """Plain lists of layers in any module made lists that it registers; how many there were."""
+    count, known = 0, {id(each) for each in model.parameters()}
+    for module in list(model.modules()):
+        for name, value in list(vars(module).items()):
+            if not isinstance(value, list) or not value or not all(isinstance(each, nn.Module) for each in value):
+                continue
+            if any(id(weight) not in known for each in value for weight in each.parameters()):
+                delattr(module, name)
+                setattr(module, name, nn.ModuleList(value))
+                count += 1
+    return count

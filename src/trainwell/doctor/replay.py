@@ -1,0 +1,65 @@
+"""Batches as a loop hands them over to steps on rows drawn from all that were seen, where they come in a bad order."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainwell.doctor.patient import Patient
+
+ROWS = 20_000  # that are kept at most
+BYTES = 2**28  # of them all
+
+
+class Replay:
+    """Keeps rows of a loop's batches, each as likely as any other (Vitter 1985), and draws steps' rows from them.
+
+    It does nothing until it is on. Rows of another shape than the first ones' are left out.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+        self.kept: tuple[Tensor, Tensor] | None = None
+        self.seen, self.spent, self.size = 0, 0, 0
+        self.loss: Tensor | None = None  # of the rows that the latest step was taken on
+        self.generator = torch.Generator().manual_seed(0)
+
+    def keep(self, batch: Any) -> None:
+        """Rows of a batch, (inputs, target), beside or in place of those kept."""
+        if not self.on or not is_pair(batch):
+            return
+        inputs, target = (each.detach() for each in batch)
+        if self.kept is not None and any(
+            one.shape[1:] != other.shape[1:] for one, other in zip(self.kept, (inputs, target), strict=True)
+        ):
+            return
+        self.size = len(inputs)
+        room = min(ROWS, BYTES * len(inputs) // max(1, inputs.nbytes + target.nbytes))
+        if self.kept is None:
+            self.kept = inputs[:0], target[:0]
+        free = max(0, room - len(self.kept[0]))
+        self.kept = torch.cat([self.kept[0], inputs[:free]]), torch.cat([self.kept[1], target[:free]])
+        self.seen += min(free, len(inputs))
+        for row in range(free, len(inputs)):
+            self.seen += 1
+            place = int(torch.randint(self.seen, (1,), generator=self.generator))
+            if place < len(self.kept[0]):
+                self.kept[0][place], self.kept[1][place] = inputs[row], target[row]
+
+    def gradient(self, patient: Patient) -> None:
+        """The gradient of the loss on as many rows as a batch has, in place of the loop's own."""
+        if self.kept is None or len(self.kept[0]) < self.size:
+            return
+        rows = torch.randint(len(self.kept[0]), (self.size,), generator=self.generator).to(self.kept[0].device)
+        for optimizer in patient.optimizers.values():
+            optimizer.zero_grad()
+        with torch.enable_grad():
+            loss = patient.loss(patient.model, (self.kept[0][rows], self.kept[1][rows]))
+            loss.backward()
+        self.loss, self.spent = loss.detach(), self.spent + 1
+
+
+def is_pair(batch: Any) -> bool:
+    """Whether a batch is one tensor of inputs and one of targets, row by row."""
+    whole = isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(each, Tensor) for each in batch)
+    return whole and min(each.dim() for each in batch) > 0 and len(batch[0]) == len(batch[1])
