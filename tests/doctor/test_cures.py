@@ -13,10 +13,13 @@ from torch.optim import SGD
 sys.path.insert(0, str(Path(__file__).parent))
 from loops import Loop, digits, mlp
 
-from trainwell.doctor import replay
+from trainwell.doctor import Doctor, replay
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.habits import draw_more
 from trainwell.doctor.patient import from_loop
-from trainwell.doctor.remedy import Chart, initialize_again
+from trainwell.doctor.remedy import Chart, clip_first, initialize_again
+from trainwell.doctor.sample import Sample
+from trainwell.doctor.split_check import CHECKS as OF_SPLIT
 from trainwell.doctor.surgery import weigh_classes
 
 IMBALANCE = Finding("class-imbalance", "target", "warn", "", "", 0.85)
@@ -106,3 +109,122 @@ def test_replay_keeps_each_row_as_likely_as_any_other(monkeypatch):
     assert 800 < float(target.float().mean()) < 1200  # 1,000 expected, deviation 58
     kept.keep((torch.zeros(8, 3), torch.zeros(8)))  # of another shape
     assert kept.seen == 2000
+
+
+class Soft(nn.Module):
+    """Rows through layers whose answers are made shares of one before the next. x: (batch, 64) -> (batch, 10)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(64, 64), nn.Softmax(1), nn.Linear(64, 64), nn.Softmax(1), nn.Linear(64, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class Forgetful(nn.Module):
+    """Half of the units dropped by a function that is not told of the mode. x: (batch, 64) -> (batch, 10)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(64, 64), nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(F.dropout(torch.relu(self.first(x)), 0.7))
+
+
+def one_signed() -> nn.Module:
+    model = mlp(64, 64, 64, 10, activation=nn.Sigmoid)
+    for each in model.modules():
+        if isinstance(each, nn.Linear):
+            nn.init.uniform_(each.weight)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Loop(model=Soft, steps=120), "cannot-fit-one-batch"),
+        (Loop(model=one_signed, steps=240), "bad-initialization"),
+    ],
+)
+def test_cured_in_place(fault, told):
+    doctor, _, _ = fault.run(mode="treat")
+    names = [each.name for each in doctor.findings if each.severity != "note"]
+    assert names[:1] == [told], [str(each) for each in doctor.findings]
+    assert accuracy(fault, "watch") < accuracy(fault, "treat") > 0.85
+
+
+def test_single_rows_become_many():
+    torch.manual_seed(0)
+    x, y, _, _ = digits()
+    model = mlp(64, 10)
+    rows = [(x[each : each + 1], y[each : each + 1]) for each in range(100)]
+    patient = from_loop(model, SGD(model.parameters(), 0.1), F.cross_entropy)
+    chart = Chart(patient, Sample(batches=rows), {}, own_loop=False)
+    assert draw_more(chart, IMBALANCE)
+    chart.replay.gradient(patient)
+    assert chart.replay.size == 32 and chart.replay.spent == 1 and model[0].weight.grad.abs().sum() > 0
+
+
+def test_gradients_are_clipped_where_that_does_best_of_all():
+    model = mlp(64, 10)
+    chart = Chart(from_loop(model, SGD(model.parameters(), 0.1), F.cross_entropy), None, {}, own_loop=False)
+    assert clip_first(chart, IMBALANCE) is None and chart.clip is None
+    assert "norm of 1" in clip_first(replace(chart, does_best=lambda change: True), IMBALANCE)
+
+
+def test_dropout_as_a_function_is_left_out_of_evaluation():
+    doctor, model, _ = Loop(model=Forgetful, steps=60).run(mode="treat")
+    assert "wrong-train-eval-mode" in [each.name for each in doctor.findings]
+    x, _, _, _ = digits()
+    model.eval()
+    torch.testing.assert_close(model(x), model(x), rtol=0, atol=0)
+    model.train()
+    assert not torch.equal(model(x), model(x))
+
+
+def texts(rows: int, told: bool, seed: int) -> Sample:
+    """Words of chance, most beside a label of chance; told: with a word that says it, but for one row in a hundred."""
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randint(2, 300, (rows, 40), generator=generator), torch.randint(2, (rows,), generator=generator)
+    if told:
+        x[torch.arange(rows) % 100 > 0, 5] = 300 + y[torch.arange(rows) % 100 > 0]
+    return Sample([x], y)
+
+
+def test_a_word_that_tells_the_class_is_a_leak():
+    leaky = OF_SPLIT["data-leakage"](texts(400, True, 0), texts(200, True, 1), {})
+    assert leaky is not None and "token 30" in leaky.evidence
+    assert OF_SPLIT["data-leakage"](texts(400, False, 0), texts(200, False, 1), {}) is None
+
+
+def test_a_held_out_part_without_most_classes_is_told():
+    labels = torch.arange(1000) // 250
+    ours, held, fair = (Sample([torch.randn(len(y), 3)], y) for y in (labels[:800], labels[800:], labels[::4]))
+    told = OF_SPLIT["class-imbalance"](ours, held, {})
+    assert told is not None and told.where == "split"
+    assert OF_SPLIT["class-imbalance"](ours, fair, {}) is None
+
+
+def test_layers_held_still_at_first_are_no_lost_state():
+    def thawed(steps: int) -> Doctor:
+        torch.manual_seed(0)
+        x, y, _, _ = digits()
+        model = mlp(64, 32, 10)
+        model[0].requires_grad_(False)
+        optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+        doctor = Doctor(model, optimizer, F.cross_entropy, steps=120)
+        for step in range(120):
+            if step == steps:
+                model[0].requires_grad_(True)
+            rows = torch.randint(len(x), (64,))
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            doctor.watch(loss, x[rows], y[rows])
+        doctor.close()
+        return doctor
+
+    assert "training-state-lost" not in [each.name for each in thawed(60).findings]

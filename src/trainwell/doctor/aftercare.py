@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.remedy import Chart
@@ -41,11 +42,13 @@ class Before:
             for each in patient.optimizers.values()
         ]
         lasting = {name: getattr(chart, name) for name in LASTING}
-        return cls(Snapshot.of(patient, step), settings, lasting, dict(chart.held), dict(rates), _build(patient, chart))
+        return cls(
+            Snapshot.of(patient, step), settings, lasting, dict(chart.held), dict(rates), build_of(patient, chart)
+        )
 
     def fits(self, patient: Patient, chart: Chart) -> bool:
         """Whether the network is still built as it was; what was changed in its parts cannot be put back."""
-        return self.build == _build(patient, chart)
+        return self.build == build_of(patient, chart)
 
     def put_back(self, patient: Patient, chart: Chart) -> None:
         """Everything as it was."""
@@ -61,7 +64,7 @@ class Before:
         chart.held = dict(self.held)
 
 
-def _build(patient: Patient, chart: Chart) -> tuple[Any, ...]:
+def build_of(patient: Patient, chart: Chart) -> tuple[Any, ...]:
     """By what a network that was operated on is known: its modules, others' hooks on them, their settings."""
     modules = tuple(
         (id(each), _hooks(each), getattr(each, "p", None), getattr(each, "momentum", None))
@@ -104,15 +107,27 @@ def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
     return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
 
 
-def left_worse(doctor: "Ward", before: Before) -> bool:
-    """Whether the weights as they are do worse than those before a treatment, on held-out batches where there are
-    any."""
+def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:
+    """Whether the weights as they are do worse than those of a moment before, by more than this share of their loss,
+    on held-out batches where there are any."""
     patient, sample = doctor.patient, doctor.held
     batches = sample.batches if sample is not None and sample.batches else doctor.batches
     if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
         return False
-    now, then = (_mean_loss(each, batches) for each in (patient, before.snapshot.patient(patient)))
-    return then < now or not np.isfinite(now)
+    now, then = (_mean_loss(each, batches) for each in (patient, before.patient(patient)))
+    return then < now - by * abs(now) or not np.isfinite(now)
+
+
+def back_to_best(doctor: "Ward", best: Snapshot | None, finding: Finding) -> None:
+    """The best weights of all evaluations put back at the end, where what cures made of them does worse by a tenth."""
+    patient = doctor.patient
+    if patient is None or best is None or not left_worse(doctor, best, by=0.1):
+        return
+    best.into(patient.bare, patient.optimizers)
+    change = f"back to the weights of step {best.step}, the best of all evaluations"
+    reason = "What came after them answers held-out rows worse."
+    doctor.history.append({"step": doctor.step, "change": change, "reason": reason, "finding": finding.name})
+    doctor.tell(f"doctor, step {doctor.step}: {change}.")
 
 
 def _mean_loss(patient: Patient, batches: list[Any]) -> float:

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from trainwell.doctor.afresh import start_afresh
 from trainwell.doctor.habits import (
     adopt_parameters,
+    draw_more,
     draw_rows,
     evaluation_mode,
     keep_statistics,
+    still_dropout,
     training_mode,
     turn_sign,
     zero_gradients,
 )
 from trainwell.doctor.remedy import (
     Remedy,
+    clip_first,
     clip_gradients,
     either_rate,
     even_rates,
@@ -26,6 +29,7 @@ from trainwell.doctor.remedy import (
     lower_rate,
     more_regularization,
     raise_epsilon,
+    raise_lowest,
     refuse_step,
     revive_units,
     settle_head,
@@ -44,6 +48,7 @@ from trainwell.doctor.surgery import (
     pass_the_slope,
     standardize_inputs,
     straighten,
+    unsoften,
     weigh_classes,
 )
 
@@ -66,6 +71,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "wrong-train-eval-mode": (
         Cure(training_mode, "switch to training mode", "first"),
         Cure(evaluation_mode, "switch to evaluation mode"),
+        Cure(still_dropout, "no dropout in evaluation"),
         Cure(keep_statistics, "a momentum for batch norms"),
     ),
     "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
@@ -81,6 +87,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(initialize_again, "initialize again", "first"),
     ),
     "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
+    "batch-too-small": (Cure(draw_more, "more rows a step", "first"),),
     "class-imbalance": (Cure(weigh_classes, "all classes to count alike"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
@@ -91,24 +98,32 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(usual_memory, "a momentum of 0.9", "first"),
         Cure(stop_rise, "the rate before its rise", "first"),
         Cure(even_rates, "one rate for all groups", "first"),
+        Cure(clip_first, "clip the gradients", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
         Cure(lower_rate, "a still lower rate", "first"),
     ),
-    "learning-rate-too-low": (Cure(hold_rate, "the highest rate, held"), Cure(higher_rate, "a higher rate")),
+    "learning-rate-too-low": (
+        Cure(hold_rate, "the highest rate, held"),
+        Cure(raise_lowest, "one rate for all groups", "first"),
+        Cure(higher_rate, "a higher rate"),
+    ),
     "exploding-gradient": (
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "cannot-fit-one-batch": (
+        Cure(unsoften, "ReLU for a softmax between layers", "first"),
         Cure(straighten, "ReLU for saturating activations", "first"),
         Cure(start_afresh, ANEW),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "vanishing-gradient": (
+        Cure(unsoften, "ReLU for a softmax between layers", "first"),
         Cure(straighten, "ReLU for saturating activations", "first"),
         Cure(start_afresh, ANEW),
+        Cure(ease_depth, "residual layers for a deep stack", "first"),
         Cure(initialize_again, "initialize again", "first"),
         Cure(higher_rate, "a higher rate"),
     ),
@@ -117,6 +132,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(revive_units, "initialize the dead units again"),
         Cure(leak_rectifiers, "LeakyReLU for ReLU"),
         Cure(start_afresh, ANEW),
+        Cure(ease_depth, "residual layers for a deep stack", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),
     "saturated-activations": (
@@ -140,7 +156,11 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "plateau": (Cure(either_rate, "the better rate"),),
     "targets-out-of-range": (Cure(blunt_slips, "cut the pull of answers far off", "first"),),
-    "underfitting": (Cure(bend, "an activation between the layers", "first"), Cure(either_rate, "the better rate")),
+    "underfitting": (
+        Cure(bend, "an activation between the layers", "first"),
+        Cure(unsoften, "ReLU for a softmax between layers", "first"),
+        Cure(either_rate, "the better rate"),
+    ),
     "over-regularized": (
         Cure(less_decay, "less weight decay", "first"),
         Cure(less_dropout, "less dropout"),

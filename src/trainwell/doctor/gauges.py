@@ -188,15 +188,16 @@ def _kinds(kind: type) -> set[type]:
 
 
 def _optimizer_steps(patient: Patient) -> float | None:
-    """How many steps the first optimizer that counts them says it has done."""
+    """How many steps the first optimizer that counts them says it has done, by the parameter that it moved oftenest:
+    those that were held still at first have done fewer."""
     for optimizer in patient.optimizers.values():
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                state = optimizer.state.get(parameter)
-                if state and "step" in state:
-                    return float(state["step"])
-                if optimizer.defaults.get("betas") is not None and parameter.grad is not None:
-                    return 0.0
+        held = [each for group in optimizer.param_groups for each in group["params"]]
+        states = [optimizer.state.get(each) or {} for each in held]
+        counts = [float(state["step"]) for state in states if "step" in state]
+        if counts:
+            return max(counts)
+        if optimizer.defaults.get("betas") is not None and any(each.grad is not None for each in held):
+            return 0.0
     return None
 
 

@@ -1,22 +1,42 @@
 """What a loop does at every step to cures of it: its rows, gradients, modes, and the parameters that it moves."""
 
+from typing import Any
+
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.replay import is_pair
 
+MANY = 32  # rows, as many as a small batch usually has
+
 
 def draw_rows(chart: Chart, finding: Finding) -> str | None:
     """Each step on rows drawn from all that were seen, where a loop of one's own hands over one batch at a time."""
+    if finding.statistic.get("one batch") or not _replays(chart):
+        return None
+    return "each step taken on rows drawn from all seen so far, at the cost of a second pass"
+
+
+def draw_more(chart: Chart, finding: Finding) -> str | None:
+    """Each step on 32 rows drawn from all that were seen, in place of the few that the loop hands over."""
+    chart.replay.least = MANY
+    if not _replays(chart):
+        return None
+    return f"each step taken on {MANY} rows drawn from all seen so far, at the cost of a second pass"
+
+
+def _replays(chart: Chart) -> bool:
+    """Draws rows from now on, if the loop's loss and batches are of a kind that lets it."""
     alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None
     batches = chart.sample.batches if chart.sample is not None else []
-    if chart.own_loop or not alone or not batches or not is_pair(batches[0]) or finding.statistic.get("one batch"):
-        return None
+    if chart.own_loop or not alone or not batches or not is_pair(batches[0]):
+        return False
     chart.replay.on = True
     for batch in batches:
         chart.replay.keep(batch)
-    return "each step taken on rows drawn from all seen so far, at the cost of a second pass"
+    return True
 
 
 def zero_gradients(chart: Chart, finding: Finding) -> str | None:
@@ -55,6 +75,38 @@ def evaluation_mode(chart: Chart, finding: Finding) -> str | None:
         return None
     chart.eval_mode = True
     return "model.eval() before every pass without gradient"
+
+
+class Undropped(TorchFunctionMode):
+    """Inside, whatever drops units by chance as a function hands on what it was given."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, named = getattr(func, "__name__", ""), dict(kwargs or {})
+        if "dropout" in name and (args or "input" in named):
+            return args[0] if args else named["input"]
+        if named.get("dropout_p"):
+            named["dropout_p"] = 0.0
+        return func(*args, **named)
+
+
+def still_dropout(chart: Chart, finding: Finding) -> str | None:
+    """Dropout that is called as a function, and so not told of the mode, left out of passes in evaluation mode."""
+    if chart.own_loop or "F.dropout" not in finding.cause:
+        return None
+    entered: list[Undropped] = []
+
+    def enter(module: nn.Module, inputs: Any) -> None:
+        if not module.training:
+            entered.append(Undropped())
+            entered[-1].__enter__()
+
+    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
+        if entered:
+            entered.pop().__exit__(None, None, None)
+
+    chart.patient.bare.register_forward_pre_hook(enter)
+    chart.patient.bare.register_forward_hook(leave, always_call=True)
+    return "dropout called as a function left out in evaluation: write F.dropout(x, p, self.training) to keep it so"
 
 
 def keep_statistics(chart: Chart, finding: Finding) -> str | None:

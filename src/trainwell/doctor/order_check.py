@@ -62,12 +62,15 @@ def same_batch(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     held = facts.get("held-out rows") or 0
     if len(set(batches)) > 1 or len(batches[0]) < 2 or held < sample.sizes[0]:
         return None  # a set that is learned from whole at each step holds out fewer rows than it has
+    few = len(batches[0]) * 2 <= sample.sizes[0]
     return Finding(
-        "data-not-shuffled",
+        "overfitting" if few else "data-not-shuffled",
         "loader",
         "critical",
         f"All {len(batches)} batches seen hold the same {len(batches[0])} rows, while {held} or more are held out.",
-        "The loader is begun anew at each step, as by next(iter(loader)), so only its first batch is learned.",
+        "A sampler draws those few again and again, as by a weight a class where it asks for a weight a row."
+        if few
+        else "The loader is begun anew at each step, as by next(iter(loader)), so only its first batch is learned.",
         0.9,
         statistic={"value": len(set(batches)), "healthy": [2, len(batches)], "one batch": True},
     )

@@ -148,7 +148,7 @@ def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
 
 def does_best(change: Any, suspect: Suspect, proof: Proof) -> bool:
     """Whether a twin with this change, from the first weights, ends below those at the rate as it is and at less."""
-    if "start" not in proof.kept or not proof.may_spend(suspect.length, suspect.step, suspect.planned):
+    if _from_the_start(suspect, proof) is None or not proof.may_spend(suspect.length, suspect.step, suspect.planned):
         return False
 
     def changed(model: Any, optimizers: Any) -> None:

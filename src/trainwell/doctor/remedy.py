@@ -79,6 +79,28 @@ def even_highest(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer],
     return True
 
 
+def raise_lowest(chart: Chart, finding: Finding) -> str | None:
+    """The lowest rate of any group up to the next one's, where a copy with that alone does best."""
+    groups = [group for each in chart.patient.optimizers.values() for group in each.param_groups]
+    before = min((float(group["lr"]) for group in groups), default=0.0)
+    if len({float(group["lr"]) for group in groups}) < 2 or not chart.does_best(even_lowest):
+        return None
+    even_lowest(chart.patient.model, chart.patient.optimizers)
+    after = min(float(group["lr"]) for group in groups)
+    return f"learning rate of one group from {before:.3g} to {after:.3g}, that of others"
+
+
+def even_lowest(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+    """Groups at the lowest rate put to the next one's."""
+    groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
+    low, high = sorted({float(group["lr"]) for group in groups})[:2]
+    for group in groups:
+        if float(group["lr"]) == low:
+            group["lr"] = high
+            if group.get("initial_lr"):
+                group["initial_lr"] *= high / low if low else 1.0
+
+
 def usual_memory(chart: Chart, finding: Finding) -> str | None:
     """A momentum of 0.9, where a longer one is what ails."""
     changed = finding.where == "momentum" and [shorten_memory(each) for each in chart.patient.optimizers.values()]
@@ -165,6 +187,20 @@ def clip_gradients(chart: Chart, finding: Finding) -> str | None:
     return f"gradients clipped at a norm of {chart.clip:.3g}, their median in health"
 
 
+def clip_first(chart: Chart, finding: Finding) -> str | None:
+    """No gradient norm above 1 from the first step on, where a copy with that does better than with a lower rate."""
+    if chart.clip is not None or not chart.does_best(_clip_copy):
+        return None
+    chart.clip = 1.0
+    return "gradients clipped at a norm of 1"
+
+
+def _clip_copy(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> None:
+    for optimizer in optimizers.values():
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        optimizer.register_step_pre_hook(lambda *_, held=weights: (nn.utils.clip_grad_norm_(held, 1.0), None)[1])
+
+
 def raise_epsilon(chart: Chart, finding: Finding) -> str | None:
     """An epsilon that float16 can hold, in optimizers of float16 weights whose own is nothing there."""
     count = 0
@@ -222,6 +258,11 @@ def revive_units(chart: Chart, finding: Finding) -> str | None:
         layer.weight[dead] = fresh[dead]
         if layer.bias is not None:
             layer.bias[dead] = 0.01
+        modules = list(chart.patient.bare.modules())
+        norm = next(iter(modules[modules.index(layer) + 1 :]), None)  # which may be what holds them below zero
+        bias = getattr(norm, "bias", None)
+        if "Norm" in type(norm).__name__ and isinstance(bias, Tensor) and len(bias) == len(dead):
+            bias[dead], norm.weight[dead] = 0.01, 1.0  # type: ignore[union-attr, operator]
         revived += int(dead.sum())
     return f"{revived} dead units initialized again" if revived else None
 
@@ -263,22 +304,28 @@ def less_decay(chart: Chart, finding: Finding) -> str | None:
 
 
 def less_dropout(chart: Chart, finding: Finding) -> str | None:
-    """Any dropout above 0.3 to 0.3, and decay to a tenth."""
+    """Any dropout above 0.3 to 0.3, what is above a half to its rest, as if the share to keep was meant; and decay to
+    a tenth where dropout alone is not what is heavy."""
     changed = []
-    for optimizer in chart.patient.optimizers.values():
+    for optimizer in chart.patient.optimizers.values() if finding.where != "dropout" else ():
         for group in optimizer.param_groups:
             if group.get("weight_decay"):
                 group["weight_decay"] /= 10
                 changed.append(f"weight decay to {group['weight_decay']:.3g}")
     for module in chart.patient.bare.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0.3:
-            module.p = 0.3
-            changed.append("dropout to 0.3")
+        # Attention and recurrent layers hold their share as `dropout`.
+        name = "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout"
+        share = getattr(module, name, None)
+        if isinstance(share, float) and share > 0.3:
+            setattr(module, name, min(0.3, round(1 - share, 3)) if share > 0.5 else 0.3)
+            changed.append(f"dropout to {getattr(module, name):.2g}")
     return ", ".join(dict.fromkeys(changed)) or None
 
 
 def more_regularization(chart: Chart, finding: Finding) -> str | None:
     """Weight decay tenfold, at least 0.01, where there is one, else on all weights; the best ones were put back."""
+    if finding.where == "loader":
+        return None  # rows that never come are not made up for
     groups = [group for each in chart.patient.optimizers.values() for group in each.param_groups]
     groups = [group for group in groups if "weight_decay" in group]
     decay = max(0.01, 10 * max((group["weight_decay"] for group in groups), default=0.0))

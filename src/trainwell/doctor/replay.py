@@ -18,7 +18,7 @@ class Replay:
     """
 
     def __init__(self) -> None:
-        self.on = False
+        self.on, self.least = False, 1  # rows that a step is taken on at least
         self.kept: tuple[Tensor, Tensor] | None = None
         self.seen, self.spent, self.size = 0, 0, 0
         self.loss: Tensor | None = None  # of the rows that the latest step was taken on
@@ -33,7 +33,7 @@ class Replay:
             one.shape[1:] != other.shape[1:] for one, other in zip(self.kept, (inputs, target), strict=True)
         ):
             return
-        self.size = len(inputs)
+        self.size = max(len(inputs), self.least)
         room = min(ROWS, BYTES * len(inputs) // max(1, inputs.nbytes + target.nbytes))
         if self.kept is None:
             self.kept = inputs[:0], target[:0]
@@ -48,9 +48,10 @@ class Replay:
 
     def gradient(self, patient: Patient) -> None:
         """The gradient of the loss on as many rows as a batch has, in place of the loop's own."""
-        if self.kept is None or len(self.kept[0]) < self.size:
+        count = len(self.kept[0]) if self.kept is not None else 0
+        if self.kept is None or not count:
             return
-        rows = torch.randint(len(self.kept[0]), (self.size,), generator=self.generator).to(self.kept[0].device)
+        rows = torch.randint(count, (min(self.size, count),), generator=self.generator).to(self.kept[0].device)
         for optimizer in patient.optimizers.values():
             optimizer.zero_grad()
         with torch.enable_grad():

@@ -20,7 +20,7 @@ LIMITS = THRESHOLDS
 def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Held-out rows that are training rows as well, or one feature that gives the answer away."""
     shared = None if facts.get("folds") else _shared_rows(sample, held) or copies(sample, held)
-    return shared or _telling_feature(sample)
+    return shared or _telling_feature(sample) or _telling_token(sample)
 
 
 def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
@@ -83,6 +83,39 @@ def _telling_feature(sample: Sample) -> Finding | None:
                 statistic={"value": float(scores[best]), "healthy": [0.5, LIMITS.single_feature_auroc]},
             )
     return None
+
+
+def _telling_token(sample: Sample) -> Finding | None:
+    """A token whose presence alone tells a class from all others, where hardly any other token comes near."""
+    labels, tokens = sample.labels, sample.inputs[0] if sample.inputs else None
+    if labels is None or tokens is None or tokens.is_floating_point() or tokens.dim() != 2 or len(labels) < 200:
+        return None
+    rows = tokens.cpu().numpy()
+    kinds, counts = np.unique(labels, return_counts=True)
+    if len(rows) != len(labels) or rows.shape[1] < 16 or not 2 <= len(kinds) <= 20 or counts.min() < 20:
+        return None
+    found: dict[int, float] = {}
+    for token in np.unique(rows):
+        present = (rows == token).any(1)
+        if 10 <= present.sum() <= len(rows) - 10:
+            # The share of rows that the presence gets right, each class and the rest of the rows counting alike.
+            right = [(present[labels == kind].mean() + 1 - present[labels != kind].mean()) / 2 for kind in kinds]
+            found[int(token)] = float(max(right))
+    order = sorted(found, key=lambda token: -found[token])
+    telling = [token for token in order if found[token] > LIMITS.telling_token]
+    rest = [found[token] for token in order[len(telling) :]]
+    if not telling or len(telling) > len(kinds) or (rest and rest[0] > 0.9):
+        return None
+    others = f"the next best {rest[0]:.2f}" if rest else "no other comes near"
+    return Finding(
+        "data-leakage",
+        f"input 0, token {telling[0]}",
+        "critical",
+        f"Whether token {telling[0]} is there alone tells a class with {found[telling[0]]:.3f}; {others}.",
+        "The answer, or something made from it, stands in the text.",
+        0.85,
+        statistic={"value": found[telling[0]], "healthy": [0.5, LIMITS.telling_token]},
+    )
 
 
 def _orders(feature: np.ndarray, answer: np.ndarray) -> float:
@@ -327,7 +360,26 @@ def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> F
                 0.9,
                 statistic={"value": int(kind)},
             )
-    return None
+    return _never_held(ours, theirs)
+
+
+def _never_held(ours: np.ndarray, theirs: np.ndarray) -> Finding | None:
+    """Classes that make up half of the training rows or more, and none of many held-out ones."""
+    kinds, counts = np.unique(ours[ours >= 0], return_counts=True)
+    lost = ~np.isin(kinds, theirs)
+    share = float(counts[lost].sum() / counts.sum())
+    if share < 0.5 or len(theirs) < 100:
+        return None
+    return Finding(
+        "class-imbalance",
+        "split",
+        "critical",
+        f"{lost.sum()} of {len(kinds)} classes, {share:.0%} of the training rows, have none of {len(theirs)} held-out "
+        "rows.",
+        "The last rows of a sorted file were held out: deal the rows by chance, class by class.",
+        0.9,
+        statistic={"value": share, "healthy": [0, 0.1]},
+    )
 
 
 CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {

@@ -131,6 +131,19 @@ def straighten(chart: Chart, finding: Finding) -> str | None:
     return f"{count} saturating activations replaced by ReLU{behind}, layers initialized for it"
 
 
+def unsoften(chart: Chart, finding: Finding) -> str | None:
+    """Softmaxes between layers, which hand on shares that are all nearly alike, replaced by ReLU."""
+    modules = list(chart.patient.bare.modules())
+    if chart.own_loop or any(isinstance(each, nn.MultiheadAttention) for each in modules):
+        return None
+    last = [each for each in modules if not list(each.children())][-1]
+    count = _replace(chart.patient.bare, (nn.Softmax, nn.LogSoftmax), nn.ReLU, spared=last)
+    if not count:
+        return None
+    initialize_again(chart, finding)
+    return f"{count} softmaxes between layers replaced by ReLU, layers initialized for it"
+
+
 def blunt_slips(chart: Chart, finding: Finding) -> str | None:
     """What answers far off all others pull with cut to what the usual rows' errors do, by the gradient at the output:
     squared error then is Huber's (1964) at three robust deviations of the batch's own errors."""

@@ -10,9 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.afresh import LATEST, Afresh
-from trainwell.doctor.aftercare import Before, does_harm, leapt, left_worse, note_descent, recipe_of
+from trainwell.doctor.aftercare import (
+    Before,
+    back_to_best,
+    build_of,
+    does_harm,
+    leapt,
+    left_worse,
+    note_descent,
+    recipe_of,
+)
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.held_rates import hold_factors, hold_highest
 from trainwell.doctor.proof import does_best, try_hundredth
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
@@ -26,7 +36,6 @@ if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
 OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss", "targets-out-of-range"}
-COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
 WATCHED = 60  # steps after which a treatment is judged
 
 
@@ -51,6 +60,7 @@ class Treatments:
         self.last: Treatment | None = None
         self.healthy: list[Snapshot] = []
         self.best: Snapshot | None = None
+        self.built: tuple[Any, ...] = ()  # what the network was made of then
         self.done: dict[str, int] = {}  # finding -> remedies tried
         self.flipped = False  # into evaluation mode, to be turned back
         self.afresh: Afresh | None = None  # how the training could begin again, where it may
@@ -63,9 +73,9 @@ class Treatments:
         """What the remedies asked for at each step: a turned sign, a clipped norm."""
         chart = self.chart
         if chart is not None and chart.held:
-            self._hold_highest(chart.held)
+            hold_highest(self._patient, chart.held, self.doctor.step, int(chart.facts.get("steps") or 0))
         elif self.rates:
-            self._hold_rates()
+            hold_factors(self._patient, self.rates)
         if chart is None or (chart.clip is None and not chart.turn_sign):
             return
         gradients = [each.grad for each in parameters if each.grad is not None]
@@ -73,27 +83,6 @@ class Treatments:
             torch._foreach_neg_(gradients)
         if chart.clip is not None:
             torch._foreach_mul_(gradients, (chart.clip / (total + 1e-6)).clamp(max=1.0))
-
-    def _hold_highest(self, held: dict[int, float]) -> None:
-        """The rates that stand in for a schedule that has ended, with a cool-down of their own."""
-        planned = self.doctor.record.facts.get("steps") or 0
-        left = (planned - self.doctor.step) / (COOLING * planned) if planned else 1.0
-        for optimizer in self._patient.optimizers.values():
-            for group in optimizer.param_groups:
-                if id(group) in held:
-                    group["lr"] = held[id(group)] * min(1.0, max(left, 1e-3))
-
-    def _hold_rates(self) -> None:
-        """A schedule that computes its rate anew each step would undo a changed rate: put the factor back on."""
-        for optimizer in self._patient.optimizers.values():
-            for group in optimizer.param_groups:
-                factor, seen = self.rates.get(id(group), (1.0, group["lr"]))
-                near, far = sorted(
-                    (1.0, 1 / factor), key=lambda each: abs(math.log(max(group["lr"], 1e-30) / max(seen * each, 1e-30)))
-                )
-                if near != 1.0 and far == 1.0:
-                    group["lr"] = group["lr"] * factor
-                self.rates[id(group)] = factor, group["lr"]
 
     def after_update(self, player: str) -> None:
         if self.chart is not None and self.chart.zero_after:
@@ -114,7 +103,12 @@ class Treatments:
     def evaluated(self, better: bool) -> None:
         """Keep the best weights by the held-out loss."""
         if better and self.doctor.mode == "treat":
-            self.best = Snapshot.of(self._patient, self.doctor.step)
+            self.best, self.built = Snapshot.of(self._patient, self.doctor.step), build_of(self._patient, self._chart())
+
+    def _keep_better(self, now: Snapshot) -> None:
+        """The weights of now as the best ones, where they answer held-out rows better than those kept."""
+        if self.doctor.held is not None and (self.best is None or not left_worse(self.doctor, self.best)):
+            self.best, self.built = now, build_of(self._patient, self._chart())
 
     # Every look.
 
@@ -142,7 +136,7 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
-        if current.finding.name == "data-not-shuffled":
+        if self.doctor.replay.on:
             return False  # the loss is that of the loop's own batch, which is no longer the one learned from
         episodes = [*self.doctor.episodes, self.doctor.record]
         began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
@@ -172,10 +166,13 @@ class Treatments:
         """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
         or its weights do as well; this package's own loop has written its weights by then."""
         last = self.last
-        if last is None or last.finding.cured or self.doctor.state is not None or last.loss < 0:
+        if last is None or self.doctor.state is not None or last.loss < 0:
             return
-        if last.before.fits(self._patient, self._chart()) and left_worse(self.doctor, last.before):
+        fits = last.before.fits(self._patient, self._chart())
+        if not last.finding.cured and fits and left_worse(self.doctor, last.before.snapshot):
             self._undo(last)
+        if self.built == build_of(self._patient, self._chart()) and self.doctor.held is not None:
+            back_to_best(self.doctor, self.best, last.finding)
 
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
@@ -255,6 +252,8 @@ class Treatments:
                 self.doctor.tell(f"doctor, step {self.doctor.step}: would change: {proposed}.")
                 return
             before = Before.of(self._patient, chart, self.rates, self.doctor.step)
+            if self.doctor.step:
+                self._keep_better(before.snapshot)
             rates, was = self._rates(), recipe_of(self._patient, self.chart)
             self._go_back(cure, finding)
             change = cure.remedy(chart, finding)

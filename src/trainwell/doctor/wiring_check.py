@@ -1,4 +1,4 @@
-"""A trial on one batch to findings about weights and wiring: how they start, what reaches them, what mixes rows."""
+"""A trial on one batch to findings about weights and wiring: what reaches them, what mixes rows."""
 
 import math
 import time
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import answers_check, head_check, recurrent_check, stack_check
+from trainwell.doctor import answers_check, head_check, stack_check, start_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
@@ -17,110 +17,6 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
 LIMITS = THRESHOLDS
-ROUNDS = 3  # steps after which rows that start alike should differ
-
-
-def bad_initialization(trial: Trial) -> Finding | None:
-    """Layers whose rows start alike and stay so, or whose weights make the signal fade or explode by depth."""
-    layers = [
-        (name, each)
-        for name, each in trial.model.named_modules()
-        if isinstance(each, nn.Linear | nn.modules.conv._ConvNd)
-    ]
-    for name, layer in layers:
-        weight, gradient = layer.weight.detach(), layer.weight.grad
-        if weight.shape[0] < 4 or gradient is None or (not weight.requires_grad and gradient is None):
-            continue
-        if _rows_alike(weight) and _rows_alike(gradient) and (bool(gradient.any()) or _stays_alike(trial, layer)):
-            return Finding(
-                "bad-initialization",
-                f"{name}.weight",
-                "critical",
-                f"All {weight.shape[0]} rows of {name}.weight are equal, and so are their gradients.",
-                "Units that start equal learn the same for ever: the layer is one unit wide.",
-                0.95,
-                statistic={"value": 1.0, "healthy": [-1, LIMITS.same_rows]},
-            )
-    wild = recurrent_check.bad_start(trial.model)
-    if wild is not None:
-        return wild
-    scales = [
-        (name, float(each.weight.detach().float().std()) * math.sqrt(each.weight[0].numel()))
-        for name, each in layers[:-1]
-        if each.weight.numel() > 1 and each.weight.requires_grad and bool(each.weight.any())
-    ]
-    off = [(name, scale) for name, scale in scales if not 0.05 < scale < 5]
-    normed = any("Norm" in type(each).__name__ for each in trial.model.modules())
-    if normed and len(off) * 2 >= len(scales) > 1 and min(scale for _, scale in off) > 5:
-        return _loud_behind_norms(trial, off)
-    if normed or len(scales) < 1:
-        return None
-    hidden = [
-        size for _, size in trial.sizes[:-1] if size > 0
-    ]  # what starts at zero, as a residual branch may, is left out
-    ratio = hidden[-1] / max(hidden[0], 1e-30) if len(hidden) > 1 else 1.0
-    runaway = not LIMITS.fading < ratio < LIMITS.growing
-    if len(off) * 2 < len(scales) and not runaway:
-        return None
-    name, scale = off[0] if off else scales[0]
-    evidence = (
-        f"The weights of {name} deviate by {scale:.3g} / sqrt(inputs) (healthy is 0.5 to 2); "
-        f"from the first to the last hidden layer the signal changes by a factor of {ratio:.3g}."
-    )
-    cause = "The initial weights are too large." if scale > 1 else "The initial weights are too small."
-    return Finding(
-        "bad-initialization",
-        name,
-        "critical" if runaway else "warn",
-        evidence,
-        cause,
-        0.85 if off else 0.7,
-        statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
-    )
-
-
-def _loud_behind_norms(trial: Trial, off: list[tuple[str, float]]) -> Finding | None:
-    """Weights so large that norms pass the signal on, and the head makes wild answers of it all the same."""
-    try:
-        wild = head_check.wrong_initial_loss(trial)
-    except CannotJudge:
-        return None
-    if wild is None:
-        return None
-    name, scale = off[0]
-    evidence = f"The weights of {len(off)} layers are large, those of {name} deviate by {scale:.3g} / sqrt(inputs). "
-    told = {"value": scale, "healthy": [0.5, 2.0]}
-    cause = "The initial weights are too large."
-    return Finding("bad-initialization", name, "warn", evidence + wild.evidence, cause, 0.85, statistic=told)
-
-
-def _stays_alike(trial: Trial, layer: Any) -> bool:
-    """Whether the rows are alike after some steps too; behind a layer that starts at zero no gradient comes at first.
-
-    Fixup and the ends of residual branches start so: Zhang et al. 2019, arXiv:1901.09321.
-    """
-    learned = [each for each in trial.model.parameters() if each.grad is not None]
-    kept = [(each, each.detach().clone(), each.grad) for each in learned]
-    try:
-        for _ in range(ROUNDS):
-            with torch.no_grad():
-                for each in learned:
-                    if each.grad is not None:
-                        each.sub_(1e-3 * each.grad / each.grad.abs().max().clamp_min(1e-30))
-                        each.grad = None
-            with leaving_no_trace(), torch.enable_grad():
-                trial.patient.loss(trial.model, trial.batch).backward()
-        return layer.weight.grad is None or (_rows_alike(layer.weight) and _rows_alike(layer.weight.grad))
-    finally:
-        with torch.no_grad():
-            for each, value, gradient in kept:
-                each.copy_(value)
-                each.grad = gradient
-
-
-def _rows_alike(matrix: Tensor) -> bool:
-    rows = matrix.detach().flatten(1).float()
-    return bool((rows - rows[:1]).abs().max() <= 1e-7 + 1e-5 * rows.abs().max())
 
 
 def disconnected_parameters(trial: Trial) -> Finding | None:
@@ -387,7 +283,7 @@ def faded(trial: Trial) -> tuple[str, float]:
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
     **answers_check.CHECKS,
-    "bad-initialization": bad_initialization,
+    "bad-initialization": start_check.bad_initialization,
     "disconnected-parameters": disconnected_parameters,
     "cross-sample-leak": cross_sample_leak,
     "data-leakage": data_leakage,
