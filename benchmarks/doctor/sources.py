@@ -126,7 +126,7 @@ def reviews() -> Parts:
     """The first 500 words at most of a review, coded, and whether it praises; 1,600 and 400."""
     words, praise = texts()
     order = torch.randperm(2000, generator=drawn(32)).tolist()
-    counts = Counter(word for row in order[:1600] for word in set(words[row]))
+    counts = Counter(word for row in order[:1600] for word in sorted(set(words[row])))
     vocabulary = {word: code + 2 for code, (word, _) in enumerate(counts.most_common(3998))}
     x, y = coded([words[row] for row in order], vocabulary, 500), praise[order]
     return x[:1600], y[:1600], x[1600:], y[1600:]
