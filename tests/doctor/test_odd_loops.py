@@ -198,3 +198,22 @@ def recorded(update: float, use: float) -> list[str]:
 def test_rules_on_records(name):
     assert name in recorded(0.2, 0.1)
     assert name not in recorded(1e-3, 0.95)
+
+
+@pytest.mark.parametrize("mode", ["watch", "treat"])
+def test_gradients_of_the_words_of_a_batch_alone(mode):
+    torch.manual_seed(0)
+    x, y = torch.randint(0, 50, (640, 12)), torch.randint(0, 2, (640,))
+    x[y == 1, :4] = torch.randint(40, 50, (int((y == 1).sum()), 4))
+    model = nn.Sequential(nn.EmbeddingBag(50, 16, sparse=True), nn.Linear(16, 2))
+    optimizer = torch.optim.Adagrad(model.parameters(), 0.05)
+    doctor = Doctor(model, optimizer, F.cross_entropy, mode=mode, held_out=[(x[576:], y[576:])], steps=100)
+    for step in range(100):
+        picked = rows(step % 9)
+        loss = F.cross_entropy(model(x[picked]), y[picked])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[picked], y[picked])
+    doctor.close()
+    assert named(doctor) == []

@@ -218,13 +218,14 @@ def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Findin
     moves = []
     for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
         if old.grad is not None:
-            moves.append((old.grad.flatten().float(), (new.detach() - old.detach()).flatten().float()))
+            slope = old.grad.to_dense() if old.grad.is_sparse else old.grad
+            moves.append((slope.flatten().float(), (new.detach() - old.detach()).flatten().float()))
     if not moves:
         return None, 0.0
-    slope, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
-    cosine = float(torch.nn.functional.cosine_similarity(slope, move, 0))
+    slopes, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
+    cosine = float(torch.nn.functional.cosine_similarity(slopes, move, 0))
     if not cosine > 0.3:
-        return None, float(slope.norm())
+        return None, float(slopes.norm())
     finding = Finding(
         "gradient-ascent",
         "loop",
@@ -235,7 +236,7 @@ def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Findin
         1,
         statistic={"value": cosine, "healthy": [-1, 0]},
     )
-    return finding, float(slope.norm())
+    return finding, float(slopes.norm())
 
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:
