@@ -24,6 +24,7 @@ def checkup(source: Any = None, target: str | None = None, **wishes: Any) -> Doc
     doctor = Doctor(held_out=held_out)
     doctor.record.facts["task scales"] = state.task.raw
     doctor.record.facts["steps"] = int(build.settings_of(plan.recipe).epochs * len(loader))
+    doctor.record.facts["augmented"] = getattr(loader, "transform", None) is not None
     doctor.guarded(lambda: doctor.start(from_state(state)))
     doctor.check(read(loader))
     doctor.detach()

@@ -15,10 +15,11 @@ from loops import Loop, digits, mlp
 
 from trainwell.doctor import Doctor, replay
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.graph import losses_in
 from trainwell.doctor.habits import draw_more
 from trainwell.doctor.patient import from_loop
 from trainwell.doctor.remedy import Chart, clip_first, initialize_again
-from trainwell.doctor.sample import Sample
+from trainwell.doctor.sample import Sample, collect
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
 from trainwell.doctor.surgery import weigh_classes
 
@@ -197,6 +198,41 @@ def test_a_word_that_tells_the_class_is_a_leak():
     leaky = OF_SPLIT["data-leakage"](texts(400, True, 0), texts(200, True, 1), {})
     assert leaky is not None and "token 30" in leaky.evidence
     assert OF_SPLIT["data-leakage"](texts(400, False, 0), texts(200, False, 1), {}) is None
+
+
+def test_numbers_to_answer_among_their_own_inputs_are_a_leak():
+    series = torch.randn(600, 5, generator=torch.Generator().manual_seed(0)).cumsum(0)
+    late, right = (series.unfold(0, 24, 1)[:500], series[end : 500 + end, 0]) if (end := 20) else ()
+    told = OF_SPLIT["data-leakage"](Sample([late], right), None, {})
+    assert told is not None and "place 20" in told.evidence
+    assert OF_SPLIT["data-leakage"](Sample([late], series[24:524, 0]), None, {}) is None
+    drawn_again = Sample([late[:, 0]], late[:, 0])  # an autoencoder's answers are its inputs
+    assert OF_SPLIT["data-leakage"](drawn_again, None, {}) is None
+
+
+def overlap(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The share of a row's probability that lies where it should: to be made larger."""
+    return (output.softmax(1) * F.one_hot(target, 10)).sum(1).mean()
+
+
+@pytest.mark.parametrize(("sign", "expected"), [(1, ["gradient-ascent"]), (-1, [])])
+def test_a_score_that_is_made_smaller_is_told(sign, expected):
+    doctor, _, _ = Loop(loss=lambda output, target: sign * overlap(output, target), steps=160, evaluations=20).run()
+    assert [each.name for each in doctor.findings if each.severity != "note"][:1] == expected
+
+
+def test_batches_of_unlike_shape_leave_as_many_targets_as_rows():
+    batches = [(torch.randn(8, 30), torch.arange(8)), (torch.randn(8, 20), torch.arange(8))] * 3
+    patient = from_loop(mlp(30, 10), SGD(mlp(30, 10).parameters(), 0.1), F.cross_entropy)
+    kept = collect(patient, batches)
+    assert kept.rows == len(kept.target) == 24
+
+
+def test_distances_inside_a_network_are_no_loss():
+    x, layer = torch.randn(16, 4), nn.Linear(4, 4)
+    inside = (layer(x) - layer(x.flip(0))).square().mean(1).sigmoid().mean()
+    assert losses_in(inside) == []
+    assert losses_in((layer(x) - x).square().mean())[0].kind == "mse"
 
 
 def test_a_held_out_part_without_most_classes_is_told():

@@ -214,3 +214,10 @@ def test_answers_far_off_pull_no_more_than_usual_ones():
 
     assert explained(model) > 0.95 * explained(replace(numbers, steps=200).run(None)[1])
     assert explained(loop.run(None)[1]) < 0
+
+
+def test_rows_that_the_loader_moves_are_no_wrong_labels():
+    training = parts(of_training=lambda x, y: (x + 2.5 * torch.randn(x.shape, generator=chance()), y))
+    found = preprocessing_mismatch(*training, {})
+    assert found is not None and found.where != "held out"  # of a loop of one's own nothing is known
+    assert preprocessing_mismatch(*training, {"augmented": True}) is None

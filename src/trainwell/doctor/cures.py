@@ -88,7 +88,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
     "batch-too-small": (Cure(draw_more, "more rows a step", "first"),),
-    "class-imbalance": (Cure(weigh_classes, "all classes to count alike"),),
+    "class-imbalance": (Cure(weigh_classes, "all classes to count alike", "first"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
         Cure(initialize_again, "initialize again", "first"),

@@ -143,6 +143,8 @@ class Diagnosis:
             each for each in self.findings if each.name == finding.name and each.severity == "note" != finding.severity
         ]
         self.findings = [each for each in self.findings if each not in graver]
+        # A sign that stays after its cause was treated, whether or not that helped, is a cause of its own.
+        self.symptoms = [each for each in self.symptoms if each.name != finding.name or not self._settled(each)]
         known = {each.name for each in (*self.findings, *self.symptoms)}
         if finding.statistic.get("instead of") in known:  # more rows have shown what it was
             mistaken = {finding.name, finding.statistic["instead of"]}
@@ -151,7 +153,8 @@ class Diagnosis:
             known -= mistaken
         if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
             return
-        cause = explained_by(finding.name, self.findings) or outshone_by(finding, self.findings)
+        untreated = [each for each in self.findings if each.cured is None]
+        cause = explained_by(finding.name, untreated) or outshone_by(finding, self.findings)
         of_data = finding.statistic.get("origin") == "input"
         if cause is not None and (not of_data or cause.name == "bad-features"):
             cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
@@ -184,6 +187,11 @@ class Diagnosis:
                 self.findings.remove(other)
                 self.symptoms.append(other)
         self.findings.sort(key=lambda each: each.severity == "note")
+
+    def _settled(self, symptom: Finding) -> bool:
+        """Whether every finding that explains a symptom has been treated to its end."""
+        causes = [each for each in self.findings if explained_by(symptom.name, [each]) is not None]
+        return bool(causes) and all(each.cured is not None for each in causes)
 
     def has(self, name: str) -> bool:
         return any(each.name == name for each in self.findings)

@@ -137,6 +137,7 @@ class Doctor(Ward):
             self.record.facts |= {"steps": state.steps, "resumed": state.step}
             self.start(from_state(state))
             if loader is not None:
+                self.record.facts["augmented"] = getattr(loader, "transform", None) is not None
                 self.examine(read(loader))
                 self._check_own_augmentation(loader)
 

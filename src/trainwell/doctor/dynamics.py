@@ -15,6 +15,8 @@ LIMITS = THRESHOLDS
 
 def gradient_ascent(record: Record) -> Finding | None:
     """Weights that move along their gradient instead of against it, while the loss rises."""
+    if _below_chance(record):
+        return _turned_away(record)
     along = record.get("along gradient").array
     if len(along) < LIMITS.persist:
         raise CannotJudge("no updates were read")
@@ -34,6 +36,30 @@ def gradient_ascent(record: Record) -> Finding | None:
         0.95,
         record.step,
         statistic={"value": float(np.median(along)), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
+    )
+
+
+def _below_chance(record: Record) -> bool:
+    """Whether fewer held-out rows are right than chance would have it, evaluation after evaluation, and ever fewer."""
+    shares = [float(share) for _, share in record.facts.get("class shares") or ()]
+    told = finite(record.get("held out", "accuracy").array)
+    if len(shares) < 2 or len(told) < LIMITS.persist or record.step < 2 * LIMITS.warm_up:
+        return False
+    chance = min(1 / len(shares), sum(share**2 for share in shares))
+    return bool((told[-LIMITS.persist :] < 0.6 * chance).all() and told[-1] <= told[0] and learned(record) > 0)
+
+
+def _turned_away(record: Record) -> Finding:
+    told = finite(record.get("held out", "accuracy").array)
+    return Finding(
+        "gradient-ascent",
+        "loss",
+        "critical",
+        f"The loss falls, and of the held-out rows {told[-1]:.1%} are right, fewer than chance would have.",
+        "What is made smaller rewards wrong answers: a score, such as an overlap, without its minus sign.",
+        0.85,
+        record.step,
+        statistic={"value": float(told[-1]), "turned": True, "series": picked(record.get("loss"))},
     )
 
 

@@ -132,7 +132,10 @@ def _made(node: Any) -> Made | None:
     squared = squared or (name == "MulBackward0" and _same_inputs(node))
     if (squared or name == "AbsBackward0") and before is not None and before.name() == "SubBackward0":
         error = _saved(node, "_saved_self")
-        inner = next((each for each, _ in before.next_functions if each is not None), None)
+        learned = [each for each, _ in before.next_functions if each is not None]
+        if len(learned) != 1:
+            return None  # a distance between two answers, as inside a network, is no error
+        inner = learned[0]
         chain, plain = _chain(inner)
         compared = tuple(error.shape) if error is not None else ()
         return Made("mse" if squared else "mae", chain, compared=compared, plain=plain)

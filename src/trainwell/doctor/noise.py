@@ -12,7 +12,7 @@ from trainwell.doctor.dynamics import held_out
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.series import Record, finite, picked
-from trainwell.doctor.split_check import tells
+from trainwell.doctor.telling_check import tells
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS

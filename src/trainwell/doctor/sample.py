@@ -86,6 +86,9 @@ def collect(
                 break
     sample.inputs = [joined for joined in (_join(each) for each in zip(*inputs, strict=False)) if joined is not None]
     sample.target = _join(targets)
+    lost = sum(sample.sizes) - sample.rows  # batches whose inputs have another shape than the first one's
+    if lost and sample.target is not None and len(sample.target) == sum(sample.sizes):
+        sample.target = _join([each for each, parts in zip(targets, inputs, strict=True) if _alike(parts, inputs[0])])
     return sample
 
 
@@ -108,6 +111,12 @@ def row_hashes(parts: tuple[Any, ...]) -> list[int]:
     flat = [each.reshape(length, -1).float().numpy() for each in tensors if len(each) == length]
     joined = np.ascontiguousarray(np.concatenate(flat, 1))
     return [hash(row.tobytes()) for row in joined]
+
+
+def _alike(parts: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    """Whether two batches' first inputs differ in their number of rows alone."""
+    one, other = (next((each for each in group if isinstance(each, Tensor)), None) for group in (parts, others))
+    return one is not None and other is not None and one.shape[1:] == other.shape[1:]
 
 
 def _join(parts: Any) -> Tensor | None:

@@ -1,6 +1,5 @@
 """Training rows and held-out rows to findings about the split: rows in both, answers in the inputs, unlike scales."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from trainwell.doctor.copies_check import copies
 from trainwell.doctor.data_check import small
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.sample import Sample
+from trainwell.doctor.telling_check import ranks, telling
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -20,7 +20,7 @@ LIMITS = THRESHOLDS
 def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Held-out rows that are training rows as well, or one feature that gives the answer away."""
     shared = None if facts.get("folds") else _shared_rows(sample, held) or copies(sample, held)
-    return shared or _telling_feature(sample) or _telling_token(sample)
+    return shared or telling(sample)
 
 
 def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
@@ -51,101 +51,6 @@ def _of_their_own(sample: Sample) -> bool:
     matrices = [matrix for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
     rows = np.unique(np.concatenate(matrices, 1), axis=0) if matrices else np.zeros((0, 1))
     return len(rows) >= 100 and max(len(np.unique(column)) for column in rows.T) > 0.5 * len(rows)
-
-
-def _telling_feature(sample: Sample) -> Finding | None:
-    """A single input that orders the labels almost perfectly where the others do not."""
-    labels = sample.labels
-    matrices = [(place, matrix) for place, matrix in sample.numbers() if sample.inputs[place].dim() == 2]
-    target = sample.target
-    if labels is None and target is not None and target.is_floating_point() and target.numel() == sample.rows:
-        labels = target.flatten().cpu().numpy()
-    if labels is None or not matrices or len(labels) < 100:
-        return None
-    for place, matrix in matrices:
-        if not 2 <= matrix.shape[1] <= 500:
-            continue
-        scores = np.array([_orders(np.nan_to_num(matrix[:, column]), labels) for column in range(matrix.shape[1])])
-        best = int(scores.argmax())
-        others = np.delete(scores, best)
-        if scores[best] > LIMITS.single_feature_auroc and others.max() < 0.97:
-            evidence = (
-                f"Feature {best} alone ranks the answers with {scores[best]:.3f} where "
-                f"the next best reaches {others.max():.2f}."
-            )
-            return Finding(
-                "data-leakage",
-                f"input {place}, feature {best}",
-                "critical",
-                evidence,
-                "The answer, or something made from it, is among the inputs.",
-                0.85,
-                statistic={"value": float(scores[best]), "healthy": [0.5, LIMITS.single_feature_auroc]},
-            )
-    return None
-
-
-def _telling_token(sample: Sample) -> Finding | None:
-    """A token whose presence alone tells a class from all others, where hardly any other token comes near."""
-    labels, tokens = sample.labels, sample.inputs[0] if sample.inputs else None
-    if labels is None or tokens is None or tokens.is_floating_point() or tokens.dim() != 2 or len(labels) < 200:
-        return None
-    rows = tokens.cpu().numpy()
-    kinds, counts = np.unique(labels, return_counts=True)
-    if len(rows) != len(labels) or rows.shape[1] < 16 or not 2 <= len(kinds) <= 20 or counts.min() < 20:
-        return None
-    found: dict[int, float] = {}
-    for token in np.unique(rows):
-        present = (rows == token).any(1)
-        if 10 <= present.sum() <= len(rows) - 10:
-            # The share of rows that the presence gets right, each class and the rest of the rows counting alike.
-            right = [(present[labels == kind].mean() + 1 - present[labels != kind].mean()) / 2 for kind in kinds]
-            found[int(token)] = float(max(right))
-    order = sorted(found, key=lambda token: -found[token])
-    telling = [token for token in order if found[token] > LIMITS.telling_token]
-    rest = [found[token] for token in order[len(telling) :]]
-    if not telling or len(telling) > len(kinds) or (rest and rest[0] > 0.9):
-        return None
-    others = f"the next best {rest[0]:.2f}" if rest else "no other comes near"
-    return Finding(
-        "data-leakage",
-        f"input 0, token {telling[0]}",
-        "critical",
-        f"Whether token {telling[0]} is there alone tells a class with {found[telling[0]]:.3f}; {others}.",
-        "The answer, or something made from it, stands in the text.",
-        0.85,
-        statistic={"value": found[telling[0]], "healthy": [0.5, LIMITS.telling_token]},
-    )
-
-
-def _orders(feature: np.ndarray, answer: np.ndarray) -> float:
-    """How well the feature ranks the answer, 0.5 to 1: AUROC for two classes, |rank correlation| scaled otherwise."""
-    if feature.std() == 0:
-        return 0.5
-    kinds = np.unique(answer)
-    if len(kinds) == 2:
-        return tells(feature[answer == kinds[0]], feature[answer == kinds[1]])
-    if len(kinds) <= 20:  # classes: how well the feature tells each from the next one up
-        groups = sorted((feature[answer == kind] for kind in kinds), key=lambda group: float(np.mean(group)))
-        return min(tells(low, high) for low, high in itertools.pairwise(groups))
-    ranks, order = _ranks(feature), _ranks(answer.astype(float))
-    correlation = abs(float(np.corrcoef(ranks, order)[0, 1]))
-    return 0.5 + correlation / 2
-
-
-def tells(low: np.ndarray, high: np.ndarray, directed: bool = False) -> float:
-    """The AUROC of a feature between two groups, the better of both directions unless it is directed."""
-    ranks = _ranks(np.concatenate([low, high]))
-    count = len(high)
-    area = (ranks[len(low) :].sum() - count * (count - 1) / 2) / max(1, count * len(low))
-    return float(area if directed else max(area, 1 - area))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from zero, ties at their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return (ends - (counts + 1) / 2)[inverse]
 
 
 def _by_row(ours: Tensor, theirs: Tensor, moving: np.ndarray) -> bool:
@@ -339,7 +244,7 @@ def _some_columns(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding |
 
 def _ranked(matrix: np.ndarray) -> np.ndarray:
     """Each column's ranks, which outliers do not sway."""
-    return np.stack([_ranks(column) for column in matrix.T], 1)
+    return np.stack([ranks(column) for column in matrix.T], 1)
 
 
 def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:

@@ -21,6 +21,7 @@ from trainwell.doctor.aftercare import (
     recipe_of,
 )
 from trainwell.doctor.cures import CURES, Cure
+from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.held_rates import hold_factors, hold_highest
 from trainwell.doctor.proof import does_best, try_hundredth
@@ -136,7 +137,7 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
-        if self.doctor.replay.on:
+        if self.doctor.replay.on or current.finding.statistic.get("turned"):
             return False  # the loss is that of the loop's own batch, which is no longer the one learned from
         episodes = [*self.doctor.episodes, self.doctor.record]
         began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
@@ -166,7 +167,7 @@ class Treatments:
         """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
         or its weights do as well; this package's own loop has written its weights by then."""
         last = self.last
-        if last is None or self.doctor.state is not None or last.loss < 0:
+        if last is None or self.doctor.state is not None or last.loss < 0 or last.finding.statistic.get("turned"):
             return
         fits = last.before.fits(self._patient, self._chart())
         if not last.finding.cured and fits and left_worse(self.doctor, last.before.snapshot):
@@ -194,7 +195,8 @@ class Treatments:
         losses = finite(self.doctor.record.get("loss").array)
         now = float(np.median(losses[-20:])) if len(losses) else math.inf
         if not again and not self._improved(current, now):
-            if self.doctor.step < current.step + 3 * WATCHED:
+            signs = any(explained_by(name, [current.finding]) is not None for name in fired)  # which should have gone
+            if not signs and self.doctor.step < current.step + 3 * WATCHED:
                 return
             again = True
         self.current = None
@@ -208,7 +210,7 @@ class Treatments:
     def _improved(self, current: Treatment, now: float) -> bool:
         """Whether the loss is clearly below what it was, or below guessing where it had only begun."""
         before = current.loss
-        if before < 0:
+        if before < 0 or current.finding.statistic.get("turned"):
             return now > before
         if current.finding.name == "class-imbalance":  # whose loss is another one from then on
             recalls = self.doctor.record.get("recall").values
