@@ -38,13 +38,10 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
     """Rows just trained on that evaluation answers far worse, look after look, as kept statistics are not theirs."""
     kept, own = record.get("loss by kept norms"), record.get("loss by own norms")
     guess = record.facts.get("prior loss")
-    if len(kept) < LIMITS.persist or not guess:
-        raise CannotJudge(f"needs batch norm, {LIMITS.persist} looks at it, and what guessing would give")
-    apart = kept.last(LIMITS.persist) - own.last(LIMITS.persist)
-    if (
-        not (apart > LIMITS.norms_apart * guess).all()
-        or not (kept.last(LIMITS.persist) > 1.5 * own.last(LIMITS.persist)).all()
-    ):
+    if len(kept) < 2 or not guess:
+        raise CannotJudge("needs batch norm, two looks at it, and what guessing would give")
+    apart = kept.last(2) - own.last(2)
+    if not (apart > LIMITS.norms_apart * guess).all() or not (kept.last(2) > 2 * own.last(2)).all():
         return None
     return Finding(
         "wrong-train-eval-mode",

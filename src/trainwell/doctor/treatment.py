@@ -196,7 +196,7 @@ class Treatments:
         now = float(np.median(losses[-20:])) if len(losses) else math.inf
         if not again and not self._improved(current, now):
             signs = any(explained_by(name, [current.finding]) is not None for name in fired)  # which should have gone
-            if not signs and self.doctor.step < current.step + 3 * WATCHED:
+            if not (signs and now <= current.loss) and self.doctor.step < current.step + 3 * WATCHED:
                 return
             again = True
         self.current = None
