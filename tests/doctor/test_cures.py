@@ -175,6 +175,13 @@ def test_gradients_are_clipped_where_that_does_best_of_all():
     assert "norm of 1" in clip_first(replace(chart, does_best=lambda change: True), IMBALANCE)
 
 
+def test_a_schedule_that_is_over_is_held_at_its_highest_rate():
+    over = Loop(schedule=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.05), steps=160)
+    doctor, _, _ = over.run(mode="treat")
+    assert "held at 0.1, its highest" in doctor.history[0]["change"]
+    assert accuracy(over, "watch") < 0.8 < 0.9 < accuracy(over, "treat")
+
+
 def test_dropout_as_a_function_is_left_out_of_evaluation():
     doctor, model, _ = Loop(model=Forgetful, steps=60).run(mode="treat")
     assert "wrong-train-eval-mode" in [each.name for each in doctor.findings]

@@ -109,7 +109,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
                 return told if told is None or told.name == "learning-rate-too-high" else None
     if finding.name == "over-regularized":
         return _freer_is_better(finding, suspect, proof)
-    if "raise" in finding.statistic:
+    if "highest" in finding.statistic:
         return _raised_is_better(finding, suspect, proof)
     if finding.name in SLOW | {"oscillating-loss"}:
         factors = (0.1,) if finding.name == "oscillating-loss" else (10.0, 100.0, 1000.0)
@@ -252,7 +252,9 @@ def _raised_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findi
     """From now: as it is, and back at the highest rate; judged on batches that neither is trained on."""
     if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
         return finding if suspect.planned else None
-    changes: dict[str, Change | None] = {OWN: None, HIGHEST: scaled_rate(finding.statistic["raise"])}
+    # The schedule may have gone on since the rate was read, so what it takes to be back is asked of the rate as it is.
+    factor = finding.statistic["highest"] / max(suspect.patient.rate, 1e-300)
+    changes: dict[str, Change | None] = {OWN: None, HIGHEST: scaled_rate(factor)}
     twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length, judge=True)
     own, high = twins[OWN], twins[HIGHEST]
     before, after = (own.apart, high.apart) if math.isfinite(own.apart) else (own.end, high.end)

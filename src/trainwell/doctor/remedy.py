@@ -154,8 +154,7 @@ def hold_rate(chart: Chart, finding: Finding) -> str | None:
         for group in groups:
             group["lr"] = chart.held[id(group)] = float(group.get("initial_lr") or aim)
         return f"the warm-up over at once: learning rate held at {aim:.3g}, which it was meant to reach"
-    highest = float(max(rates, default=0.0) * finding.statistic.get("raise", 0.0))
-    highest = highest or float(chart.facts.get("highest rate") or 0.0)
+    highest = float(finding.statistic.get("highest") or chart.facts.get("highest rate") or 0.0)
     if finding.where != "schedule" or chart.own_loop or not highest:
         return None
     factor = highest / max(rates) if max(rates) > 0 else 0.0

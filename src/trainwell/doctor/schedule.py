@@ -54,7 +54,7 @@ def _gone(record: Record, rates: np.ndarray) -> Finding | None:
         f"which it left after {before}; it is {rates[-1]:.2g} now"
         + (f", at {record.step} of {planned}." if planned else ".")
     )
-    statistic = {"value": share, "healthy": [LIMITS.rate_gone, 1.0], "raise": highest / max(float(rates[-1]), 1e-30)}
+    statistic = {"value": share, "healthy": [LIMITS.rate_gone, 1.0], "highest": highest}
     return _told(record, "schedule", "critical", evidence, ENDED, 0.7, statistic)
 
 
