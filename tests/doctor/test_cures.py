@@ -96,6 +96,15 @@ def test_rows_in_the_order_of_their_labels_are_drawn_from_all_that_were_seen():
     assert accuracy(sorted_rows, "watch") < 0.7 < 0.9 < accuracy(sorted_rows, "treat")
 
 
+def test_what_is_drawn_is_judged_once_the_loop_has_come_round():
+    doctor, _, _ = Loop(data=by_label, shuffle=False, steps=160).run(mode="treat")
+    assert [each["change"][:9] for each in doctor.history] == ["each step"]
+    assert doctor.findings[0].name == "data-not-shuffled" and doctor.findings[0].cured
+    assert doctor.record.facts["prior loss"] == pytest.approx(
+        2.303, abs=0.05
+    )  # ten classes, not those of the first rows
+
+
 def test_replay_keeps_each_row_as_likely_as_any_other(monkeypatch):
     monkeypatch.setattr(replay, "ROWS", 100)
     kept = replay.Replay()

@@ -13,6 +13,7 @@ In this package's loop it is `Doctor(mode="treat").attach(events, state, loader=
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -99,6 +100,18 @@ class Doctor(Ward):
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
         self.guarded(lambda: self._after_evaluation(metrics))
+
+    def _after_evaluation(self, metrics: dict[str, float]) -> None:
+        name, value = next(iter(metrics.items()))
+        before = self.record.get("held out", name).values or [math.inf]
+        for each, number in metrics.items():
+            self.record.add(self.step, "held out", each, float(number))
+        if self.patient is not None:
+            if self.mode == "treat":
+                self.treatments.evaluated("loss" in name and value <= min(before))
+            if self.held:
+                gauges.read_held(self.patient, self.record, self.held, self.step)
+        self.pulse.stamp()
 
     def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:
         """Show samples of a generator beside as many real rows, each (rows, ...); classes: that both were made for."""

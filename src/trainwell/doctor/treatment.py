@@ -101,6 +101,11 @@ class Treatments:
             module.train()
             self.flipped = False
 
+    def begin_anew(self) -> None:
+        """The treatment under way judged from now on, against guessing, as its loss has become another."""
+        if self.current is not None:
+            self.current.step, self.current.loss = self.doctor.step, math.inf
+
     def evaluated(self, better: bool) -> None:
         """Keep the best weights by the held-out loss."""
         if better and self.doctor.mode == "treat":

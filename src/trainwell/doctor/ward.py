@@ -219,8 +219,10 @@ class Ward:
         """The latest batches, for checks and proofs; the checks are made once there are enough."""
         assert self.patient is not None
         inputs = self.patient.inputs_of(batch)
+        if self.replay.keep(batch):
+            self._come_round()
+        batch = self.replay.batch or batch  # that is learned from
         self.batches.append(batch)
-        self.replay.keep(batch)
         self.outside.batch(self.step, inputs, loss)
         size = self.record.facts["rows a batch"] = rows_of(inputs)
         self.kept = max(KEPT, KEPT_ROWS // max(1, size))
@@ -234,12 +236,19 @@ class Ward:
         if self.step == 1:
             self._check_direction(batch)
 
+    def _come_round(self) -> None:
+        """Every row of the loop was shown once: what they are is seen anew, on rows as they are drawn."""
+        self.new_episode()
+        self.treatments.begin_anew()
+        self.batches = self.replay.batches(self.kept)
+        self.examine(self.batches)
+
     def _look(self) -> None:
         """Numbers from the device; at a round also rules, causes, proofs, remedies."""
         assert self.patient is not None
         self._fetch()
-        if self.step < self.next_round:
-            return
+        if self.replay.grows or self.step < self.next_round:
+            return  # a loss on ever more rows says nothing of the training
         self.next_round = self.step + max(self.every, (self.step - self.began_at) // 10)
         gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, (self.sample, self.held))
         self.graphs.count(self.record, self.step)
@@ -343,18 +352,6 @@ class Ward:
         if self.mode != "watch":
             self.treatments.round([])
         return self.mode != "treat"
-
-    def _after_evaluation(self, metrics: dict[str, float]) -> None:
-        name, value = next(iter(metrics.items()))
-        before = self.record.get("held out", name).values or [math.inf]
-        for each, number in metrics.items():
-            self.record.add(self.step, "held out", each, float(number))
-        if self.patient is not None:
-            if self.mode == "treat":
-                self.treatments.evaluated("loss" in name and value <= min(before))
-            if self.held:
-                gauges.read_held(self.patient, self.record, self.held, self.step)
-        self.pulse.stamp()
 
     def new_episode(self) -> None:
         """Set aside what was measured, so that rules judge what comes after a treatment by itself."""
