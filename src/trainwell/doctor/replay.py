@@ -19,7 +19,8 @@ class Replay:
 
     def __init__(self) -> None:
         self.on, self.least = False, 1  # rows that a step is taken on at least
-        self.kept: tuple[Tensor, Tensor] | None = None
+        self.store: tuple[Tensor, Tensor] | None = None
+        self.count = 0  # rows in the store
         self.seen, self.spent, self.size = 0, 0, 0
         self.loss: Tensor | None = None  # of the rows that the latest step was taken on
         self.batch: tuple[Tensor, Tensor] | None = None  # those rows
@@ -36,8 +37,8 @@ class Replay:
 
     def _keep(self, inputs: Tensor, target: Tensor) -> None:
         inputs, target = inputs.detach(), target.detach()
-        if self.kept is not None and any(
-            one.shape[1:] != other.shape[1:] for one, other in zip(self.kept, (inputs, target), strict=True)
+        if self.store is not None and any(
+            one.shape[1:] != other.shape[1:] for one, other in zip(self.store, (inputs, target), strict=True)
         ):
             return
         self.size = max(len(inputs), self.least)
@@ -47,16 +48,33 @@ class Replay:
             again = (inputs == self.mark).flatten(1).all(1).any() if inputs[0].numel() > 1 else inputs.numel() == 0
             self.round = self.round or bool(again) or self.seen >= ROWS
         room = min(ROWS, BYTES * len(inputs) // max(1, inputs.nbytes + target.nbytes))
-        if self.kept is None:
-            self.kept = inputs[:0], target[:0]
-        free = max(0, room - len(self.kept[0]))
-        self.kept = torch.cat([self.kept[0], inputs[:free]]), torch.cat([self.kept[1], target[:free]])
-        self.seen += min(free, len(inputs))
+        free = max(0, min(len(inputs), room - self.count))
+        self._make_room(self.count + free, inputs, target)
+        assert self.store is not None
+        for kept, rows in zip(self.store, (inputs, target), strict=True):
+            kept[self.count : self.count + free] = rows[:free]
+        self.count, self.seen = self.count + free, self.seen + free
         for row in range(free, len(inputs)):
             self.seen += 1
             place = int(torch.randint(self.seen, (1,), generator=self.generator))
-            if place < len(self.kept[0]):
-                self.kept[0][place], self.kept[1][place] = inputs[row], target[row]
+            if place < self.count:
+                self.store[0][place], self.store[1][place] = inputs[row], target[row]
+
+    def _make_room(self, rows: int, inputs: Tensor, target: Tensor) -> None:
+        """A store for so many rows, twice as large as the one before where that was too small."""
+        if self.store is None:
+            self.store = inputs.new_empty(0, *inputs.shape[1:]), target.new_empty(0, *target.shape[1:])
+        if rows > len(self.store[0]):
+            inputs, target = (
+                torch.cat([each[: self.count], each.new_empty(2 * rows - self.count, *each.shape[1:])])
+                for each in self.store
+            )
+            self.store = inputs, target
+
+    @property
+    def kept(self) -> tuple[Tensor, Tensor] | None:
+        """The rows kept, (inputs, target)."""
+        return None if self.store is None else (self.store[0][: self.count], self.store[1][: self.count])
 
     @property
     def grows(self) -> bool:
@@ -65,8 +83,7 @@ class Replay:
 
     def gradient(self, patient: Patient) -> None:
         """The gradient of the loss on as many rows as a batch has, in place of the loop's own."""
-        count = len(self.kept[0]) if self.kept is not None else 0
-        if self.kept is None or not count:
+        if not self.count:
             return
         (self.batch,) = self.batches(1)
         for optimizer in patient.optimizers.values():
@@ -78,8 +95,9 @@ class Replay:
 
     def batches(self, count: int) -> list[tuple[Tensor, Tensor]]:
         """So many batches of rows drawn from those kept."""
-        assert self.kept is not None
-        inputs, target = self.kept
+        kept = self.kept
+        assert kept is not None
+        inputs, target = kept
         drawn = torch.randint(len(target), (count, min(self.size, len(target))), generator=self.generator)
         return [(inputs[rows], target[rows]) for rows in drawn.to(target.device)]
 
