@@ -14,6 +14,7 @@ from trainwell.doctor.aftercare import (
     Before,
     back_to_best,
     build_of,
+    changed,
     does_harm,
     leapt,
     left_worse,
@@ -154,9 +155,7 @@ class Treatments:
         doctor, was = self.doctor, recipe_of(self._patient, self.chart)
         treatment.before.put_back(self._patient, self._chart())
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
-        decided = {
-            key: [was[key], value] for key, value in recipe_of(self._patient, self.chart).items() if value != was[key]
-        }
+        decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {
             "step": doctor.step,
             "change": f"undone, as it did worse: {treatment.finding.remedy}",
@@ -293,9 +292,7 @@ class Treatments:
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
         losses = finite(doctor.record.get("loss").array)
         made.loss = float(np.median(losses[-20:])) if len(losses) else math.inf
-        decided = {
-            key: [was[key], value] for key, value in recipe_of(self._patient, self.chart).items() if value != was[key]
-        }
+        decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         wanted = self.chart.wanted if self.chart is not None else None
         if wanted:
