@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import faults
 from loops import Loop, digits, mlp
 
-from trainwell.doctor import Doctor, gauges
+from trainwell.doctor import Doctor, gauges, system
+from trainwell.doctor.series import Record
 
 
 def named(doctor: Doctor) -> list[str]:
@@ -425,3 +426,22 @@ def test_label_breaking_augmentation(broken):
     change = (lambda rows: rows[:, order]) if broken else (lambda rows: rows + 0.1 * torch.randn_like(rows))
     doctor.check_augmentation(plain, [(change(rows), labels) for rows, labels in plain])
     assert named(doctor) == (["label-breaking-augmentation"] if broken else [])
+
+
+@pytest.mark.parametrize(
+    ("tensors", "expected"),
+    [
+        # MiB at four looks of `fit` on MNIST: copies of healthy moments, and a few bytes more at each.
+        ([101.356, 101.3561, 120.712, 120.7121], None),
+        ([101.0, 108.0, 115.0, 121.0], "memory-leak"),
+    ],
+)
+def test_copies_of_healthy_moments_are_no_leak(tensors, expected):
+    record = Record()
+    for place in range(24):
+        record.add(10 * place, "memory", "", 590.0 + 2.5 * place)
+    for place, value in enumerate(tensors):
+        record.add(60 * place, "tensors kept", "", value)
+        record.add(60 * place, "graphs kept", "", 0.0)
+    found = system.memory_leak(record)
+    assert (found.name if found is not None and found.severity == "warn" else None) == expected
