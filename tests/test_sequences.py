@@ -11,7 +11,8 @@ import pytest
 import trainwell as tw
 from trainwell.errors import InputError
 from trainwell.explain.language import continued
-from trainwell.predict import prediction_frame
+from trainwell.predict import flat, prediction_frame
+from trainwell.sample import sampled
 
 
 def wave(steps: int = 600) -> pl.DataFrame:
@@ -50,6 +51,9 @@ def test_a_forecast_loads_and_goes_on_after_the_end(forecast: tw.Run) -> None:
     assert frame.columns == ["time", "load", "heat", *ends] and frame.height == 12
     assert (frame["load_0.1"] < frame["load_0.9"]).all()
     assert frame["time"][0] == wave()["time"][-1] + timedelta(hours=1)
+    assert flat(frame)["time"][0] == "2024-01-26 00:00:00"
+    days = frame.with_columns(time=pl.datetime_range(datetime(2024, 1, 1), datetime(2024, 1, 12), "1d"))
+    assert str(flat(days)["time"][0]) == "2024-01-01" and flat(frame.drop("time")).columns == frame.columns[1:]
     truth = wave(612)["load"][600:].to_numpy()
     assert np.abs(frame["load"].to_numpy() - truth).mean() < 4
     assert again.evaluate(wave())["metrics"]["mse"]["value"] < 0.3
@@ -175,7 +179,35 @@ def test_text_without_labels_is_learned_as_a_language(writer: tw.Run) -> None:
     assert writer.metrics["nats"] < baselines[0]["metrics"]["nats"]
     evaluation = json.loads((writer.path / "evaluation.json").read_text())
     assert len(evaluation["samples"]) == 3 and "character" in evaluation["sentence"]
-    assert writer.report.exists()
+    looks, page = evaluation["attention"], writer.report.read_text()
+    assert all(not any(row[place + 1 :]) and sum(row) > 0.98 for place, row in enumerate(looks["weights"]))
+    assert looks["read"] == looks["written"] and "The beginning of a held-out text: each row is a token" in page
+    told = [json.loads(line)["goal"] for line in (writer.path / "samples.jsonl").read_text().splitlines()]
+    assert told[0] == "training loss" and told[-1] == "nats"  # before the first evaluation too
+
+
+def test_the_page_says_how_to_go_on_with_what_there_is(writer: tw.Run, forecast: tw.Run) -> None:
+    folder = writer.path.parent / "play0"
+    page = writer.report.read_text()
+    said = page.partition("run.write(&#34;")[2].partition("&#34;")[0]
+    assert said and f"--prompt {said}<" in page and writer.write(said, length=3).startswith(said)
+    assert f"trainwell fit {folder} --recipe" in page
+    with pytest.raises(InputError, match="does not write on"):
+        forecast.write("a")
+
+
+def test_the_command_line_says_how_to_draw_tokens(writer: tw.Run) -> None:
+    stopped = "".join(sampled(writer.path, {"prompt": "SPEAKER", "length": 300, "stop": ["\n"], "temperature": 0}))
+    whole = "".join(sampled(writer.path, {"prompt": "SPEAKER", "length": 300, "temperature": 0}))
+    assert stopped == whole[: whole.index("\n") + 1]
+    sure = "".join(sampled(writer.path, {"prompt": "SPEAKER", "length": 40, "min_p": 1.0}))
+    assert sure == whole[: len(sure)]
+    heavy = {"prompt": "SPEAKER", "length": 40, "temperature": 0, "repetition_penalty": 1e9}
+    written = "".join(sampled(writer.path, heavy))
+    assert len(set(written)) > len(set(whole[: len(written)]))  # what stands there already is shunned
+    for wishes, message in (({"min_p": 2.0}, "min_p"), ({"stop": [""]}, "stop string"), ({"n": 3}, "--n")):
+        with pytest.raises(InputError, match=message):
+            list(sampled(writer.path, wishes))
 
 
 def test_a_language_model_loads_and_writes_the_same(writer: tw.Run) -> None:

@@ -227,6 +227,9 @@ def sample(
     temperature: Annotated[float | None, typer.Option(help="0 is the likeliest token: 0.8.")] = None,
     top_k: Annotated[int | None, typer.Option(help="Draw among so many likeliest tokens.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw among the likeliest tokens that hold this share.")] = None,
+    min_p: Annotated[float | None, typer.Option(help="Draw among tokens this share as likely as the best.")] = None,
+    repetition_penalty: Annotated[float | None, typer.Option(help="Above 1: repeat less.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="End after this text; may be given again.")] = None,
     n: Annotated[int | None, typer.Option(help="Pictures (64) or rows of a table (1000) to draw.")] = None,
     class_: Annotated[str | None, typer.Option("--class", help="The class to draw; else all in turn.")] = None,
     steps: Annotated[int | None, typer.Option(help="Steps from noise to picture, of diffusion: 50.")] = None,
@@ -238,7 +241,7 @@ def sample(
 ) -> None:
     """Let RUN write, if it is a language model, or draw pictures or rows of a table."""
     told = {key: each for key, each in locals().items() if key not in ("run", "seed")}
-    wishes = {key: each for key, each in told.items() if each is not None and each is not False}
+    wishes = {key: each for key, each in told.items() if each is not None and each is not False and each != []}
     from trainwell.sample import say
 
     say(run, wishes, seed)

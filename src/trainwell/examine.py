@@ -25,7 +25,7 @@ from trainwell.explain.gallery import gallery, nearest_pairs, table_shown
 from trainwell.explain.generated import measure_drawn, measure_rebuilt, simply_drawn, simply_rebuilt
 from trainwell.explain.language import language_samples, language_sentence
 from trainwell.explain.likeness import likeness_sentence, neighbours
-from trainwell.explain.reading import pieces_of
+from trainwell.explain.reading import looks_within, pieces_of
 from trainwell.explain.segments import segment_cases
 from trainwell.explain.spreads import shares_below, spread_sentence
 from trainwell.explain.texts import TEXTS
@@ -223,11 +223,14 @@ def _filled(
 
 
 def _reading(run: Run, source: Source, rows: np.ndarray) -> dict[str, Any]:
-    """What the tokenizer makes of held-out texts, where there is one."""
+    """What the tokenizer makes of held-out texts, where there is one, and where the network looks in the first."""
     texts = [column.name for column in run.schema.inputs if column.kind == "text"]
     if not hasattr(run.transform, "tokenizer") or not texts or texts[0] not in source.frame.columns:
         return {}
-    return {"reading": pieces_of(run.transform, source.frame[np.asarray(rows)[:500]][texts[0]].fill_null("").to_list())}
+    shown = source.frame[np.asarray(rows)[:500]][texts[0]].fill_null("").to_list()
+    some = rows[:1] if run.transform.by_row else rows
+    looked = looks_within(run.model, run.transform, run.transform.encode(source, some, with_target=False))
+    return {"reading": pieces_of(run.transform, shown)} | ({"attention": looked} if looked else {})
 
 
 def _written(run: Run, evaluation: dict[str, Any], simple: list[dict[str, Any]]) -> dict[str, Any]:

@@ -20,10 +20,22 @@ from trainwell.explain.evaluation import measure
 from trainwell.explain.filling import filled_frame
 from trainwell.explain.generated import measure_whole
 from trainwell.explain.judged import KNOWN, ClassifierJudge, InceptionFile, Judge, Pictures, judged
+from trainwell.explain.language import written
 from trainwell.explain.texts import TEXTS
 from trainwell.recipe import Recipe
 from trainwell.runs import RunFolder
-from trainwell.tasks import Adversarial, Classify, Detect, Diffusion, Fill, Reconstruct, Spread, Task
+from trainwell.tasks import (
+    Adversarial,
+    Classify,
+    Detect,
+    Diffusion,
+    Fill,
+    Language,
+    Reconstruct,
+    Spread,
+    Task,
+    Translate,
+)
 from trainwell.train.checkpoint import load_weights
 
 BLOCK = 1 << 28  # bytes of decoded pictures that are answered to at a time
@@ -241,6 +253,16 @@ class Run:
             self.task, self.model, self.schema, count, label=label, steps=steps, guidance=guidance, seed=seed
         )  # fmt: skip
         return rows_drawn(self.transform, self.schema, rows)
+
+    def write(self, prompt: str | None = None, **options: Any) -> str:
+        """What a language model goes on with after a prompt, and the prompt; options as `trainwell sample` has them.
+
+        length, heat, most, mass, least, penalty, stop, seed: as in `explain.language.continued`. Raises InputError for
+        a run that does not write.
+        """
+        if not isinstance(self.task, Language) or isinstance(self.task, Fill | Translate):
+            raise InputError(f"{self.path}: a {self.recipe.task['name']} run does not write on; use predict")
+        return "".join(written(self.model, self.transform, prompt, **options))
 
     def scores(
         self,

@@ -168,12 +168,16 @@ def draw_frame(run: Run, frame: pl.DataFrame, folder: Path) -> int:
 
 
 def flat(frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame without lists, as CSV wants it: one row a box; pictures without a box keep a row of empty cells."""
-    return (
-        frame.explode("boxes", empty_as_null=True, keep_nulls=True).unnest("boxes")
-        if "boxes" in frame.columns
-        else frame
-    )
+    """A frame as CSV wants it: one row a box (a row of empty cells for a picture without), moments as short as they
+    can be: days where all are midnights, else no parts of a second that all lack."""
+    if "boxes" in frame.columns:
+        frame = frame.explode("boxes", empty_as_null=True, keep_nulls=True).unnest("boxes")
+    for series in frame.iter_columns():
+        if isinstance(series.dtype, pl.Datetime) and (series == series.dt.truncate("1d")).all():
+            frame = frame.with_columns(series.dt.date())
+        elif isinstance(series.dtype, pl.Datetime) and (series == series.dt.truncate("1s")).all():
+            frame = frame.with_columns(series.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    return frame
 
 
 def whole_frame(answers: dict[str, np.ndarray]) -> pl.DataFrame:

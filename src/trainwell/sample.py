@@ -25,7 +25,16 @@ ENDINGS = (".png", ".gif")
 SIDE = 56  # pixels that a small picture is enlarged to, or near it
 
 
-TEXT = ("prompt", "length", "temperature", "top_k", "top_p")  # what only a language model is told
+TEXT = {  # what only a language model is told, by what `continued` calls it
+    "prompt": "prompt",
+    "length": "length",
+    "temperature": "heat",
+    "top_k": "most",
+    "top_p": "mass",
+    "min_p": "least",
+    "repetition_penalty": "penalty",
+    "stop": "stop",
+}
 
 
 def say(path: Path, wishes: dict[str, Any], seed: int = 0) -> None:
@@ -60,8 +69,7 @@ def sampled(path: Path, wishes: dict[str, Any], seed: int = 0) -> Iterator[str]:
             kind = "is a language model" if writes else "draws"
             raise InputError(f"--{name.strip('_').replace('_', '-')}: {path} {kind} and does not take it; leave it out")
     if writes:
-        prompt, length, heat, most, mass = (wishes.get(name) for name in TEXT)
-        yield from written(run.model, run.transform, prompt, length, heat, most, mass, seed)
+        yield from written(run.model, run.transform, **{TEXT[name]: each for name, each in wishes.items()}, seed=seed)
         return
     out, count = wishes.get("out"), wishes.get("n")
     options: dict[str, Any] = {"label": wishes.get("class_"), "source": wishes.get("reconstruct"), "seed": seed}

@@ -25,7 +25,7 @@ class Telling:
         self.taken = 0
 
     def attach(self, events: Events) -> None:
-        events.on("start", self.start).on("evaluate", self.evaluate).on("end", self.end)
+        events.on("start", self.start).on("step", self.step).on("evaluate", self.evaluate).on("end", self.end)
 
     def start(self, state: State) -> None:
         """Drop what was told after the checkpoint that a training resumes from, as it comes again."""
@@ -38,14 +38,26 @@ class Telling:
 
     def evaluate(self, state: State, metrics: dict[str, float]) -> None:
         """A sample where another share of the training is done, beside what was measured."""
-        share = max(state.progress, state.seconds / self.seconds if self.seconds else 0.0)
-        if not self.writes or self.taken >= len(SHARES) or share < SHARES[self.taken]:
+        if not self.is_due(state):
             return
-        while self.taken < len(SHARES) and SHARES[self.taken] <= share:
-            self.taken += 1
         goal = state.task.goal[0]
         with state.average.swapped() if state.average else contextlib.nullcontext():
             self.tell(state, {"goal": goal, "value": metrics.get(goal)})
+
+    def step(self, state: State, losses: dict[str, Any]) -> None:
+        """A sample before the first evaluation, which a short training may have at its end only."""
+        if state.best is None and self.is_due(state):
+            loss = losses["model"]
+            self.tell(state, {"goal": "training loss", "value": float(loss.total) / max(1.0, float(loss.count))})
+
+    def is_due(self, state: State) -> bool:
+        """Whether another share of the training is done, which is taken note of."""
+        share = max(state.progress, state.seconds / self.seconds if self.seconds else 0.0)
+        if not self.writes or self.taken >= len(SHARES) or share < SHARES[self.taken]:
+            return False
+        while self.taken < len(SHARES) and SHARES[self.taken] <= share:
+            self.taken += 1
+        return True
 
     def end(self, state: State) -> None:
         """The last sample, of the weights that were kept."""

@@ -97,7 +97,10 @@ def test_lines_of_a_list_are_examples_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(names))
     for given in (tmp_path, tmp_path / "names.txt"):
         made, _ = as_language(read(str(given)))
-        assert made.frame["text"].to_list() == [name + "\n" for name in names] and made.hints["language"]["listed"]
+        lines = made.frame["text"].to_list()
+        assert sorted(lines) == sorted(name + "\n" for name in names) and made.hints["language"]["listed"]
+        assert lines == [names[place] + "\n" for place in made.frame["place"]]
+        assert lines != sorted(lines)  # a sorted list would tell by its neighbours how the next one begins
 
 
 def test_windows_go_on_one_token_later(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ def as_language(source: Source, target: str | None = None, task: str = "language
     """The source as pieces of text, one a row, and its schema for a language model.
 
     One text is cut into 1,000 equal stretches, to be divided in their order; the lines of a list, and several texts,
-    are examples of their own, each with the line break or blank line that ends it. target: the column of text.
+    are examples of their own, each with the line break or blank line that ends it, and shuffled, or a sorted list
+    would tell by its neighbours how the next one begins. target: the column of text.
     Raises InputError where there is no text, or too little.
     """
     name = _column(source, target)
@@ -46,6 +47,9 @@ def as_language(source: Source, target: str | None = None, task: str = "language
         parts = None
     else:
         listed, pieces = True, [text + separator for text in texts]
+    place = np.random.default_rng(0).permutation(len(pieces)) if listed else np.arange(len(pieces))
+    pieces = [pieces[each] for each in place]
+    parts = None if parts is None else parts[place]
     facts: dict[str, Any] = {
         "characters": sum(map(len, pieces)),
         "different": len(set("".join(pieces))),
@@ -53,7 +57,7 @@ def as_language(source: Source, target: str | None = None, task: str = "language
         "listed": listed,
         "ends": "\n" if single else separator,
     }
-    frame = pl.DataFrame({"text": pieces, "place": np.arange(len(pieces))})
+    frame = pl.DataFrame({"text": pieces, "place": place})
     made = replace(source, frame=frame, arrays={}, parts=parts, notes=notes, hints={**source.hints, "language": facts})
     order = "each an example of its own" if listed else "stretches of one text, in their order"
     columns = [

@@ -15,6 +15,7 @@ from trainwell.explain.bootstrap import wilson
 from trainwell.tasks.answer import ALWAYS, best_threshold, share_of_none
 
 SHOWN, RESAMPLES, AROUND = 8, 500, 160  # questions of each kind; of the bootstrap; characters shown around an answer
+LONG = 3  # of the questions on the longest passages
 
 
 def normalized(text: str) -> str:
@@ -133,7 +134,7 @@ class Answering:
         part = source.take(rows)
         began = time.perf_counter()
         pairs = zip(part.frame["context"].to_list(), part.frame["question"].to_list(), strict=True)
-        simple = {"the sentence most like the question": ("sentence", [_likest(*pair) for pair in pairs])}
+        simple = {"the most similar sentence": ("sentence", [_likest(*pair) for pair in pairs])}
         if "no_answer_right" in judged([""] * part.rows, part)["metrics"]:
             simple["always saying “no answer”"] = ("none", [""] * part.rows)
         found = []
@@ -193,7 +194,7 @@ def _around(context: str, start: int, end: int) -> tuple[str, str]:
 
 
 def _cases(rows: np.ndarray, part: Source, answers: list[Said]) -> dict[str, Any]:
-    """The surest wrong answers and the surest right ones, each in what stands around it."""
+    """The surest wrong answers, the surest right ones and those on the longest passages, in what stands around."""
     truths = _truths(part)
     score = np.array([f1(each.text, right) for each, right in zip(answers, truths, strict=True)])
     order = np.argsort([-each.sure for each in answers], kind="stable")
@@ -210,4 +211,6 @@ def _cases(rows: np.ndarray, part: Source, answers: list[Said]) -> dict[str, Any
             cards.append({"row": int(rows[place]), "score": float(score[place]), "lines": lines})
         return cards
 
-    return {"score": "F1", "worst": shown(order[score[order] == 0]), "best": shown(order[score[order] == 1])}
+    long = np.argsort(-part.frame["context"].str.len_chars().to_numpy(), kind="stable")[:LONG]
+    cases = {"worst": order[score[order] == 0], "best": order[score[order] == 1], "longest": long}
+    return {"score": "F1", **{key: shown(places) for key, places in cases.items()}}

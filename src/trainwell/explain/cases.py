@@ -1,4 +1,4 @@
-"""Answers row by row to the cases worth looking at: the worst, and the most confident."""
+"""Answers row by row to the cases worth looking at: the worst, the most confident, and the longest texts."""
 
 import base64
 import io
@@ -13,6 +13,7 @@ from trainwell.nn.spectrogram import LogMel
 from trainwell.tasks import Classify, Regress, Task
 
 SHOWN, SIDE = 12, 96  # cases of each kind; pixels of a picture's longer side on the page
+LONGEST, TEXT = 4, 240  # of the longest texts; characters of a text
 
 
 def examples(
@@ -24,7 +25,7 @@ def examples(
     transform: Transform,
     task: Task,
 ) -> dict[str, list[dict[str, Any]]]:
-    """The worst and the most confident rows, each with truth, answer and what the row holds.
+    """The worst and the most confident rows, and the longest texts, each with truth, answer and what the row holds.
 
     rows: the source's row numbers, in the order of answers and target.
     """
@@ -65,7 +66,12 @@ def examples(
             for i in chosen[:SHOWN]
         ]
 
-    return {"worst": shown(order), "confident": shown(best)}
+    found = {"worst": shown(order), "confident": shown(best)}
+    texts = [column.name for column in schema.inputs if column.kind == "text"]
+    if texts and texts[0] in source.frame.columns:
+        length = source.frame[texts[0]].str.len_chars().fill_null(0).to_numpy()[rows]
+        found["longest"] = shown(np.argsort(-length.astype(int), kind="stable")[:LONGEST])
+    return found
 
 
 def _content(source: Source, row: int, schema: Schema, transform: Transform) -> dict[str, Any]:
@@ -81,7 +87,8 @@ def _content(source: Source, row: int, schema: Schema, transform: Transform) -> 
         shown = column.role in ("input", "ignored") and column.kind not in ("image", "audio")
         if shown and column.name in source.frame.columns:
             value = source.frame[column.name][row]
-            content["values"][column.name] = "" if value is None else str(value)[:80]
+            most = TEXT if column.kind == "text" else 80
+            content["values"][column.name] = "" if value is None else str(value)[:most]
     return content
 
 

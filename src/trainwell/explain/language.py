@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from trainwell.data import Source
 from trainwell.errors import InputError
-from trainwell.models.decode import Filter, drawn, stream, temperature, top_k, top_p
+from trainwell.models.decode import (
+    Filter,
+    Stop,
+    drawn,
+    min_p,
+    repetition_penalty,
+    stream,
+    temperature,
+    top_k,
+    top_p,
+)
 
 RESAMPLES = 200
 ORDER = 5  # tokens of the longest n-gram
@@ -125,13 +135,17 @@ def continued(
     heat: float = HEAT,
     most: int | None = None,
     mass: float | None = None,
+    least: float | None = None,
+    penalty: float | None = None,
+    stop: Sequence[str] = (),
     seed: int = 0,
 ) -> Iterator[str]:
     """What the model writes after a prompt, in pieces of text as they come; without a prompt, as its texts begin.
 
-    heat: temperature, 0 for the likeliest token each time; most, mass: draw among the likeliest so many tokens, or
-    those that hold this share. Raises InputError for an empty prompt, one with unknown characters, or a model that
-    writes nothing.
+    heat: temperature, 0 for the likeliest token each time; most, mass, least: draw among the likeliest so many tokens,
+    those that hold this share, or those at least this share as likely as the likeliest; penalty: above 1 makes what
+    stands there already less likely; stop: strings that end the text. Raises InputError for an empty prompt, one with
+    unknown characters, or a model that writes nothing.
     """
     if not hasattr(model, "begin"):
         raise InputError(f"{type(model).__name__} does not write; fit a language model, as `trainwell fit TEXT` does")
@@ -140,13 +154,19 @@ def continued(
     device = next(model.parameters()).device
     tokens = transform.prompt(prompt)
     filters: list[Filter] = [no_special]
+    if penalty is not None:
+        filters.append(repetition_penalty(penalty))
     if heat:
         filters.append(temperature(heat))
     if most is not None:
         filters.append(top_k(most))
     if mass is not None:
         filters.append(top_p(mass))
+    if least is not None:
+        filters.append(min_p(least))
     options: dict[str, Any] = {"choose": drawn(torch.Generator(device).manual_seed(seed))} if heat else {}
+    if stop:
+        options["stop"] = Stop(stop, transform.tokenizer.decode)
     written: list[int] = []
     said = ""
     for step in stream(model, torch.tensor([tokens], device=device), length=length, filters=filters, **options):
@@ -158,19 +178,10 @@ def continued(
         said = text
 
 
-def written(
-    model: nn.Module,
-    transform: Any,
-    prompt: str | None,
-    length: int | None,
-    heat: float | None,
-    most: int | None,
-    mass: float | None,
-    seed: int,
-) -> Iterator[str]:
-    """The prompt and what the model goes on with; what is wrong with the prompt is said before anything is given."""
-    options: dict[str, Any] = {"length": LENGTH if length is None else length, "heat": HEAT if heat is None else heat}
-    pieces = continued(model, transform, prompt, **options, most=most, mass=mass, seed=seed)
+def written(model: nn.Module, transform: Any, prompt: str | None = None, **options: Any) -> Iterator[str]:
+    """The prompt and what the model goes on with, options as in `continued`; what is wrong with the prompt is said
+    before anything is given."""
+    pieces = continued(model, transform, prompt, **options)
     first = next(pieces)
     yield (prompt or "") + first
     yield from pieces

@@ -6,23 +6,32 @@ import numpy as np
 import torch
 
 from trainwell.data.text import UNKNOWN
-from trainwell.nn.attention import attention_maps
+from trainwell.nn.attention import SelfAttention, attention_maps
 
 LENGTH, PIECES, TEXTS = 240, 24, 500  # characters of a text that is shown, tokens of a map, texts that are counted
 
 
 def pieces_of(transform: Any, texts: list[str]) -> dict[str, Any]:
-    """The pieces of the first text that has any, and over up to 500 texts how many a word takes and how many are
-    unknown."""
+    """The pieces of the first texts, and over up to 500 texts how many a word takes and how many are unknown.
+
+    As many texts as fill 240 characters, an empty piece between two.
+    """
     texts = [text for text in texts[:TEXTS] if text.strip()]
     if not texts:
         return {}
     encoded = transform.tokenizer.encode(texts)
     words, tokens = sum(len(text.split()) for text in texts), sum(map(len, encoded))
     unknown = sum(int((each == UNKNOWN).sum()) for each in encoded)
-    shown = transform.tokenizer.encode([texts[0][:LENGTH]])[0].tolist()
+    shown: list[str] = []
+    for text in texts:
+        room = LENGTH - sum(map(len, shown))
+        if room <= 0 or (shown and len(text) > room):
+            break
+        shown += [""] if shown else []
+        pieces = transform.tokenizer.encode([text[:room]])[0].tolist()
+        shown += [transform.tokenizer.decode([each]) for each in pieces]
     return {
-        "pieces": [transform.tokenizer.decode([each]) for each in shown],
+        "pieces": shown,
         "a_word": tokens / max(1, words),
         "unknown": unknown / max(1, tokens),
         "vocabulary": transform.tokenizer.vocabulary,
@@ -44,5 +53,28 @@ def looks(model: Any, transform: Any, read: str, answer: str) -> dict[str, Any]:
     if not across:
         return {}
     names = [[transform.decode([each]) or "■" for each in side.tolist()] for side in (source, target)]
-    weights = across[-1][0].float().mean(0).cpu().numpy().round(3)
-    return {"read": names[0], "written": names[1], "weights": weights.tolist()}
+    return _map(across[-1], *names)
+
+
+def looks_within(model: Any, transform: Any, encoded: dict[str, Any]) -> dict[str, Any]:
+    """Where each token of the first encoded text looked in that text, the mean of the heads of the last layer.
+
+    Nothing where no layer looks at its own text, or where the network reads one text to write another.
+    """
+    if not any(isinstance(part, SelfAttention) for part in model.modules()) or hasattr(model, "start"):
+        return {}
+    device = next(model.parameters()).device
+    first = [each[slice(0, 1)].to(device) for each in encoded["inputs"]]
+    first = [each[:, :PIECES] if each.dim() == 2 else each for each in first]
+    with torch.no_grad(), attention_maps(model.eval()) as maps:
+        model(*first)
+    found = [each[-1] for each in maps.values() if each]
+    names = [transform.tokenizer.decode([each]) or "■" for each in first[0][0].tolist()]
+    if not found or found[-1].shape[-2:] != (len(names), len(names)):
+        return {}
+    return _map(found[-1], names, names) | {"within": True}
+
+
+def _map(weights: torch.Tensor, read: list[str], written: list[str]) -> dict[str, Any]:
+    """The mean of the heads as rows of numbers, beside what was read and what was written."""
+    return {"read": read, "written": written, "weights": weights[0].float().mean(0).cpu().numpy().round(3).tolist()}

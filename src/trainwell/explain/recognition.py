@@ -9,7 +9,7 @@ import torch
 from trainwell.data import Source
 from trainwell.tasks.recognize import distance
 
-AT_ONCE, SHOWN, RESAMPLES = 64, 8, 200
+AT_ONCE, SHOWN, RESAMPLES, LONG = 64, 8, 200, 3
 
 
 def heard(run: Any, source: Source, rows: np.ndarray | None = None) -> tuple[np.ndarray, list[str]]:
@@ -45,7 +45,7 @@ class Recognition:
         return pl.DataFrame({"prediction": pl.Series(answers, dtype=pl.String)})
 
     def evaluate(self, run: Any, source: Source, rows: np.ndarray | None = None) -> dict[str, Any]:
-        """Error rates by character and by word on rows with known text, and the best and worst of them."""
+        """Error rates by character and by word on rows with known text, and the best, worst and longest of them."""
         rows, texts = heard(run, source, rows)
         truth = source.frame[run.transform.target.columns[0]][rows].cast(pl.String).to_list()
         pairs = list(zip(texts, truth, strict=True))
@@ -55,7 +55,9 @@ class Recognition:
         words = np.array([len(right.split()) for right in truth])
         metrics = {"character_error": rate(wrong, long), "word_error": rate(wrong_words, words)}
         order = np.argsort(-(wrong / np.maximum(1, long)), kind="stable").tolist()
-        cases = {"worst": [place for place in order if wrong[place]][:SHOWN], "best": order[::-1][:SHOWN]}
+        longest = np.argsort(-long, kind="stable").tolist()[:LONG]
+        worst = [place for place in order if wrong[place]][:SHOWN]
+        cases = {"worst": worst, "best": order[::-1][:SHOWN], "longest": longest}
         shown = {
             key: [
                 {

@@ -12,6 +12,7 @@ from trainwell.explain.evaluation import wilson
 from trainwell.tasks.spans import Span, counts, scores, spans
 
 SHOWN, RESAMPLES, LONGEST = 8, 500, 5  # sentences of each kind; of the bootstrap; words of an entity that is looked up
+LONG = 3  # of the longest sentences
 
 
 def said(run: Any, encoded: dict[str, Any], sentences: list[list[str]]) -> list[list[str]]:
@@ -63,7 +64,7 @@ class Tagging:
         metrics = result["metrics"]
         f1, precision, recall = (metrics[name] for name in ("span_f1", "precision", "recall"))
         return (
-            f"Finds entities with an F1 of {100 * f1['value']:.1f} [{100 * f1['low']:.1f}, {100 * f1['high']:.1f}]: "
+            f"Finds entities with an F1 of {100 * f1['value']:.1f} % [{100 * f1['low']:.1f}, {100 * f1['high']:.1f}]: "
             f"{100 * recall['value']:.1f} % of them are found, {100 * precision['value']:.1f} % of those it names are "
             f"right in both ends and kind, {where}."
         )
@@ -78,7 +79,7 @@ class Tagging:
         began = time.perf_counter()
         learned, (words, truth) = halves(source.take(known)), halves(source.take(rows))
         if run.task.spanned:
-            name, kind, answer = "looking up the names of training", "lookup", looked_up(*learned, words)
+            name, kind, answer = "looking up training's names", "lookup", looked_up(*learned, words)
         else:
             name, kind, answer = "each word's commonest tag", "lookup", _commonest(*learned, words)
         result = judged(truth, answer, run.task.spanned, resamples=1)
@@ -131,7 +132,7 @@ def _confusion(truth: list[list[str]], answer: list[list[str]], kinds: list[str]
 def _cases(
     rows: np.ndarray, sentences: list[list[str]], truth: list[list[str]], answer: list[list[str]]
 ) -> dict[str, Any]:
-    """The sentences with the most mistakes, and those with the most entities that are all right."""
+    """The sentences with the most mistakes, those with the most entities that are all right, and the longest."""
     each = [counts(spans(one), spans(two)) for one, two in zip(truth, answer, strict=True)]
     wrong = [answered + there - 2 * right for right, answered, there in each]
     order = np.argsort(-np.array(wrong), kind="stable").tolist()
@@ -151,7 +152,9 @@ def _cases(
         ]
 
     worst = [place for place in order if wrong[place]]
-    return {"score": "F1", "worst": shown(worst), "best": shown([place for place in best if each[place][0]])}
+    long = sorted(range(len(rows)), key=lambda place: -len(sentences[place]))[:LONG]
+    cases = {"worst": worst, "best": [place for place in best if each[place][0]], "longest": long}
+    return {"score": "F1", **{key: shown(places) for key, places in cases.items()}}
 
 
 def marked(words: list[str], tags: list[str]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from trainwell.explain.rouge import rouge
 from trainwell.models.beam import beam_search
 
 ROWS, AT_ONCE, MOST, SHOWN = 1_000, 32, 30_000, 8  # texts judged, written at once, looked up; cases of each kind
-RESAMPLES, WORDS = 200, 9  # of the bootstrap; of the answer whose attention is drawn
+RESAMPLES, WORDS, LONG = 200, 9, 3  # of the bootstrap; of the answer whose attention is drawn; of the longest texts
 
 
 def written(model: nn.Module, task: Any, transform: Any, texts: list[str]) -> list[str]:
@@ -60,7 +60,7 @@ class Translation:
         return pl.DataFrame({"prediction": answers, name: texts})
 
     def evaluate(self, run: Any, source: Source, rows: np.ndarray | None = None) -> dict[str, Any]:
-        """Metrics with 95 % intervals on pairs, and the best and worst of them; at most 1,000 are written."""
+        """Metrics with 95 % intervals on pairs, and the best, worst and longest; at most 1,000 are written."""
         source = aligned(source, run.transform)
         rows = np.arange(source.rows) if rows is None else rows
         encoded = run.transform.encode(source, rows)
@@ -78,9 +78,10 @@ class Translation:
         result["sentence"] = self.sentence(result, run)
         each = self.each(answers, truth)
         order = np.argsort(each, kind="stable").tolist()
-        middle = min(order, key=lambda place: abs(len(answers[place].split()) - WORDS))  # one that a page has room for
+        middle = min(order[::-1], key=lambda place: abs(len(answers[place].split()) - WORDS))  # a good one with room
         result["attention"] = looks(run.model, run.transform, read[middle], answers[middle])
-        cases = {"worst": order[:SHOWN], "best": order[::-1][:SHOWN]}
+        long = sorted(order, key=lambda place: -len(read[place]))[:LONG]
+        cases = {"worst": order[:SHOWN], "best": order[::-1][:SHOWN], "longest": long}
         result["texts"] = {
             "score": "chrF" if "bleu" in scores else "ROUGE-L",
             **{

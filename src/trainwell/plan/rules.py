@@ -121,7 +121,7 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         from_weights(profile, plan, weights, model)
     if profile.seconds is not None:
         plan.recipe.train["seconds"] = profile.seconds
-        why = "the time that was given; the schedule ends with it"
+        why = "the most it may take; the schedule ends with it, or with the passes where these end sooner"
         plan.reasons.append(Reason("time", f"{profile.seconds:.0f} s", why))
     return plan
 

@@ -23,13 +23,16 @@ from trainwell.report.wording import (
     written,
 )
 
+WIDE = 60  # characters from which on a value is a text
+
 
 def examples_of(facts: Facts, budget: int = 700_000) -> list[dict[str, Any]]:
     """The worst and the most confident examples, with pictures as far as the page's size allows."""
     saved = facts.evaluation.get("examples") or {}
     order = [str(entry.get("column")) for entry in columns_by_worth(facts)]
     groups = []
-    for key, title in (("worst", "Where it was furthest off"), ("confident", "Where it was surest")):
+    titles = (("worst", "Where it was furthest off"), ("confident", "Where it was surest"), ("longest", "The longest"))
+    for key, title in titles:
         entries = [entry for entry in saved.get(key) or [] if isinstance(entry, dict)][:12]
         cards = []
         for entry in entries:
@@ -47,7 +50,7 @@ def examples_of(facts: Facts, budget: int = 700_000) -> list[dict[str, Any]]:
                     "title": title,
                     "cards": cards,
                     "pictured": pictured,
-                    "columns": [(name, name in numbers) for name in shown],
+                    "columns": [(name, name in numbers, _wide(name, cards)) for name in shown],
                     "numeric": numeric,
                 }
             )
@@ -79,6 +82,11 @@ def _example(entry: dict[str, Any], picture: str, order: list[str], numeric: boo
 
 def _answer(value: Any) -> str:
     return significant(value, 5) if isinstance(value, float) else str(value if value is not None else DASH)
+
+
+def _wide(name: str, cards: list[dict[str, Any]]) -> bool:
+    """Whether a column holds texts, which a reader wants to read rather than to see cut."""
+    return any(len(card["values"].get(name, "")) > WIDE for card in cards)
 
 
 def _align_values(cards: list[dict[str, Any]]) -> set[str]:

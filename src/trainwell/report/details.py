@@ -30,13 +30,18 @@ from trainwell.report.wording import (
 Figure = tuple[Markup, str]  # a plot and the sentence that reads it
 
 
+def _short(name: str) -> str:
+    """A name without what stands in brackets behind it, where it is too long for a plot."""
+    return name.partition(" (")[0] if len(name) > plots.LONGEST_NAME else name
+
+
 def comparison_of(facts: Facts) -> Figure | None:
     """The network beside the simple answers on one scale."""
     goal = goal_of(facts.evaluation)
     rows = [
         (str(entry.get("name")), metric_value((entry.get("metrics") or {}).get(goal))[0]) for entry in facts.baselines
     ]
-    rows = [(name, value) for name, value in rows if is_number(value)]
+    rows = [(_short(name), value) for name, value in rows if is_number(value)]
     if not goal or not rows:
         return None
     value, low, high = metric_value(facts.evaluation["metrics"][goal])
@@ -110,7 +115,7 @@ def mistakes_of(facts: Facts) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "figures": [figure for figure in figures if figure and figure[0]],
-        "classes": _classes(evaluation.get("by_class")),
+        "classes": _classes(evaluation.get("by_class"), str((evaluation.get("confusion") or {}).get("noun"))),
         "threshold": _threshold(evaluation.get("threshold")),
         "intervals": _intervals(evaluation.get("intervals")),
     }
@@ -149,7 +154,7 @@ def _confusion_sentence(labels: list[str], counts: np.ndarray, wrong: np.ndarray
     )
 
 
-def _classes(by_class: Any) -> dict[str, Any] | None:
+def _classes(by_class: Any, noun: str) -> dict[str, Any] | None:
     """Precision, recall and F1 of each class; of many classes those with the lowest F1."""
     entries = [entry for entry in by_class or [] if isinstance(entry, dict)]
     if not entries:
@@ -173,7 +178,7 @@ def _classes(by_class: Any) -> dict[str, Any] | None:
         found, right = (written(worst.get(key), True, 1) for key in ("recall", "precision"))
         name = cut(worst.get("class"))
         text = f"It does worst on {name}: it finds {found} of them, and {right} of its answers “{name}” are right."
-    return {"rows": rows, "text": text}
+    return {"rows": rows, "text": text, "noun": "Entities" if noun == "word" else "Rows"}
 
 
 def _reliability(facts: Facts) -> Figure | None:

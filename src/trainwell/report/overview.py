@@ -94,6 +94,7 @@ def data_of(facts: Facts) -> dict[str, Any]:
         "kinds": _kinds([each for each in columns if not (forecast and each.get("kind") == "time")]),
         "classes": listed([cut(name, 24) for name in classes], 12),
         "class_count": len(classes),
+        "class_noun": "tags" if summary.get("task") == "tag" else "classes",
     }
 
 
@@ -305,11 +306,25 @@ def next_of(facts: Facts) -> dict[str, Any]:
         "shell": shlex.quote(folder.as_posix()),
         "python": json.dumps(folder.as_posix(), ensure_ascii=False),
         "recipe": shlex.quote((folder / "recipe.yaml").as_posix()),
-        "source": shlex.quote(str(facts.summary.get("source") or "SOURCE")),
+        "source": shlex.quote(_source(facts.summary)),
         "answers": task not in ("gan", "diffusion", "language"),
         "draws": ("draws.png" if facts.summary.get("image") else "draws.csv") if task in DRAWS else "",
-        "writes": "Once" if task == "language" else "",
+        "writes": shlex.quote(_beginning(facts)) if task == "language" else "",
+        "said": json.dumps(_beginning(facts), ensure_ascii=False),
     }
+
+
+def _source(summary: dict[str, Any]) -> str:
+    """What `fit` was given: a path or the name of a set; of data from memory a word that stands for it."""
+    origin = str(summary.get("origin") or "")
+    return str(summary.get("source") or "SOURCE") if origin in ("", "memory") else origin
+
+
+def _beginning(facts: Facts) -> str:
+    """A word that the network knows to write, as its own texts hold it."""
+    samples = facts.evaluation.get("samples") or []
+    words = [word for text in samples for word in str(text).split() if word.isalpha()]
+    return words[0] if words else "Once"
 
 
 def metric_columns(rows: list[list[str]]) -> list[list[str]]:

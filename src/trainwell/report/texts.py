@@ -7,12 +7,13 @@ from trainwell.report.wording import counted, grouped, is_number, share, signifi
 
 SHOWN, STAGES, LENGTH = 8, 8, 600  # cases of each kind, samples of the training, characters of a text
 SHORT = 24  # characters of the longest line of a list
+BLANKS = {"\n": "⏎", "\t": "⇥", " ": "␣"}  # tokens that nothing would be seen of
 
 
 def texts_of(facts: Facts) -> dict[str, Any]:
     """Groups of cases, texts that were written freely, and texts written while it learned; empty for other runs."""
     saved = facts.evaluation.get("texts") or {}
-    titles = (("worst", "Where it was furthest off"), ("best", "Where it was nearest"))
+    titles = (("worst", "Where it was furthest off"), ("best", "Where it was nearest"), ("longest", "The longest"))
     groups = []
     for key, title in titles:
         cards = [_card(entry, str(saved.get("score", ""))) for entry in saved.get(key) or [] if isinstance(entry, dict)]
@@ -49,8 +50,9 @@ def _looks(evaluation: dict[str, Any]) -> dict[str, Any] | None:
     read, written, weights = (saved.get(key) or [] for key in ("read", "written", "weights"))
     if not read or len(weights) != len(written) or any(len(row) != len(read) for row in weights):
         return None
-    rows = [(str(name), [round(float(w), 3) for w in row]) for name, row in zip(written, weights, strict=True)]
-    return {"read": [str(name) for name in read], "rows": rows}
+    read, written = ([BLANKS.get(str(name), str(name)) for name in side] for side in (read, written))
+    rows = [(name, [round(float(w), 3) for w in row]) for name, row in zip(written, weights, strict=True)]
+    return {"read": read, "rows": rows, "within": bool(saved.get("within"))}
 
 
 def _card(entry: dict[str, Any], score: str) -> dict[str, Any]:

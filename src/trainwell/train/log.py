@@ -99,7 +99,7 @@ class Bar:
 
     def share(self, state: State) -> float:
         """How much is done, by steps or by the clock, whichever ends first."""
-        return max(state.progress, state.seconds / self.seconds if self.seconds else 0.0)
+        return min(1.0, max(state.progress, state.seconds / self.seconds if self.seconds else 0.0))
 
     def step(self, state: State, losses: dict[str, Loss]) -> None:
         if self.bar is not None and time.perf_counter() - self.drawn > 0.2:
