@@ -116,7 +116,7 @@ def _treated(setup: Setup, seed: int) -> dict[str, Any]:
     treated = Doctored("treat")
     outcome = run(setup, seed, treated)
     doctor = treated.doctor
-    spent = doctor.diagnosis.proof.spent + doctor.replay.spent
+    spent = doctor.diagnosis.proof.spent + doctor.replay.spent + doctor.retake.spent
     return {
         "treated": outcome.score,
         "cost": (setup.steps + spent) / setup.steps,

@@ -33,6 +33,7 @@ class Before:
     held: dict[int, float]
     rates: dict[int, tuple[float, float]]
     build: tuple[Any, ...]
+    sign: float
     treated: dict[int, float] = field(default_factory=dict)  # group -> its rate right after the treatment
 
     @classmethod
@@ -43,7 +44,13 @@ class Before:
         ]
         lasting = {name: getattr(chart, name) for name in LASTING}
         return cls(
-            Snapshot.of(patient, step), settings, lasting, dict(chart.held), dict(rates), build_of(patient, chart)
+            Snapshot.of(patient, step),
+            settings,
+            lasting,
+            dict(chart.held),
+            dict(rates),
+            build_of(patient, chart),
+            patient.sign,
         )
 
     def fits(self, patient: Patient, chart: Chart) -> bool:
@@ -61,7 +68,7 @@ class Before:
                 group["lr"] = kept["lr"] * rate / since if since else kept["lr"]
         for name, value in self.lasting.items():
             setattr(chart, name, value)
-        chart.held = dict(self.held)
+        chart.held, patient.sign = dict(self.held), self.sign
 
 
 def build_of(patient: Patient, chart: Chart) -> tuple[Any, ...]:
@@ -103,7 +110,7 @@ def changed(was: dict[str, Any], now: dict[str, Any]) -> dict[str, list[Any]]:
 def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
     """Whether the losses since a treatment lie beyond both what they were before it and where the training began."""
     if len(losses) < RECENT or not 0 <= before < np.inf:
-        return False  # a loss that was negated on its way to the doctor says the opposite
+        return False  # what may be below zero has no such bounds
     return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
 
 

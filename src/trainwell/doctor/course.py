@@ -58,6 +58,19 @@ def shrunken(record: Record) -> float:
     return float(np.median([each.values[-1] / (each.values[0] + 1e-12) for each in sizes]))
 
 
+def outweighing(record: Record) -> float:
+    """How many times as hard as the loss weight decay that is added to gradients pulls at a typical layer; 0 where it
+    is taken off the weights instead (Loshchilov and Hutter 2019)."""
+    decay = record.facts.get("weight decay in gradients") or 0.0
+    pulls = []
+    for name in record.facts.get("layers", []) if decay else ():
+        pair = record.get("weight", name), record.get("gradient", name)
+        if min(map(len, pair)) >= LIMITS.persist:
+            sizes, gradients = (each.last(LIMITS.persist) for each in pair)
+            pulls.append(float(np.median(decay * sizes / (gradients + 1e-30))))
+    return float(np.median(pulls)) if pulls else 0.0
+
+
 def falling(record: Record) -> bool:
     """Whether the loss of the latter half still goes down, by more than its noise."""
     losses = finite(record.get("loss").array)

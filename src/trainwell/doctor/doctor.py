@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import gauges
+from trainwell.doctor import gauges, modes
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
@@ -102,6 +102,8 @@ class Doctor(Ward):
         self.guarded(lambda: self._after_evaluation(metrics))
 
     def _after_evaluation(self, metrics: dict[str, float]) -> None:
+        sign = self.patient.sign if self.patient is not None else 1.0
+        metrics = {name: sign * value if "loss" in name else value for name, value in metrics.items()}
         name, value = next(iter(metrics.items()))
         before = self.record.get("held out", name).values or [math.inf]
         for each, number in metrics.items():
@@ -111,6 +113,8 @@ class Doctor(Ward):
                 self.treatments.evaluated("loss" in name and value <= min(before))
             if self.held:
                 gauges.read_held(self.patient, self.record, self.held, self.step)
+                if "loss" in metrics and self.state is None:
+                    modes.read_held(self.patient, self.record, self.held.batches, float(metrics["loss"]), self.step)
         self.pulse.stamp()
 
     def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:

@@ -43,6 +43,8 @@ def _below_chance(record: Record) -> bool:
     """Whether fewer held-out rows are right than chance would have it, evaluation after evaluation, and ever fewer."""
     shares = [float(share) for _, share in record.facts.get("class shares") or ()]
     told = finite(record.get("held out", "accuracy").array)
+    if record.facts.get("answers rewarded"):
+        return False  # the loss was asked, and is lower for right answers
     if len(shares) < 2 or len(told) < LIMITS.persist or record.step < 2 * LIMITS.warm_up:
         return False
     chance = min(1 / len(shares), sum(share**2 for share in shares))
@@ -59,7 +61,7 @@ def _turned_away(record: Record) -> Finding:
         "What is made smaller rewards wrong answers: a score, such as an overlap, without its minus sign.",
         0.85,
         record.step,
-        statistic={"value": float(told[-1]), "turned": True, "series": picked(record.get("loss"))},
+        statistic={"value": float(told[-1]), "series": picked(record.get("loss"))},
     )
 
 

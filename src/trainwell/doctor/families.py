@@ -18,7 +18,8 @@ def representation_collapse(record: Record) -> Finding | None:
     cosine, rank = record.get("feature cosine"), record.get("feature rank")
     if len(cosine) < LIMITS.persist + 1:
         raise CannotJudge("needs a last linear layer and more probes")
-    supervised = record.facts.get("loss") in ("cross_entropy", "bce", "bce_logits", "nll", "mse", "mae", "huber")
+    known = record.facts.get("loss") in ("cross_entropy", "bce", "bce_logits", "nll", "mse", "mae", "huber")
+    supervised = known or record.facts.get("answers rewarded")
     if record.step < LIMITS.warm_up or (supervised and (learned(record) > 0.03 or falling(record))):
         return None  # rows of one answer are drawn together, and that is fine as long as the answers are learned
     alike = (cosine.last(LIMITS.persist) > LIMITS.feature_cosine).all() and cosine.values[0] < 0.9

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainwell.doctor import memory, norms
+from trainwell.doctor import memory, modes
 from trainwell.doctor.course import learned
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
@@ -39,6 +39,15 @@ def note_settings(patient: Patient, record: Record) -> None:
     """What a remedy or a schedule may change: decay, dropout, momentum, and the rate that a schedule starts from."""
     groups = [group for optimizer in patient.optimizers.values() for group in optimizer.param_groups]
     record.facts["weight decay"] = max((float(group.get("weight_decay") or 0) for group in groups), default=0.0)
+    record.facts["weight decay in gradients"] = max(
+        (
+            float(group.get("weight_decay") or 0)
+            for each in patient.optimizers.values()
+            for group in each.param_groups
+            if not ("AdamW" in type(each).__name__ or group.get("decoupled_weight_decay"))
+        ),
+        default=0.0,
+    )
     record.facts["memory"] = max(map(memory.of_group, groups), default=0.0)
     record.facts["aimed rate"] = max((float(group.get("initial_lr") or 0.0) for group in groups), default=0.0)
     dropouts = [each.p for each in patient.bare.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
@@ -99,8 +108,8 @@ def read(
         return
     if record.facts.get("tells its code"):
         _divergence(patient, record, batch, step)
-    if record.facts.get("batch norm") and len(patient.players) == 1:
-        norms.read(patient, record, batch, step)
+    if len(patient.players) == 1:
+        modes.read(patient, record, batch, step)
     if step >= 2 * (record.get("wrong rows").steps or [10])[-1]:
         note_certainty(patient, record, batches, step, held.batches if held is not None else None)
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):

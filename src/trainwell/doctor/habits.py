@@ -58,6 +58,8 @@ def turn_sign(chart: Chart, finding: Finding) -> str | None:
                 group["lr"] = abs(group["lr"])
                 return f"learning rate set to {group['lr']:.3g}, without its minus sign"
     chart.turn_sign = not chart.turn_sign
+    if finding.where == "loss":
+        chart.patient.sign = -chart.patient.sign
     return "gradients negated before every step, as the loss is"
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
+from trainwell.doctor.reward_check import rewards
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
@@ -26,9 +27,7 @@ BELOW_ZERO_IS_WRONG = ("cross_entropy", "mse", "mae", "huber", "bce", "bce_logit
 
 def loss_head_mismatch(trial: Trial) -> Finding | None:
     """A loss that is given another form of output than it expects, or compares shapes that do not match."""
-    if not trial.made.kind:
-        raise CannotJudge("the loss is none of the known kinds")
-    for rule in (_wrong_form, _broadcast, _out_of_reach):
+    for rule in (_wrong_form, _broadcast, _out_of_reach, _blind) if trial.made.kind else (_blind,):
         told = rule(trial)
         if told:
             evidence, cause, severity = told
@@ -41,7 +40,20 @@ def loss_head_mismatch(trial: Trial) -> Finding | None:
                 0.95,
                 statistic={"loss": trial.made.kind, "head": trial.made.head or "plain scores"},
             )
+    if not trial.made.kind:
+        raise CannotJudge("the loss is none of the known kinds")
     return None
+
+
+def _blind(trial: Trial) -> tuple[str, str, Any] | None:
+    found = rewards(trial)
+    if found is None or not found.blind:
+        return None
+    return (
+        f"The loss is {found.better:.4g} whether the rows have the answers that fit them best or worst.",
+        "It compares each answer with all targets, as shapes such as (rows, 1) and (rows,) make it, or with none.",
+        "critical",
+    )
 
 
 def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
@@ -182,7 +194,9 @@ def slow_rows(output: Tensor, target: Tensor, head: str) -> float:
 
 def gradient_ascent(trial: Trial) -> Finding | None:
     """A loss below zero that cannot be, or an optimizer told to maximize it."""
-    if trial.made.kind in BELOW_ZERO_IS_WRONG and trial.loss < -1e-6:
+    found = rewards(trial)
+    told_right = found is not None and found.better < found.worse  # such as a mean with a constant taken off
+    if trial.made.kind in BELOW_ZERO_IS_WRONG and trial.loss < -1e-6 and not told_right:
         return Finding(
             "gradient-ascent",
             "loss",
@@ -202,7 +216,18 @@ def gradient_ascent(trial: Trial) -> Finding | None:
                 "It climbs the loss instead of descending it.",
                 0.95,
             )
-    return None
+    if found is None or not found.turned:
+        return None
+    return Finding(
+        "gradient-ascent",
+        "loss",
+        "critical",
+        f"Where each row is given the answer that fits it best the loss is {found.better:.4g}, with the worst it is "
+        f"{found.worse:.4g}, which is less.",
+        "What is made smaller rewards wrong answers: a score, such as an overlap, without its minus sign.",
+        0.95,
+        statistic={"value": found.better - found.worse, "healthy": [-math.inf, 0]},
+    )
 
 
 def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:

@@ -29,6 +29,7 @@ class Patient:
     inputs_of: Callable[[Any], tuple[Any, ...]] = field(default=lambda batch: as_tuple(batch[0]))
     target_of: Callable[[Any], Any] = field(default=lambda batch: batch[1])
     scale: float = 1.0  # the loop's gradients over those of the loss it told, where it adds up many
+    sign: float = 1.0  # -1 where what the loop calls its loss is a score, to be made larger
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
 
     @property
@@ -47,10 +48,12 @@ class Patient:
         return bare(self.model)
 
     def loss(self, model: nn.Module, batch: Any, player: str = "") -> Tensor:
-        """The mean loss of this model, which may be a copy, on a batch."""
+        """The mean loss of this model, which may be a copy, on a batch; what is to be made smaller, whatever the loop
+        does."""
         if self.loss_of is None:
             raise RuntimeError("the loop has not told how it makes a loss")
-        return self.loss_of(model, batch, player or self.players[0])
+        loss = self.loss_of(model, batch, player or self.players[0])
+        return loss if self.sign > 0 else -loss
 
     def output(self, model: nn.Module, batch: Any) -> Tensor | None:
         """What the model answers to a batch: the first floating tensor of it."""

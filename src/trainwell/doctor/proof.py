@@ -25,6 +25,7 @@ FROM_THE_START = {
     "saturated-activations",
 }
 LEARNED_NOTHING = 0.05  # of the way to a loss of zero
+FREER = 0.9  # of the loss on other batches, that without restraint is left at most
 APART = 2  # batches at least that twins are judged on
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
@@ -107,7 +108,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
             told = _lower_is_better(finding, twins, suspect.gone, suspect.guess)
             if told is None or told.name == "learning-rate-too-high" or finding.name == "update-ratio-off":
                 return told if told is None or told.name == "learning-rate-too-high" else None
-    if finding.name == "over-regularized":
+    if finding.name == "over-regularized" and not finding.statistic.get("gone"):
         return _freer_is_better(finding, suspect, proof)
     if "highest" in finding.statistic:
         return _raised_is_better(finding, suspect, proof)
@@ -271,7 +272,9 @@ def _raised_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findi
 
 
 def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
-    """From the first weights: as it is, and without decay and dropout."""
+    """Without decay and dropout, and as it is: from the first weights, or from now where the training has settled."""
+    if finding.statistic.get("settled"):
+        return _freer_goes_on(finding, suspect, proof)
     steps = max(50, suspect.length)  # what decay does to weights takes time to show
     if not proof.may_spend(2 * steps, suspect.step, suspect.planned):
         return finding
@@ -296,6 +299,29 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     keep_curves(finding, twins)
     finding.evidence += (
         f" On a copy, {len(free.losses)} steps without it end at {free.end:.3g}, as it is at {own.end:.3g}."
+    )
+    finding.confidence = 0.9
+    return finding
+
+
+def _freer_goes_on(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
+    """From now: as it is, and without decay and dropout; judged on batches that neither is trained on."""
+    if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
+        return None
+
+    def freed(model: Any, optimizers: Any) -> None:
+        without_dropout(model, optimizers)
+        without_decay(model, optimizers)
+
+    changes: dict[str, Change | None] = {OWN: None, "without decay and dropout": freed}
+    twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length, judge=True)
+    own, free = twins.values()
+    if not free.apart < FREER * own.apart:
+        return None
+    keep_curves(finding, twins)
+    finding.evidence += (
+        f" On a copy, {len(free.losses)} steps without it bring the loss of other batches to {free.apart:.3g}, "
+        f"as it is to {own.apart:.3g}."
     )
     finding.confidence = 0.9
     return finding

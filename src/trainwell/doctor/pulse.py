@@ -54,15 +54,16 @@ class Pulse:
         """The next step begins here."""
         self.began = self.ended = time.perf_counter()
 
-    def hand_over(self, record: Record) -> None:
-        """The numbers of all steps since the last time into the record.
+    def hand_over(self, record: Record, sign: float = 1.0) -> None:
+        """The numbers of all steps since the last time into the record; sign: of what is to be made smaller, in what
+        the loop calls its loss.
 
         A busy machine lets a thread stand in line, which is nobody's fault: its share of the whole time is taken off.
         """
         now, line = time.perf_counter(), queued()
         share = min(1.0, max(0.0, (line - self.queued) / (now - self.since))) if now > self.since else 0.0
         self.since, self.queued = now, line
-        record.extend("loss", self.steps, numbers(self.losses))
+        record.extend("loss", self.steps, [sign * each for each in numbers(self.losses)])
         record.extend("gradient norm", self.norm_steps, self.norms)
         record.extend("rate", self.steps, self.rates)
         record.extend("waiting", self.steps, [each * (1 - share) for each in self.waits])

@@ -21,8 +21,11 @@ def _recurrent_gain(model: nn.Module) -> Finding | None:
     """Recurrent weights by which the state grows from round to round."""
     for name, module in model.named_modules():
         for key, value in module.named_parameters(recurse=False) if isinstance(module, nn.RNNBase) else ():
-            gain = float(value.detach().float().std()) * math.sqrt(value.shape[-1])
-            if key.startswith("weight_hh") and gain > LIMITS.recurrent_gain:
+            gain, limit = float(value.detach().float().std()) * math.sqrt(value.shape[-1]), LIMITS.recurrent_gain
+            if key.startswith("weight_hh") and getattr(module, "nonlinearity", "") == "relu":
+                # Nothing bounds a state behind rectifiers, so its largest eigenvalue tells (Le et al. 2015 begin at 1).
+                gain, limit = float(torch.linalg.eigvals(value.detach().float()).abs().max()), LIMITS.recurrent_radius
+            if key.startswith("weight_hh") and gain > limit:
                 return Finding(
                     "bad-initialization",
                     f"{name}.{key}".lstrip("."),

@@ -1,10 +1,20 @@
 """A record of a sound training to findings about how it is held back: too much, by too small batches, by its size."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from trainwell.doctor.course import beyond_ridge, latest, learned, noise_of_median, rate_share, shrunken
+from trainwell.doctor.course import (
+    beyond_ridge,
+    falling,
+    latest,
+    learned,
+    noise_of_median,
+    outweighing,
+    rate_share,
+    shrunken,
+)
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -17,33 +27,47 @@ def over_regularized(record: Record) -> Finding | None:
     decay, dropout = record.facts.get("weight decay", 0.0), record.facts.get("dropout", 0.0)
     if not decay and not dropout:
         raise CannotJudge("there is no weight decay and no dropout")
-    least = LIMITS.warm_up if dropout >= LIMITS.heavy_dropout else 2 * LIMITS.warm_up
-    if record.step < least:
-        raise CannotJudge(f"needs {least} steps")
-    kept = shrunken(record)
-    shrinks = decay > 0 and kept < LIMITS.shrunken
-    if learned(record) > 0.4 or not (shrinks or dropout >= LIMITS.heavy_dropout):
+    if record.step < LIMITS.warm_up:
+        raise CannotJudge(f"needs {LIMITS.warm_up} steps")
+    return _decayed(record) if decay and shrunken(record) < LIMITS.shrunken else _dropped(record)
+
+
+def _decayed(record: Record) -> Finding | None:
+    """Weights that have shrunk: to nothing, or while little is learned, or as hard as the loss pulls at them."""
+    kept, pull, come = shrunken(record), outweighing(record), learned(record)
+    gone = pull > LIMITS.pull_away and come < 0.1
+    settled = pull > LIMITS.pull and record.step >= 3 * LIMITS.warm_up and come < 0.7 and not falling(record)
+    if not (gone or settled or (come <= 0.4 and record.step >= 2 * LIMITS.warm_up)):
         return None
-    if not shrinks and beyond_ridge(record):
-        return None  # the loss that dropout leaves is not that of the whole network, which does well
-    evidence = f"Only {max(0.0, learned(record)):.0%} of the way is learned after {record.step} steps; " + (
-        f"weight decay {decay:g} has shrunk a typical layer to {kept:.0%} of its first size."
-        if shrinks
-        else f"dropout is {dropout:g}."
+    evidence = (
+        f"Only {max(0.0, come):.0%} of the way is learned after {record.step} steps; weight decay "
+        f"{record.facts['weight decay']:g} has shrunk a typical layer to {kept:.0%} of its first size."
     )
+    if pull > LIMITS.pull:
+        evidence += f" In a typical layer it pulls {pull:.3g} times as hard as the loss."
+    told = {"value": kept, "healthy": [LIMITS.shrunken, 2.0], "gone": gone, "settled": settled}
+    return _restrained(record, "optimizer", evidence, told, 0.9 if gone else 0.6)
+
+
+def _dropped(record: Record) -> Finding | None:
+    """Heavy dropout, where the network as a whole does not do well all the same."""
+    dropout, come = record.facts.get("dropout", 0.0), learned(record)
+    if dropout < LIMITS.heavy_dropout or come > 0.4 or beyond_ridge(record):
+        return None
+    evidence = f"Only {max(0.0, come):.0%} of the way is learned after {record.step} steps; dropout is {dropout:g}."
+    return _restrained(record, "dropout", evidence, {"value": dropout, "healthy": [0, 0.5]}, 0.6)
+
+
+def _restrained(record: Record, where: str, evidence: str, told: dict[str, Any], sure: float) -> Finding:
     return Finding(
         "over-regularized",
-        "optimizer" if shrinks else "dropout",
+        where,
         "warn",
         evidence,
         "Keeping the weights small, or units out, costs more than the data can pay for.",
-        0.6,
+        sure,
         record.step,
-        statistic={
-            "value": kept if shrinks else dropout,
-            "healthy": [LIMITS.shrunken, 2.0] if shrinks else [0, 0.5],
-            "series": picked(record.get("loss")),
-        },
+        statistic={**told, "series": picked(record.get("loss"))},
     )
 
 

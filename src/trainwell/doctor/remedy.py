@@ -288,7 +288,8 @@ def settle_head(chart: Chart, finding: Finding) -> str | None:
 
 
 def less_decay(chart: Chart, finding: Finding) -> str | None:
-    """Weight decay that takes at most a tenth of a weight in all the steps; nothing where dropout is what is heavy."""
+    """Weight decay that takes at most a tenth of a weight in all the steps, a hundredth of what it was where it is
+    added to gradients that are then scaled; nothing where dropout is what is heavy."""
     if finding.where == "dropout":
         return None
     steps = max(1000, int(chart.facts.get("steps") or 0))
@@ -297,7 +298,8 @@ def less_decay(chart: Chart, finding: Finding) -> str | None:
         for group in optimizer.param_groups:
             if group.get("weight_decay"):
                 rate = max(float(group["lr"]), 1e-12)
-                group["weight_decay"] = min(group["weight_decay"] / 10, 0.1 / (rate * steps))
+                scaled = "betas" in group and not group.get("decoupled_weight_decay")
+                group["weight_decay"] = min(group["weight_decay"] / (100 if scaled else 10), 0.1 / (rate * steps))
                 changed.append(f"weight decay to {group['weight_decay']:.2g}")
     return ", ".join(dict.fromkeys(changed)) or None
 

@@ -90,7 +90,7 @@ class Replay:
             optimizer.zero_grad()
         with torch.enable_grad():
             loss = patient.loss(patient.model, self.batch)
-            loss.backward()
+            (patient.sign * loss).backward()  # as the loop does; what a remedy makes of that comes after
         self.loss, self.spent = loss.detach(), self.spent + 1
 
     def batches(self, count: int) -> list[tuple[Tensor, Tensor]]:

@@ -54,6 +54,7 @@ class Thresholds:
     fading: float = 1e-2  # 15: last over first hidden layer's deviation; plain layers of default weights reach 0.03
     growing: float = 30.0  # 15
     recurrent_gain: float = 3.0  # 15: of a recurrent layer's own weights; random ones of default size have 0.6
+    recurrent_radius: float = 1.2  # 15: the same behind rectifiers, by its largest eigenvalue
     same_rows: float = 0.999  # 15: cosine of a layer's rows
     one_batch_loss: float = 0.05  # 20: share of the starting loss that may be left
     one_batch_steps: int = 200
@@ -97,10 +98,12 @@ class Thresholds:
     times_learned: int = 10  # 35: times that each row was learned
     overfit_patience: int = 5
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
-    norms_apart: float = 0.2  # 18: of guessing's loss, by which kept statistics raise that of rows just learned
+    modes_apart: float = 0.2  # 18: of guessing's loss, by which evaluation raises that of rows just learned
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
 
     shrunken: float = 0.7  # 36: weights over their first size
+    pull: float = 0.3  # 36: of decay at a typical layer's weights over that of the loss
+    pull_away: float = 10.0  # 36: the same, where the loss has no say any more
     heavy_dropout: float = 0.7  # 36
     ridge: float = 0.3  # 34: skill from which on a ridge is a bar for the network
     ridge_way: float = 0.5  # 34: share of the way that a ridge goes, which a network should go as well

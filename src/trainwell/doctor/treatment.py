@@ -24,14 +24,13 @@ from trainwell.doctor.aftercare import (
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.held_rates import hold_factors, hold_highest
-from trainwell.doctor.proof import does_best, try_hundredth
+from trainwell.doctor.proof import does_best
+from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import run_trial
-from trainwell.doctor.twin import scaled_rate
 from trainwell.doctor.wiring_check import CHECKS as WIRING
 
 if TYPE_CHECKING:
@@ -143,7 +142,7 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
-        if self.doctor.replay.on or current.finding.statistic.get("turned"):
+        if self.doctor.replay.on:
             return False  # the loss is that of the loop's own batch, which is no longer the one learned from
         episodes = [*self.doctor.episodes, self.doctor.record]
         began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
@@ -171,7 +170,7 @@ class Treatments:
         """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
         or its weights do as well; this package's own loop has written its weights by then."""
         last = self.last
-        if last is None or self.doctor.state is not None or last.loss < 0 or last.finding.statistic.get("turned"):
+        if last is None or self.doctor.state is not None:
             return
         fits = last.before.fits(self._patient, self._chart())
         if not last.finding.cured and fits and left_worse(self.doctor, last.before.snapshot):
@@ -214,8 +213,8 @@ class Treatments:
     def _improved(self, current: Treatment, now: float) -> bool:
         """Whether the loss is clearly below what it was, or below guessing where it had only begun."""
         before = current.loss
-        if before < 0 or current.finding.statistic.get("turned"):
-            return now > before
+        if before < 0:
+            return now < before
         if current.finding.name == "class-imbalance":  # whose loss is another one from then on
             recalls = self.doctor.record.get("recall").values
             return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
@@ -261,13 +260,17 @@ class Treatments:
             if self.doctor.step:
                 self._keep_better(before.snapshot)
             rates, was = self._rates(), recipe_of(self._patient, self.chart)
-            self._go_back(cure, finding)
-            change = cure.remedy(chart, finding)
+            lost = self._go_back(cure, finding)
+            sign, change = self._patient.sign, cure.remedy(chart, finding)
             self._note_rates(rates)
             if change is None:
                 before.snapshot.into(self._patient.bare, self._patient.optimizers)
                 continue
-            self._applied(finding, cure, change, was, Treatment(finding, self.doctor.step, math.inf, tried, before))
+            turned = self._patient.sign != sign
+            made = Treatment(finding, self.doctor.step, self._usual_loss(turned), tried, before)
+            self._applied(finding, cure, change, was, made)
+            if lost:
+                self._retake(lost)
             return
         if (
             self.current is None
@@ -290,8 +293,6 @@ class Treatments:
             "best": "from the best weights",
         }
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
-        losses = finite(doctor.record.get("loss").array)
-        made.loss = float(np.median(losses[-20:])) if len(losses) else math.inf
         decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         wanted = self.chart.wanted if self.chart is not None else None
@@ -305,6 +306,12 @@ class Treatments:
         self.current = self.last = made
         note_descent(doctor.record)
         doctor.new_episode()
+
+    def _usual_loss(self, turned: bool) -> float:
+        """The median of the latest losses; turned: what was called a loss is a score."""
+        losses = finite(self.doctor.record.get("loss").array)[-20:]
+        middle = float(np.median(losses)) if len(losses) else math.inf
+        return -middle if turned and len(losses) else middle
 
     def _rates(self) -> dict[int, float]:
         return {
@@ -320,7 +327,15 @@ class Treatments:
             if self.doctor.state is None and before.get(key) and rate != before[key]:
                 self.rates[key] = self.rates.get(key, (1.0, rate))[0] * rate / before[key], rate
 
-    def _go_back(self, cure: Cure, finding: Finding) -> None:
+    def _retake(self, lost: int) -> None:
+        """The steps that going back has cost, taken again on the same rows."""
+        made = self.doctor.retake.take(self.doctor, lost)
+        if made:
+            self.doctor.history[-1]["change"] += f", {made} steps made up for"
+            self.doctor.tell(f"doctor, step {self.doctor.step}: {made} steps taken again on the batches seen.")
+
+    def _go_back(self, cure: Cure, finding: Finding) -> int:
+        """Weights and optimizers as they were where this cure begins; how many steps were lost by it."""
         doctor = self.doctor
         snapshot = {"first": doctor.first, "best": self.best or doctor.first}.get(cure.start)
         if cure.start == "healthy":
@@ -328,8 +343,10 @@ class Treatments:
             moments = [*reversed(self.healthy), self.best] if since is not None else self.healthy[:1]
             sound = [each for each in moments if each is not None and (since is None or each.step < since)]
             snapshot = sound[0] if sound else doctor.first
-        if snapshot is not None and doctor.step:
-            snapshot.into(self._patient.bare, self._patient.optimizers)
+        if snapshot is None or not doctor.step:
+            return 0
+        snapshot.into(self._patient.bare, self._patient.optimizers)
+        return doctor.step - snapshot.step
 
     @property
     def _patient(self) -> Any:
@@ -346,8 +363,10 @@ class Treatments:
         norms = finite(doctor.record.get("gradient norm").array)
         self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
         self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0
-        self.chart.best_factor, self.chart.propose = self._best_factor, self._propose
-        suspect, proof = doctor.suspect, doctor.diagnosis.proof
+        suspect, proof, self.chart.propose = doctor.suspect, doctor.diagnosis.proof, self._propose
+        self.chart.best_factor = lambda factors, anew=False: (
+            None if (now := suspect()) is None else best_factor(now, proof, factors, anew)
+        )
         self.chart.does_best = lambda change: (now := suspect()) is not None and does_best(change, now, proof)
         self.chart.feeds = doctor.probe.feeds
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
@@ -362,30 +381,3 @@ class Treatments:
         if max(state.progress, state.seconds / seconds if seconds else 0.0) > LATEST:
             return None
         return self.afresh.change(finding, suspect, self.doctor.diagnosis.proof)
-
-    def _best_factor(self, factors: list[float], anew: bool = False) -> float | None:
-        """The factor on the rate whose twin ends lowest, if that is clearly below the one that goes on as it is.
-
-        Proofs that were made for the diagnosis are used before new twins are run, unless all is to be tried anew.
-        """
-        doctor = self.doctor
-        suspect = doctor.suspect()
-        if suspect is None:
-            return None
-        proof = doctor.diagnosis.proof
-        if max(factors) < 1 and "start" in proof.kept:
-            return try_hundredth(suspect, proof)
-        twins = dict(proof.kept.get("now", (0, {}))[1]) if min(factors) > 1 and not anew else {}
-        known = {factor: twins[name] for factor in factors if (name := f"{factor:g} times the rate") in twins}
-        if not known:
-            changes: dict[str, Any] = {"as it is": None}
-            changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in factors}
-            twins = proof.compare(suspect.patient, suspect.batches, changes, min(30, suspect.length))
-            known = {factor: twins[f"{factor:g} times the rate"] for factor in factors}
-        own = twins["as it is"]
-        best = min(twin.end for twin in known.values())
-        if not best < 0.97 * own.end:
-            return None
-        # Of those that go nearly as far as the best, the least rate when raising it, the best itself when lowering it.
-        near = [factor for factor, twin in known.items() if twin.end <= best + 0.15 * max(own.losses[0] - best, 0.0)]
-        return min(near) if min(near) > 1 else min(near, key=lambda factor: known[factor].end)

@@ -32,6 +32,7 @@ class Trial:
     summed: int = 1  # entries that the loss is the sum of, not the mean
     strangers: list[tuple[int, ...]] = field(default_factory=list)  # shapes of weights that nobody has registered
     seconds: float = 0.0  # that the pass there and back took
+    rest: tuple[Any, ...] = ()  # of the answer, behind the first tensor
     told: tuple[Any, ...] = ()  # what the loss called the network with, such as a time beside noised rows
 
     @property
@@ -78,6 +79,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
     trial.called, trial.strangers, trial.seconds = called, strangers, time.thread_time() - began
     trial.told = told[0] if told else ()
+    trial.rest = tuple(answers[0][1:]) if answers and isinstance(answers[0], tuple | list) else ()
     _note_facts(trial, facts)
     return trial
 

@@ -25,6 +25,7 @@ from trainwell.doctor.probe import WINDOW, Probe, has_batch_norm, has_dropout, i
 from trainwell.doctor.proof import Proof, Suspect
 from trainwell.doctor.pulse import Pulse, together
 from trainwell.doctor.replay import Replay
+from trainwell.doctor.retake import Retake
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.sample import Sample, collect, read
 from trainwell.doctor.series import Record
@@ -55,6 +56,7 @@ class Ward:
         self.diagnosis = Diagnosis(Proof(budget), self.suspect)
         self.treatments = Treatments(self)
         self.replay = Replay()  # draws the rows of steps once a remedy asks for it
+        self.retake = Retake()  # takes steps again that a cure from earlier weights has cost
         self.ran: set[str] = set()
         self.skipped: dict[str, str] = {}
         self.history: list[dict[str, Any]] = []
@@ -221,6 +223,8 @@ class Ward:
         inputs = self.patient.inputs_of(batch)
         if self.replay.keep(batch):
             self._come_round()
+        if self.mode == "treat":
+            self.retake.keep(batch)
         batch = self.replay.batch or batch  # that is learned from
         self.batches.append(batch)
         self.outside.batch(self.step, inputs, loss)
@@ -280,7 +284,7 @@ class Ward:
         """What was noted since the last look, from the device to the record."""
         self.probe.quiet()
         self.probe.fetch(self.step)
-        self.pulse.hand_over(self.record)
+        self.pulse.hand_over(self.record, self.patient.sign if self.patient is not None else 1.0)
         self.outside.fetch(self.record)
         self.record.facts["step"] = self.step
 
@@ -376,7 +380,7 @@ class Ward:
 
         weighs: times of which this is one that is taken, as reading the clock at each would be dear; 0 for no reading.
         """
-        if self.broken or self.closed:
+        if self.broken or self.closed or self.retake.under_way:
             return otherwise
         inside, self.inside, began = self.inside, True, time.thread_time() if weighs else 0.0
         try:

@@ -1,0 +1,83 @@
+"""A cure that begins again from earlier weights to the steps that it cost, taken again at once on the rows of then."""
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.doctor.replay import is_pair
+
+if TYPE_CHECKING:
+    from trainwell.doctor.ward import Ward
+
+BYTES = 2**26  # of batches that are kept at most
+LEAST = 5  # steps lost that are worth it
+SHARE = 0.4  # of the training's steps that may be taken again, in all
+
+
+class Retake:
+    """Keeps a loop's latest batches, and takes the steps that were lost again, with the loop's own optimizer.
+
+    A schedule of rates is not moved by them. It needs to know how the loop makes its loss.
+    """
+
+    def __init__(self) -> None:
+        self.batches: deque[tuple[Tensor, Tensor]] = deque()
+        self.bytes, self.spent, self.under_way = 0, 0, False
+
+    def keep(self, batch: Any) -> None:
+        """The latest batch, (inputs, target), beside those before it."""
+        if not is_pair(batch):
+            return
+        self.batches.append(batch)
+        self.bytes += batch[0].nbytes + batch[1].nbytes
+        while self.bytes > BYTES and self.batches:
+            old = self.batches.popleft()
+            self.bytes -= old[0].nbytes + old[1].nbytes
+
+    def take(self, doctor: "Ward", lost: int) -> int:
+        """As many steps as were lost, on the latest batches; how many were taken."""
+        patient, planned = doctor.patient, int(doctor.record.facts.get("steps") or 0)
+        room = int(SHARE * (planned or doctor.step)) - self.spent
+        count = min(lost, room, 2 * len(self.batches))
+        if patient is None or patient.loss_of is None or count < LEAST or not self._plain(doctor):
+            return 0
+        (optimizer,) = patient.optimizers.values()
+        learning = [each for group in optimizer.param_groups for each in group["params"]]
+        training, batches = patient.bare.training, list(self.batches)[-count:]
+        self.under_way = True
+        try:
+            patient.model.train(training or bool(doctor.treatments.chart and doctor.treatments.chart.train_mode))
+            for step in range(count):
+                if not self._step(doctor, optimizer, learning, batches[step % len(batches)]):
+                    break
+                self.spent += 1
+        finally:
+            optimizer.zero_grad()
+            patient.model.train(training)
+            self.under_way = False
+        return count
+
+    def _step(self, doctor: "Ward", optimizer: torch.optim.Optimizer, learning: list[Any], batch: Any) -> bool:
+        """One step; False where its gradient is not finite, so that none was taken."""
+        patient = doctor.patient
+        assert patient is not None
+        optimizer.zero_grad()
+        with torch.enable_grad():
+            (patient.sign * patient.loss(patient.model, batch)).backward()  # as the loop does
+        if patient.scale != 1.0:
+            torch._foreach_mul_([each.grad for each in learning if each.grad is not None], patient.scale)
+        total = nn.utils.clip_grad_norm_(learning, patient.clip or float("inf"))
+        if not bool(torch.isfinite(total)):
+            return False
+        doctor.treatments.before_step(learning, total)
+        optimizer.step()
+        return True
+
+    @staticmethod
+    def _plain(doctor: "Ward") -> bool:
+        """Whether a step is one pass and one update of one optimizer, without a scale of its own."""
+        assert doctor.patient is not None
+        one = len(doctor.patient.optimizers) == 1 and not doctor.closures
+        return one and doctor.state is None and doctor.scaler is None and not doctor.replay.on

@@ -1,0 +1,121 @@
+"""Evaluations that answer with other weights than those that learn, decay that leaves nothing, steps taken again."""
+
+import copy
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+from torch.optim import SGD, Adam
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loops import Loop, digits, mlp
+
+from trainwell.doctor import Doctor
+
+
+def named(doctor: Doctor | None) -> list[str]:
+    assert doctor is not None and not doctor.broken
+    return [each.name for each in doctor.findings if each.severity != "note"]
+
+
+class Averaged(nn.Module):
+    """Judged by a running average of its weights. x: (batch, 64) -> (batch, 10)"""
+
+    def __init__(self, decay: float) -> None:
+        super().__init__()
+        self.model, self.decay = mlp(64, 64, 10), decay
+        self.mean = copy.deepcopy(self.model).requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return self.mean(x)
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                for mean, each in zip(self.mean.parameters(), self.model.parameters(), strict=True):
+                    mean.lerp_(each, 1 - self.decay)
+        return functional_call(self.model, dict(self.model.named_parameters()), (x,))
+
+
+def learning(model: nn.Module) -> SGD:
+    return SGD([each for each in model.parameters() if each.requires_grad], 0.1, momentum=0.9)
+
+
+def test_an_average_that_lags_inside_the_network_is_told():
+    slow, _, _ = Loop(model=lambda: Averaged(0.9999), optimizer=learning, evaluations=40).run()
+    assert named(slow) == ["wrong-train-eval-mode"]
+    quick, _, _ = Loop(model=lambda: Averaged(0.9), optimizer=learning, evaluations=40).run()
+    assert named(quick) == []
+
+
+def averaged_beside(decay: float) -> Doctor:
+    """A loop that keeps an average of its weights beside the network, and evaluates that."""
+    torch.manual_seed(0)
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 64, 10)
+    mean = copy.deepcopy(model)
+    optimizer = SGD(model.parameters(), 0.1, momentum=0.9)
+    doctor = Doctor(model, optimizer, F.cross_entropy, held_out=[(held_x, held_y)], steps=160)
+    for step in range(160):
+        rows = torch.arange(64 * step, 64 * step + 64) % len(x)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            for slow, each in zip(mean.parameters(), model.parameters(), strict=True):
+                slow.lerp_(each, 1 - decay)
+        doctor.watch(loss, x[rows], y[rows])
+        if step % 40 == 39:
+            with torch.no_grad():
+                doctor.evaluated(loss=float(F.cross_entropy(mean(held_x), held_y)))
+    doctor.close()
+    return doctor
+
+
+def test_an_average_that_lags_beside_the_network_is_told():
+    assert named(averaged_beside(0.9999)) == ["wrong-train-eval-mode"]
+    assert named(averaged_beside(0.5)) == []
+
+
+def test_decay_that_leaves_nothing_is_told_at_once_and_eased():
+    def steep(decay: float) -> Loop:
+        return Loop(
+            model=lambda: mlp(64, 64, 64, 10), optimizer=lambda m: Adam(m.parameters(), 2e-3, weight_decay=decay)
+        )
+
+    doctor, model, _ = steep(1.0).run("treat")
+    assert named(doctor)[0] == "over-regularized"
+    assert doctor is not None and doctor.history[0]["step"] <= 40
+    _, _, x, y = digits()
+    assert float((model(x).argmax(1) == y).float().mean()) > 0.85
+    assert named(steep(1e-4).run()[0]) == []
+
+
+def test_steps_lost_by_going_back_are_taken_again_as_the_loop_took_them():
+    x, y, _, _ = digits()
+    torch.manual_seed(0)
+    model = mlp(64, 32, 10)
+    twin = copy.deepcopy(model)
+    optimizer = SGD(model.parameters(), 0.1, momentum=0.9)
+    doctor = Doctor(model, optimizer, F.cross_entropy, mode="treat", steps=100)
+    batches = [(x[64 * place : 64 * place + 64], y[64 * place : 64 * place + 64]) for place in range(20)]
+    for one, other in batches:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(one), other)
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, one, other)
+    assert doctor.first is not None
+    doctor.first.into(model, doctor.patient.optimizers)  # type: ignore[union-attr]
+    assert doctor.retake.take(doctor, 20) == 20 == doctor.retake.spent
+    slow = SGD(twin.parameters(), 0.1, momentum=0.9)
+    for one, other in batches:
+        slow.zero_grad()
+        F.cross_entropy(twin(one), other).backward()
+        slow.step()
+    for one, other in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(one, other)
+    assert doctor.retake.take(doctor, 50) == 20, "of 100 steps no more than 40 are taken again"
