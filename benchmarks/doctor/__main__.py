@@ -20,8 +20,10 @@ from benchmarks.doctor.run import Outcome, run
 from benchmarks.doctor.setups import FAMILIES, Setup
 from benchmarks.doctor.strangers import KEPT4, OPEN4, STRANGERS, WELL
 from benchmarks.doctor.table import tables
+from benchmarks.doctor.threads import KEPT7, OPEN7, THREADS
 from benchmarks.doctor.undisturbed import UNDISTURBED
 from benchmarks.doctor.unharmed import UNHARMED
+from benchmarks.doctor.untroubled import UNTROUBLED
 from benchmarks.doctor.variants import KEPT2, OPEN2, VARIANTS
 from benchmarks.doctor.watchers import Doctored, at_random, autotrainer, sagemaker, tenth_and_clip
 
@@ -29,6 +31,7 @@ PARTS = {
     "open": OPEN, "kept": KEPT, "healthy": (), "all": FAULTS, "open2": OPEN2, "kept2": KEPT2, "open3": OPEN3,
     "kept3": KEPT3, "open4": OPEN4, "kept4": KEPT4, "healthy4": (),
     "open5": OPEN5, "kept5": KEPT5, "healthy5": (), "open6": OPEN6, "kept6": KEPT6, "healthy6": (),
+    "open7": OPEN7, "kept7": KEPT7, "healthy7": (),
 }  # fmt: skip
 LISTS = {
     "open": OPEN, "kept apart": KEPT, "open, second list": OPEN2, "kept apart, second list": KEPT2,
@@ -36,6 +39,7 @@ LISTS = {
     "open, fourth list": OPEN4, "kept apart, fourth list": KEPT4,
     "open, fifth list": OPEN5, "kept apart, fifth list": KEPT5,
     "open, sixth list": OPEN6, "kept apart, sixth list": KEPT6,
+    "open, seventh list": OPEN7, "kept apart, seventh list": KEPT7,
 }  # fmt: skip
 
 
@@ -70,14 +74,14 @@ def _cases(
                 if (family, seed) not in healthy and not arguments.no_treat:
                     healthy[family, seed] = run(FAMILIES[family], seed).score
                 yield _planted(fault, family, seed, healthy.get((family, seed)), arguments)
-    if arguments.only or arguments.part not in ("all", "healthy", "healthy4", "healthy5", "healthy6"):
+    if arguments.only or arguments.part not in ("all", "healthy", *(f"healthy{each}" for each in (4, 5, 6, 7))):
         return
     controls = [*AWKWARD, *RIGHT, *(generated(arguments.first + each) for each in range(arguments.generated))]
-    # The later lists' have numbers of their own, so that rows measured before they were there keep theirs; the fifth's
-    # and the sixth's are counted by themselves.
+    # The later lists' have numbers of their own, so that rows measured before they were there keep theirs; the fifth's,
+    # the sixth's and the seventh's are counted by themselves.
     fourth = list(enumerate(WELL, 1000))
     alone = {"healthy4": fourth, "healthy5": list(enumerate(UNHARMED, 2000))}
-    alone |= {"healthy6": list(enumerate(UNDISTURBED, 3000))}
+    alone |= {"healthy6": list(enumerate(UNDISTURBED, 3000)), "healthy7": list(enumerate(UNTROUBLED, 4000))}
     for number, control in alone.get(arguments.part, [*enumerate(controls), *fourth]):
         if (control.name, "healthy", number) not in done:
             yield _control(control, number, seeds[0])
@@ -85,7 +89,9 @@ def _cases(
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
     """The families that a fault is planted in with this seed: so many, in turn, so that all come up."""
-    listed = next(each for each in (FAULTS, VARIANTS, NEWCOMERS, STRANGERS, EXAMINED, REPORTED) if fault in each)
+    listed = next(
+        each for each in (FAULTS, VARIANTS, NEWCOMERS, STRANGERS, EXAMINED, REPORTED, THREADS) if fault in each
+    )
     place = 2 * listed.index(fault) + seed
     return [fault.families[(place + step) % len(fault.families)] for step in range(min(count, len(fault.families)))]
 
@@ -106,7 +112,7 @@ def _planted(
     if not arguments.no_treat and fault.curable:
         if not arguments.no_baselines:
             row["tenth"] = run(tenth_and_clip(setup), seed).score
-            place = [*FAULTS, *VARIANTS, *NEWCOMERS, *STRANGERS, *EXAMINED, *REPORTED].index(fault)
+            place = [*FAULTS, *VARIANTS, *NEWCOMERS, *STRANGERS, *EXAMINED, *REPORTED, *THREADS].index(fault)
             row["random"] = run(at_random(setup, 3 * place + seed), seed).score
         row |= _treated(setup, seed)
     return row
