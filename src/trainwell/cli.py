@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -170,11 +170,12 @@ def evaluate(
     from trainwell.load import load
     from trainwell.report import write_report
 
+    loaded = load(run)
+    known = _notes(loaded)
     found = (
-        load(run).evaluate(source)
-        if judge is None
-        else load(run).scores(source, judge, n, steps=steps, guidance=guidance)
+        loaded.evaluate(source) if judge is None else loaded.scores(source, judge, n, steps=steps, guidance=guidance)
     )
+    _told(loaded, known)
     rows = [
         (key, figure(each["value"]), f"[{figure(each['low'])}, {figure(each['high'])}]" if "low" in each else "")
         for key, each in found["metrics"].items()
@@ -204,10 +205,12 @@ def predict(
     from trainwell.predict import check_ending, draw_frame, flat, mask_frame, prediction_frame, write_frame
 
     found = load(run)
+    known = _notes(found)
     into = out if out is not None and not out.suffix and found.schema.task == "segment" else None
     if out is not None and into is None:
         check_ending(out)
     frame = prediction_frame(found, source) if into is None else mask_frame(found, source, into)
+    _told(found, known)
     if pictures is not None:
         _say(f"{draw_frame(found, frame, pictures):,} pictures to {pictures}")
     if into is not None:
@@ -274,6 +277,17 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
             raise InputError(f"--types {text}: expected COLUMN=KIND, such as age=category")
         pairs[name.strip()] = kind.strip()
     return pairs
+
+
+def _notes(run: Any) -> list[str]:
+    """What a run's transform has noticed so far."""
+    return list(getattr(run.transform, "notes", []))
+
+
+def _told(run: Any, known: list[str]) -> None:
+    """Say what a run's transform noticed in what it was given."""
+    for note in _notes(run)[len(known) :]:
+        _say(f"note: {note}")
 
 
 def _say(text: str) -> None:

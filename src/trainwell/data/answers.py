@@ -89,6 +89,10 @@ def _answer(asked: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(impossible, bool):
         raise InputError(f"{where}.is_impossible: found {impossible!r}, expected true or false")
     answers = [] if impossible else asked["answers"]
+    for place, each in enumerate(answers):
+        for key, kind, what in (("text", str, "a text"), ("answer_start", int, "a whole number")):
+            if not isinstance(each[key], kind):
+                raise InputError(f"{where}.answers[{place}].{key}: found {each[key]!r}, expected {what}")
     first: dict[str, Any] = answers[0] if answers else {"text": "", "answer_start": -1}
     others = "\x1f".join(dict.fromkeys(each["text"] for each in answers))
     return {"answer": first["text"], "start": int(first["answer_start"]), "others": others}

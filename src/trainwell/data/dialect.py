@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from trainwell.data.values import MISSING, MISSING_IN_NUMBERS
@@ -69,7 +70,7 @@ def decode(raw: bytes, path: str) -> str:
         near = raw[max(0, place - 12) : place + 12].decode(guess, errors="replace").replace("\n", " ")
         raise InputError(
             f"{path}, line {row}: byte {place} is 0x{byte:02x}, which is not UTF-8; it looks like {guess} "
-            f"({near!r}): convert it with `iconv -f {guess} -t UTF-8 {path} > utf8.csv`"
+            f"({near!r}): convert it with `iconv -f {guess} -t UTF-8 {path} > utf8{Path(path).suffix or '.txt'}`"
         ) from error
 
 

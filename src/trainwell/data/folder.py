@@ -34,6 +34,7 @@ PARTS = {
     "test": "test",
     "testing": "test",
 }
+MOST_TRIED = 100  # files of a table that folders are searched for
 KINDS = {"image": PICTURES, "audio": SOUNDS, "text": TEXTS}
 _ABOUT = ("readme", "license", "licence", "citation", "changelog", "notice", "copying")
 
@@ -165,8 +166,7 @@ def _beside(source: Source, folder: Path) -> None:
         kind = next((k for k in ("image", "audio") if all(cell.lower().endswith(KINDS[k]) for cell in sample)), "")
         if not sample or not kind:
             continue
-        places = [folder, *(child for child in sorted(folder.iterdir()) if child.is_dir())]
-        place = next((place for place in places if any((place / cell).is_file() for cell in sample)), None)
+        place = _place(folder, Path(source.origin).name.split(".")[0], [cell for cell in cells if cell])
         if place is None:
             continue
         paths = [str((place / cell).absolute()) if cell and (place / cell).is_file() else None for cell in cells]
@@ -175,6 +175,15 @@ def _beside(source: Source, folder: Path) -> None:
             source.notes.append(f"column {series.name!r}: {counted(len(lost), 'file')} missing, as {lost[0]}")
         source.frame = source.frame.with_columns(pl.Series(series.name, paths, dtype=pl.String))
         source.hints.setdefault("kinds", {})[series.name] = kind
+
+
+def _place(folder: Path, stem: str, names: list[str]) -> Path | None:
+    """The folder that holds most of these files: that of the table, one called as the table, or another beside it."""
+    some = [names[at] for at in np.unique(np.linspace(0, len(names) - 1, MOST_TRIED).round().astype(int))]
+    beside = sorted((child for child in folder.iterdir() if child.is_dir()), key=lambda child: (child.name != stem, child.name))
+    held = {place: sum((place / name).is_file() for name in some) for place in (folder, *beside)}
+    best = max(held, key=lambda place: held[place])  # of equal ones the first
+    return best if held[best] else None
 
 
 def _name_labels(source: Source, column: str, names: list[str]) -> None:
@@ -238,7 +247,7 @@ def _examples(folder: Path, pieces: list[tuple[str, list[Path], list[str | None]
         labelled = []
     cells: dict[str, Any] = {kind: [str(path.absolute()) for _, path, _ in chosen]}
     if kind == "text":
-        cells[kind] = [_read_text(path, notes) for _, path, _ in chosen]
+        cells[kind] = [_read_text(path, folder, notes) for _, path, _ in chosen]
     if labelled:
         cells["label"] = [label for _, _, label in chosen]
     total = hashlib.sha256()
@@ -262,13 +271,13 @@ def _kind(path: Path) -> str:
     return next((kind for kind, endings in KINDS.items() if name.endswith(endings)), "")
 
 
-def _read_text(path: Path, notes: list[str]) -> str:
+def _read_text(path: Path, folder: Path, notes: list[str]) -> str:
     raw = path.read_bytes()
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         guess = guess_code(raw)
-        notes.append(f"text|{path.name} is not UTF-8 at byte {error.start}: read as {guess}")
+        notes.append(f"text|{path.relative_to(folder)} is not UTF-8 at byte {error.start}: read as {guess}")
         return raw.decode(guess, errors="replace")
 
 

@@ -12,6 +12,7 @@ from trainwell.errors import InputError, suggest
 
 PIECES = 1_000  # equal stretches that one long text is divided by
 FEWEST = 400  # characters below which nothing can be learned and tested
+BLANK = 0.02  # share of blank lines that a list may have by a slip
 LIST_LINE, LONGEST_LINE, LIST_LINES = 40, 200, 50  # characters of a usual and of any line; lines of a list
 
 
@@ -42,6 +43,9 @@ def as_language(source: Source, target: str | None = None, task: str = "language
     if single:
         whole = separator.join(texts)
         listed = _is_list(whole)
+        blank = sum(not line.strip() for line in whole.strip().splitlines())
+        if listed and blank:
+            notes.append(f"{counted(blank, 'empty line')} left out")
         pieces = [line + "\n" for line in whole.splitlines() if line.strip()] if listed else _stretches(whole)
         pieces = pieces if listed or task == "language" else _between_words(pieces)
         parts = None
@@ -83,12 +87,12 @@ def _column(source: Source, target: str | None) -> str:
 
 
 def _is_list(text: str) -> bool:
-    """Whether lines are examples of their own, as names are: many, short, and no blank line between them."""
+    """Whether lines are examples of their own, as names are: many, short, and hardly a blank line between them."""
     lines = text.strip().splitlines()
     lengths = np.array([len(line) for line in lines])
     return bool(
         len(lines) >= LIST_LINES
-        and lengths.min() > 0
+        and (lengths == 0).mean() <= BLANK
         and np.median(lengths) <= LIST_LINE
         and lengths.max() <= LONGEST_LINE
     )

@@ -29,6 +29,7 @@ class PairsTransform:
         self.read, self.written = sides
         self.tokenizer, self.length, self.start = tokenizer, length, start
         self.notes: list[str] = []
+        self.digest = ""  # of the source that the notes already speak of
 
     @classmethod
     def fit(
@@ -64,8 +65,11 @@ class PairsTransform:
 
     def _say(self, source: Source) -> None:
         """Count the texts that are cut, over all rows."""
+        self.digest = source.digest
         for side in (self.read, self.written):
-            pieces = self.tokenizer.encode(source.frame[side].to_list())
+            if side not in source.frame.columns:
+                continue
+            pieces = self.tokenizer.encode(source.frame[side].cast(pl.String).fill_null("").to_list())
             long = sum(len(each) >= self.length for each in pieces)
             if long:
                 self.notes.append(
@@ -83,6 +87,8 @@ class PairsTransform:
 
         Raises InputError where there is no such column.
         """
+        if source.digest != self.digest:
+            self._say(source)
         names = source.frame.columns
         name = self.read if self.read in names else names[0] if len(names) == 1 else None
         if name is None:

@@ -39,7 +39,7 @@ def as_series(source: Source, target: str | list[str] | None = None, time: str |
             place = int(np.flatnonzero(np.isnan(moments))[0])
             raise InputError(
                 f"{source.origin}: {counted(lost, 'row')} without a time in {clock!r}, the first is row {place + 1} "
-                f"({frame[clock][place]!r}); fill or remove them"
+                "(empty, or no moment); fill or remove them"
             )
         frame, moments, parts = _sorted(source, frame, moments, parts, clock, notes)
         frame, moments, parts = _single(source, frame, moments, parts, clock, channels + beside, notes)

@@ -31,6 +31,7 @@ class TagTransform:
         self.tokens, self.marks = sides
         self.tags, self.tokenizer, self.length = tags, tokenizer, length
         self.notes: list[str] = []
+        self.digest = ""  # of the source that the notes already speak of
         self.pieces: dict[str, np.ndarray] = {}
 
     @classmethod
@@ -52,11 +53,16 @@ class TagTransform:
         sides = schema.inputs[0].name, schema.targets[0].name
         texts = source.frame[np.asarray(rows)][sides[0]].to_list()
         made = cls(sides, list(schema.classes), tokenizer_of(tokenizer, texts, vocabulary), min(length, context))
-        sizes = [sum(len(each) for each in made._pieces(text.split())) for text in source.frame[sides[0]].to_list()]
-        long = sum(size > made.room for size in sizes)
-        if long:
-            made.notes.append(f"{counted(long, 'sentence')} longer than {made.room} pieces: what follows is not read")
+        made._say(source)
         return made
+
+    def _say(self, source: Source) -> None:
+        """Count the sentences that are cut, over all rows."""
+        self.digest = source.digest
+        sizes = [sum(len(each) for each in self._pieces(words)) for words in self.sentences(source)]
+        long = sum(size > self.room for size in sizes)
+        if long:
+            self.notes.append(f"{counted(long, 'sentence')} longer than {self.room} pieces: what follows is not read")
 
     @property
     def room(self) -> int:
@@ -92,6 +98,8 @@ class TagTransform:
         Raises InputError for a tag that was not there in training.
         """
         places = np.arange(source.rows) if rows is None else np.asarray(rows)
+        if source.digest != self.digest:
+            self._say(source)
         part = source if rows is None else source.take(places)
         known = {tag: place for place, tag in enumerate(self.tags, start=1)}
         marks = part.frame[self.marks].to_list() if with_target and self.marks in part.frame.columns else None

@@ -51,6 +51,7 @@ def read_tags(folder: Path, files: list[Path]) -> Source | None:
     notes: list[str] = []
     total = hashlib.sha256()
     turned, first = 0, ""
+    odd: list[str] = []  # tags that are none of BIO, and where
     for path in tagged:
         raw = path.read_bytes()
         total.update(raw)
@@ -58,6 +59,7 @@ def read_tags(folder: Path, files: list[Path]) -> Source | None:
         for start, words, marks in sentences:
             kept, wrong = in_order(marks)
             turned += len(wrong)
+            odd += [f"{path.name}, line {start + i}: {tag}" for i, tag in enumerate(marks) if not TAG.match(tag)]
             if wrong and not first:
                 before = marks[wrong[0] - 1] if wrong[0] else "the beginning"
                 first = f"{path.name}, line {start + wrong[0]}: {marks[wrong[0]]} after {before}"
@@ -68,6 +70,10 @@ def read_tags(folder: Path, files: list[Path]) -> Source | None:
         raise InputError(f"{folder}: no sentence inside; expected a token and its tag on each line")
     if turned:
         notes.append(f"{counted(turned, 'tag')} out of order, read as the beginning of a span (first in {first})")
+    if odd and 2 * len(odd) < sum(len(line.split()) for line in tags):
+        notes.append(
+            f"{counted(len(odd), 'tag')} of another form than O, B-KIND and I-KIND, in no entity (first in {odd[0]})"
+        )
     given = np.array(parts) if "train" in parts and "" not in parts and len(set(parts)) > 1 else None
     hints = {"kinds": {"tokens": "text", "tags": "text"}, "tags": {"tokens": "tokens", "tags": "tags"}}
     frame = pl.DataFrame({"tokens": tokens, "tags": tags})

@@ -67,6 +67,7 @@ class TextTransform:
     ) -> None:
         self.target, self.columns, self.tokenizer, self.length, self.cut = target, columns, tokenizer, length, cut
         self.notes: list[str] = []
+        self.digest = ""  # of the source that the notes already speak of
         # Texts that are read by a network of many weights are put by length: padding would cost more than order.
         self.bucketed = tokenizer.save()["name"] == "file"
         self.at_once = 128 if self.bucketed else 1024
@@ -98,6 +99,11 @@ class TextTransform:
             raise InputError(f"transform: length={length} and vocabulary={vocabulary}: expected 1 and 3 at least")
         length = min(length, context or length)
         training = source.frame[np.asarray(rows)]
+        if not any(text.strip() for text in joined(training, columns)):
+            raise InputError(
+                f"{source.origin}: {columns[0]!r}: all {counted(training.height, 'text')} to learn from are empty; "
+                "expected words in them"
+            )
         answer = TargetEncoder.fit(training, schema, target)
         made = cls(answer, columns, tokenizer_of(tokenizer, joined(training, columns), vocabulary), length, cut)
         left = [column for column in schema.inputs if column.name not in columns]
@@ -109,7 +115,7 @@ class TextTransform:
 
     def _say(self, source: Source) -> None:
         """Count what is empty and what is cut, over all rows."""
-        texts = joined(source.frame, self.columns)
+        self.digest, texts = source.digest, joined(source.frame, self.columns)
         empty = sum(not text.strip() for text in texts)
         if empty:
             self.notes.append(f"{counted(empty, 'text')} of {len(texts):,} empty: answered as an unknown word is")
@@ -133,6 +139,8 @@ class TextTransform:
                 f"{source.origin}: the column {lost[0]!r} is missing, which the model was trained with; "
                 f"{suggest(lost[0], source.columns)}"
             )
+        if source.digest != self.digest:
+            self._say(source)
         part = source if rows is None else source.take(places)
         pieces = self.tokenizer.encode(joined(part.frame, self.columns))
         found = [enclosed(self.tokenizer, each, self.length, self.cut) for each in pieces]

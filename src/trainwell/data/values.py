@@ -35,6 +35,7 @@ MOMENTS = (
     "%B %d, %Y",
     "%d-%b-%Y",
 )
+OFFSET = r"(?:Z|([+-])(\d\d):?(\d\d))$"  # from UTC, as ISO 8601 has it
 _DATE_LIKE = r"\d{1,4}[-/.]\d{1,2}|\d{1,2}[ -][A-Za-z]{3,9}[ -]\d{4}|[A-Za-z]{3,9} \d{1,2}, \d{4}"
 _CODE = r"^0\d+$"  # digits behind a leading zero: a code such as a postal one, not an amount
 _GROUPED = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
@@ -112,10 +113,12 @@ def _moments(name: str, series: pl.Series, notes: list[str]) -> pl.Series | None
     """The column as moments if at least 98 % of its cells are dates in one way of writing, else nothing."""
     present = series.len() - series.null_count()
     sample = series.drop_nulls().head(50)
-    if not present or not bool(sample.str.contains(_DATE_LIKE).all()):
+    if not present or not _most(sample, _DATE_LIKE):
         return None
-    cells = series.str.replace(r"(Z|[+-]\d\d:?\d\d)$", "") if sample.str.contains("[T ]").all() else series
-    if sample.str.contains(r"^\d{4}-\d{2}$").all():  # a month: its first day
+    cells, ahead = series, None
+    if _most(sample, "[T ]"):
+        cells, ahead = series.str.replace(OFFSET, ""), _offsets(series)
+    if _most(sample, r"^\d{4}-\d{2}$"):  # a month: its first day
         cells = cells + "-01"
     for form in MOMENTS:
         moments = cells.str.to_datetime(form, strict=False)
@@ -128,8 +131,27 @@ def _moments(name: str, series: pl.Series, notes: list[str]) -> pl.Series | None
                 notes.append(f"column {name!r}: read as day/month/year; month/day/year fits it as well")
         if wrong.any():
             notes.append(_examples(name, series, wrong, "date"))
+        if ahead is not None:
+            notes.append(f"column {name!r}: moments with several offsets from UTC, as clocks are changed: read as UTC")
+            moments = moments - ahead
         return moments
     return None
+
+
+def _most(sample: pl.Series, pattern: str) -> bool:
+    """Whether all but slips, one in fifty, have a form."""
+    return float(sample.str.contains(pattern).mean() or 0) >= 0.98  # type: ignore[arg-type]
+
+
+def _offsets(series: pl.Series) -> pl.Series | None:
+    """How far ahead of UTC each moment says to be, where they differ; else nothing, and moments are of one place."""
+    parts = [series.str.extract(OFFSET, group) for group in (1, 2, 3)]
+    if not parts[0].is_not_null().any():
+        return None
+    sign = pl.when(parts[0] == "-").then(-1).otherwise(1)
+    minutes = pl.select(sign * (parts[1].cast(pl.Int64).fill_null(0) * 60 + parts[2].cast(pl.Int64).fill_null(0)))
+    found = minutes.to_series()
+    return pl.select(pl.duration(minutes=found)).to_series() if found.n_unique() > 1 else None
 
 
 def typed(frame: pl.DataFrame, notes: list[str]) -> pl.DataFrame:

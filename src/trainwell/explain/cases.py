@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from typing import Any, cast
 
 import numpy as np
@@ -84,6 +85,9 @@ def _content(source: Source, row: int, schema: Schema, transform: Transform) -> 
         wave = transform.encode(source, np.array([row]), with_target=False)["inputs"][0][:]
         content["picture"] = picture(spectrogram(wave, transform.supplies["rate"]))
     for column in schema.columns:
+        if column.kind in ("image", "audio") and column.name in source.frame.columns:
+            cell = source.frame[column.name][row]
+            content["name"] = os.path.basename(cell) if isinstance(cell, str) else ""
         shown = column.role in ("input", "ignored") and column.kind not in ("image", "audio")
         if shown and column.name in source.frame.columns:
             value = source.frame[column.name][row]

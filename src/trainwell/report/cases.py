@@ -69,6 +69,7 @@ def _example(entry: dict[str, Any], picture: str, order: list[str], numeric: boo
     truth, said = _answer(truth), _answer(said)
     return {
         "row": str(entry.get("row", "")),
+        "name": str(entry.get("name") or ""),
         "off": _answer(float(off)) if off is not None else "",
         "truth": truth,
         "prediction": said,
