@@ -170,12 +170,11 @@ def evaluate(
     from trainwell.load import load
     from trainwell.report import write_report
 
-    loaded = load(run)
-    known = _notes(loaded)
+    loaded = _fresh(load(run))
     found = (
         loaded.evaluate(source) if judge is None else loaded.scores(source, judge, n, steps=steps, guidance=guidance)
     )
-    _told(loaded, known)
+    _told(loaded)
     rows = [
         (key, figure(each["value"]), f"[{figure(each['low'])}, {figure(each['high'])}]" if "low" in each else "")
         for key, each in found["metrics"].items()
@@ -204,13 +203,12 @@ def predict(
     from trainwell.load import load
     from trainwell.predict import check_ending, draw_frame, flat, mask_frame, prediction_frame, write_frame
 
-    found = load(run)
-    known = _notes(found)
+    found = _fresh(load(run))
     into = out if out is not None and not out.suffix and found.schema.task == "segment" else None
     if out is not None and into is None:
         check_ending(out)
     frame = prediction_frame(found, source) if into is None else mask_frame(found, source, into)
-    _told(found, known)
+    _told(found)
     if pictures is not None:
         _say(f"{draw_frame(found, frame, pictures):,} pictures to {pictures}")
     if into is not None:
@@ -279,14 +277,15 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
     return pairs
 
 
-def _notes(run: Any) -> list[str]:
-    """What a run's transform has noticed so far."""
-    return list(getattr(run.transform, "notes", []))
+def _fresh(run: Any) -> Any:
+    """A loaded run without what its transform noticed in the data of the training."""
+    run.transform.notes = []
+    return run
 
 
-def _told(run: Any, known: list[str]) -> None:
+def _told(run: Any) -> None:
     """Say what a run's transform noticed in what it was given."""
-    for note in _notes(run)[len(known) :]:
+    for note in run.transform.notes:
         _say(f"note: {note}")
 
 

@@ -165,7 +165,7 @@ def test_sounds_that_cannot_be_learned_from(tmp_path: Path):
     for place in range(12):
         (tmp_path / f"{place % 2}_ann_{place}.wav").write_bytes(b"")
     source = read(tmp_path)
-    with pytest.raises(InputError, match=r"none of 12 sounds could be read \(empty file\)"):
+    with pytest.raises(InputError, match=r"none of 12 sounds could be read \(0_ann_0.wav: empty file\)"):
         SoundTransform.fit(source, infer(source), np.arange(12))
     with pytest.raises(InputError, match="expected more than 0"):
         SoundTransform.fit(source, infer(source), np.arange(12), rate=0)

@@ -74,7 +74,8 @@ class SoundTransform:
         heard = [_without_samples(sound) for _, sound in _opened(cells)]
         learned = [sound for sound in (heard[row] for row in np.asarray(rows)) if isinstance(sound, Sound)]
         if not learned:
-            reason = next((str(sound) for sound in heard if isinstance(sound, AudioError)), "no rows")
+            wrong = [(row, sound) for row, sound in enumerate(heard) if isinstance(sound, AudioError)]
+            reason = next((f"{name_of(cells[row], row)}: {sound}" for row, sound in wrong), "no rows")
             raise InputError(f"{source.origin}: none of {len(rows):,} sounds could be read ({reason})")
         lengths = [sound.seconds for sound in learned]
         rate = rate or min(FASTEST, Counter(sound.rate for sound in learned).most_common(1)[0][0])

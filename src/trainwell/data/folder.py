@@ -180,9 +180,11 @@ def _beside(source: Source, folder: Path) -> None:
 def _place(folder: Path, stem: str, names: list[str]) -> Path | None:
     """The folder that holds most of these files: that of the table, one called as the table, or another beside it."""
     some = [names[at] for at in np.unique(np.linspace(0, len(names) - 1, MOST_TRIED).round().astype(int))]
-    beside = sorted((child for child in folder.iterdir() if child.is_dir()), key=lambda child: (child.name != stem, child.name))
+    beside = sorted(
+        (child for child in folder.iterdir() if child.is_dir()), key=lambda child: (child.name != stem, child.name)
+    )
     held = {place: sum((place / name).is_file() for name in some) for place in (folder, *beside)}
-    best = max(held, key=lambda place: held[place])  # of equal ones the first
+    best = max(held, key=held.__getitem__)  # of equal ones the first
     return best if held[best] else None
 
 

@@ -149,9 +149,9 @@ def _offsets(series: pl.Series) -> pl.Series | None:
     if not parts[0].is_not_null().any():
         return None
     sign = pl.when(parts[0] == "-").then(-1).otherwise(1)
-    minutes = pl.select(sign * (parts[1].cast(pl.Int64).fill_null(0) * 60 + parts[2].cast(pl.Int64).fill_null(0)))
-    found = minutes.to_series()
-    return pl.select(pl.duration(minutes=found)).to_series() if found.n_unique() > 1 else None
+    minutes = sign * (parts[1].cast(pl.Int64).fill_null(0) * 60 + parts[2].cast(pl.Int64).fill_null(0))
+    found = pl.select(pl.duration(minutes=minutes)).to_series()
+    return found if found.n_unique() > 1 else None
 
 
 def typed(frame: pl.DataFrame, notes: list[str]) -> pl.DataFrame:
