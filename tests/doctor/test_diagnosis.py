@@ -16,8 +16,9 @@ from trainwell.doctor.course import beyond_ridge
 from trainwell.doctor.diagnosis import Diagnosis, is_sign
 from trainwell.doctor.dynamics import class_imbalance, loss_spike
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.proof import OWN, TENTH, Proof, Suspect, confirm
+from trainwell.doctor.proof import OWN, TENTH, Proof, confirm
 from trainwell.doctor.series import Record
+from trainwell.doctor.suspect import Suspect
 from trainwell.doctor.twin import Twin
 
 

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loops import Loop, digits, mlp
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.ward import Mode
 
 
 def named(doctor: Doctor | None) -> list[str]:
@@ -119,3 +120,48 @@ def test_steps_lost_by_going_back_are_taken_again_as_the_loop_took_them():
     for one, other in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(one, other)
     assert doctor.retake.take(doctor, 50) == 20, "of 100 steps no more than 40 are taken again"
+
+
+def spoiled(share: float, mode: Mode) -> tuple[Doctor, nn.Sequential]:
+    """A loop that takes a share of each gradient alone, as one does that clips before it unscales."""
+    torch.manual_seed(0)
+    x, y, _, _ = digits()
+    model = mlp(64, 64, 10)
+    optimizer = SGD(model.parameters(), 0.1, momentum=0.9)
+    doctor = Doctor(model, optimizer, F.cross_entropy, mode=mode, steps=120)
+    for step in range(120):
+        rows = torch.arange(64 * step, 64 * step + 64) % len(x)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        for each in model.parameters():
+            each.grad.mul_(share)  # type: ignore[union-attr]
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    return doctor, model
+
+
+def test_a_gradient_that_is_lost_on_its_way_to_the_step_is_told_at_the_first_and_made_anew():
+    doctor, _ = spoiled(1e-5, "watch")
+    assert named(doctor)[0] == "update-ratio-off" and doctor.findings[0].step == 1
+    assert "1.0e-05 of the loss's own" in doctor.findings[0].evidence
+    treated, model = spoiled(1e-5, "treat")
+    assert "made anew" in treated.history[0]["change"]
+    _, _, x, y = digits()
+    assert float((model(x).argmax(1) == y).float().mean()) > 0.9
+    assert named(spoiled(0.25, "watch")[0]) == []
+
+
+def test_a_norm_over_a_single_number_is_taken_out():
+    """Its answer is its bias, whatever comes in, so nothing in front of it can learn."""
+
+    def made() -> tuple[torch.Tensor, ...]:
+        x, y, held_x, held_y = digits()
+        return x, y[:, None] / 9.0 - 0.5, held_x, held_y[:, None] / 9.0 - 0.5
+
+    loop = Loop(model=lambda: nn.Sequential(mlp(64, 64, 1), nn.LayerNorm(1)), loss=F.mse_loss, data=made)
+    doctor, model, _ = loop.run("treat")
+    assert doctor is not None and any("norms over a single number" in each["change"] for each in doctor.history)
+    _, _, x, y = made()
+    assert float((1 - (model(x) - y).square().mean() / y.var()).detach()) > 0.7

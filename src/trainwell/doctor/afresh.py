@@ -6,8 +6,9 @@ from typing import Any
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import from_state
-from trainwell.doctor.proof import OWN, Proof, Suspect, keep_curves
+from trainwell.doctor.proof import OWN, Proof, keep_curves
 from trainwell.doctor.remedy import Chart
+from trainwell.doctor.suspect import Suspect
 from trainwell.errors import InputError
 from trainwell.recipe import Recipe, choices
 from trainwell.train.state import State

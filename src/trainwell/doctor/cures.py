@@ -9,6 +9,7 @@ from trainwell.doctor.habits import (
     draw_rows,
     evaluation_mode,
     keep_statistics,
+    own_gradients,
     still_dropout,
     training_mode,
     turn_sign,
@@ -41,6 +42,7 @@ from trainwell.doctor.remedy import (
 from trainwell.doctor.surgery import (
     bend,
     blunt_slips,
+    drop_empty_norms,
     ease_depth,
     impute_inputs,
     leak_rectifiers,
@@ -85,6 +87,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "bad-initialization": (
         Cure(ease_depth, "residual layers for a deep stack", "first"),
         Cure(initialize_again, "initialize again", "first"),
+        Cure(straighten, "ReLU for saturating activations", "first"),
     ),
     "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
     "batch-too-small": (Cure(draw_more, "more rows a step", "first"),),
@@ -104,6 +107,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(lower_rate, "a still lower rate", "first"),
     ),
     "learning-rate-too-low": (
+        Cure(own_gradients, "gradients made anew", "first"),
         Cure(hold_rate, "the highest rate, held"),
         Cure(raise_lowest, "one rate for all groups", "first"),
         Cure(higher_rate, "a higher rate"),
@@ -114,6 +118,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(initialize_again, "initialize again", "first"),
     ),
     "cannot-fit-one-batch": (
+        Cure(drop_empty_norms, "no norm over a single number", "first"),
         Cure(unsoften, "ReLU for a softmax between layers", "first"),
         Cure(straighten, "ReLU for saturating activations", "first"),
         Cure(start_afresh, ANEW),
@@ -141,7 +146,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(straighten, "ReLU for saturating activations", "first"),
         Cure(start_afresh, ANEW),
     ),
-    "update-ratio-off": (Cure(usual_updates, "scale the rate"),),
+    "update-ratio-off": (
+        Cure(own_gradients, "gradients made anew", "first"),
+        Cure(usual_updates, "scale the rate"),
+    ),
     "non-finite-values": (
         Cure(refuse_step, "refuse the step"),
         Cure(impute_inputs, "impute the inputs"),
@@ -154,16 +162,17 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),
-    "plateau": (Cure(either_rate, "the better rate"),),
+    "plateau": (Cure(own_gradients, "gradients made anew", "first"), Cure(either_rate, "the better rate")),
     "targets-out-of-range": (Cure(blunt_slips, "cut the pull of answers far off", "first"),),
     "underfitting": (
         Cure(bend, "an activation between the layers", "first"),
         Cure(unsoften, "ReLU for a softmax between layers", "first"),
+        Cure(own_gradients, "gradients made anew", "first"),
         Cure(either_rate, "the better rate"),
     ),
     "over-regularized": (
         Cure(less_decay, "less weight decay", "first"),
-        Cure(less_dropout, "less dropout"),
+        Cure(less_dropout, "less dropout", "first"),
     ),
     "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
     "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from trainwell.doctor.differential import told_by_copies
 from trainwell.doctor.finding import AILMENTS, Finding
-from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, Suspect, confirm
+from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, confirm
+from trainwell.doctor.suspect import Suspect
 
 STUCK = {
     "plateau",

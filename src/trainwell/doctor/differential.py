@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.proof import Proof, Suspect, can_be_eased, eased, keep_curves, renamed
+from trainwell.doctor.proof import Proof, can_be_eased, eased, keep_curves, renamed
 from trainwell.doctor.remedy import Chart, initialize_again
+from trainwell.doctor.suspect import Suspect
 from trainwell.doctor.twin import Change, scaled_rate, without_decay, without_dropout
 
 STEPS = 50

@@ -27,6 +27,16 @@ def draw_more(chart: Chart, finding: Finding) -> str | None:
     return f"each step taken on {MANY} rows drawn from all seen so far, at the cost of a second pass"
 
 
+def own_gradients(chart: Chart, finding: Finding) -> str | None:
+    """Each step's gradients made anew, where a copy with nothing changed learns and the loop's own steps do not."""
+    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _replays(chart):
+        return None
+    for batch in chart.seen:
+        chart.replay.keep(batch)
+    chart.replay.round = True  # what is learned from is known well enough
+    return "each step's gradients made anew, on rows drawn from all seen: between loss and step the loop spoils its own"
+
+
 def _replays(chart: Chart) -> bool:
     """Draws rows from now on, if the loop's loss and batches are of a kind that lets it."""
     alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None

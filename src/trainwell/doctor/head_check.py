@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import Patient, leaving_no_trace
 from trainwell.doctor.reward_check import rewards
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
@@ -228,40 +227,6 @@ def gradient_ascent(trial: Trial) -> Finding | None:
         0.95,
         statistic={"value": found.better - found.worse, "healthy": [-math.inf, 0]},
     )
-
-
-def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:
-    """From weights before and after one step: whether it went up the slope of the loss on its batch, which is
-    made anew, and the norm of that slope."""
-    with leaving_no_trace(), torch.enable_grad():
-        for each in before.model.parameters():
-            each.grad = None
-        loss = before.loss(before.model, batch)
-        if not loss.requires_grad or not bool(loss.detach().isfinite()):
-            return None, 0.0
-        loss.backward()
-    moves = []
-    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
-        if old.grad is not None:
-            slope = old.grad.to_dense() if old.grad.is_sparse else old.grad
-            moves.append((slope.flatten().float(), (new.detach() - old.detach()).flatten().float()))
-    if not moves:
-        return None, 0.0
-    slopes, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
-    cosine = float(torch.nn.functional.cosine_similarity(slopes, move, 0))
-    if not cosine > 0.3:
-        return None, float(slopes.norm())
-    finding = Finding(
-        "gradient-ascent",
-        "loop",
-        "critical",
-        f"The first step went up the slope of the loss (cosine {cosine:.2f} with its gradient; healthy is below 0).",
-        "The sign is turned: a negated loss, a negative rate, or maximize=True.",
-        0.95,
-        1,
-        statistic={"value": cosine, "healthy": [-1, 0]},
-    )
-    return finding, float(slopes.norm())
 
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:

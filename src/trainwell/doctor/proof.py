@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
 from trainwell.doctor.remedy import Chart, shorten_memory
 from trainwell.doctor.surgery import straighten
+from trainwell.doctor.suspect import Suspect
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
@@ -26,6 +27,7 @@ FROM_THE_START = {
 }
 LEARNED_NOTHING = 0.05  # of the way to a loss of zero
 FREER = 0.9  # of the loss on other batches, that without restraint is left at most
+OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
 APART = 2  # batches at least that twins are judged on
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
@@ -73,28 +75,10 @@ class Proof:
         self.refuted, self.kept = {}, {}
 
 
-@dataclass
-class Suspect:
-    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first
-    weights."""
-
-    patient: Patient
-    batches: Sequence[Any]
-    start: Change
-    step: int
-    planned: int
-    gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
-    now: float = math.inf  # the median of its latest losses
-    guess: float = math.inf  # the loss of the best constant answer
-
-    @property
-    def length(self) -> int:
-        """Steps of a twin: a seventh of a short training's, at least 30, at most 50."""
-        return min(50, max(30, self.planned // 7)) if self.planned else 50
-
-
 def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
+    if "given" in finding.statistic:
+        return finding  # measured, and copies know nothing of what the loop does
     if finding.where == "momentum":
         return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
     if "eased" in finding.statistic:
@@ -158,6 +142,15 @@ def does_best(change: Any, suspect: Suspect, proof: Proof) -> bool:
 
     twins = proof.compare(suspect.patient, suspect.batches, {"changed": changed}, suspect.length)
     return twins["changed"].end < min(each.end for each in proof.kept["start"][1].values())
+
+
+def outdone(suspect: Suspect, proof: Proof) -> bool:
+    """Whether a copy, at the same rate from the first weights, learns what the training in more steps has not: then
+    something between loss and step differs, which the copy knows nothing of."""
+    twins = _from_the_start(suspect, proof) if suspect.gone < 0.1 else None
+    if twins is None or suspect.step < len(twins[OWN].losses):
+        return False
+    return twins[OWN].end < OUTDONE * min(twins[OWN].losses[0], suspect.guess, suspect.now)
 
 
 def _slower(suspect: Suspect, factor: float) -> Change:

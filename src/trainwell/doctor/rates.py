@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.proof import Proof, Suspect, try_hundredth
+from trainwell.doctor.proof import Proof, try_hundredth
+from trainwell.doctor.suspect import Suspect
 from trainwell.doctor.twin import scaled_rate
 
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero

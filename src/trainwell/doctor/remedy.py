@@ -35,8 +35,10 @@ class Chart:
     train_mode: bool = False  # switch to training mode in front of each training pass
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     replay: Replay = field(default_factory=Replay)  # draws the rows of each step, where they come in a bad order
+    seen: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # the latest batches of a loop of one's own
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
+    outdone: Callable[[], bool] = lambda: False  # by a copy with nothing changed
     does_best: Callable[[Any], bool] = lambda change: False  # by a twin from the first weights
     propose: Callable[[Finding], dict[str, list[Any]] | None] = lambda finding: None  # of the recipe, by twins
     wanted: dict[str, list[Any]] | None = None  # changes of the recipe that the training is to start afresh with

@@ -59,6 +59,17 @@ class Retake:
             self.under_way = False
         return count
 
+    def draw(self, doctor: "Ward") -> None:
+        """Half of the steps that were taken while not all rows were known, on rows drawn from all of them."""
+        self.batches = deque(doctor.replay.batches(doctor.step // 2))
+        on, doctor.replay.on = doctor.replay.on, False
+        try:
+            made = self.take(doctor, len(self.batches))
+        finally:
+            doctor.replay.on = on
+        if made and doctor.history:
+            doctor.history[-1]["change"] += f", {made} steps more once all were known"
+
     def _step(self, doctor: "Ward", optimizer: torch.optim.Optimizer, learning: list[Any], batch: Any) -> bool:
         """One step; False where its gradient is not finite, so that none was taken."""
         patient = doctor.patient

@@ -144,6 +144,18 @@ def unsoften(chart: Chart, finding: Finding) -> str | None:
     return f"{count} softmaxes between layers replaced by ReLU, layers initialized for it"
 
 
+def drop_empty_norms(chart: Chart, finding: Finding) -> str | None:
+    """Norms over a single number, of which nothing is left but the bias, taken out."""
+    if chart.own_loop:
+        return None
+    leaves = [(name, each) for name, each in chart.patient.bare.named_modules() if isinstance(each, nn.LayerNorm)]
+    empty = [name for name, each in leaves if math.prod(each.normalized_shape) == 1]
+    for name in empty:
+        parent, _, child = name.rpartition(".")
+        setattr(chart.patient.bare.get_submodule(parent), child, nn.Identity())
+    return f"{len(empty)} norms over a single number taken out" if empty else None
+
+
 def blunt_slips(chart: Chart, finding: Finding) -> str | None:
     """What answers far off all others pull with cut to what the usual rows' errors do, by the gradient at the output:
     squared error then is Huber's (1964) at three robust deviations of the batch's own errors."""

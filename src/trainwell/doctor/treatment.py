@@ -24,7 +24,7 @@ from trainwell.doctor.aftercare import (
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.proof import does_best
+from trainwell.doctor.proof import does_best, outdone
 from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
@@ -367,6 +367,8 @@ class Treatments:
         self.chart.best_factor = lambda factors, anew=False: (
             None if (now := suspect()) is None else best_factor(now, proof, factors, anew)
         )
+        self.chart.outdone = lambda: (now := suspect()) is not None and outdone(now, proof)
+        self.chart.seen = list(doctor.retake.batches)
         self.chart.does_best = lambda change: (now := suspect()) is not None and does_best(change, now, proof)
         self.chart.feeds = doctor.probe.feeds
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}

@@ -16,13 +16,13 @@ from trainwell.doctor.course import clipped_at, latest, learned
 from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.head_check import against_the_slope
+from trainwell.doctor.first_step import check_first_step
 from trainwell.doctor.losses import Graphs, scalar
 from trainwell.doctor.origin import not_finite, too_long
 from trainwell.doctor.outside import Outside
 from trainwell.doctor.patient import Patient, bare, rows_of
 from trainwell.doctor.probe import WINDOW, Probe, has_batch_norm, has_dropout, is_compiled, marked
-from trainwell.doctor.proof import Proof, Suspect
+from trainwell.doctor.proof import Proof
 from trainwell.doctor.pulse import Pulse, together
 from trainwell.doctor.replay import Replay
 from trainwell.doctor.retake import Retake
@@ -31,6 +31,7 @@ from trainwell.doctor.sample import Sample, collect, read
 from trainwell.doctor.series import Record
 from trainwell.doctor.snapshot import Snapshot
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
+from trainwell.doctor.suspect import Suspect
 from trainwell.doctor.treatment import Treatments
 from trainwell.doctor.wiring_check import CHECKS as OF_WIRING
 from trainwell.train.state import State
@@ -238,11 +239,12 @@ class Ward:
             if len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512):
                 self.examine(list(self.batches))
         if self.step == 1:
-            self._check_direction(batch)
+            check_first_step(self, batch)
 
     def _come_round(self) -> None:
         """Every row of the loop was shown once: what they are is seen anew, on rows as they are drawn."""
         self.new_episode()
+        self.retake.draw(self)
         self.treatments.begin_anew()
         self.batches = self.replay.batches(self.kept)
         self.examine(self.batches)
@@ -315,16 +317,6 @@ class Ward:
         self._speak()
         if self.mode != "watch":
             self.treatments.round(findings)
-
-    def _check_direction(self, batch: Any) -> None:
-        """Whether the first step went up the slope of the loss that the loop tells, and how much steeper it was."""
-        assert self.patient is not None
-        if self.first is not None and self.patient.loss_of is not None and len(self.patient.players) == 1:
-            finding, size = against_the_slope(self.first.patient(self.patient), self.patient, batch)
-            taken = self.pulse.norms[-1] if self.pulse.norms and self.state is None else 0.0
-            self.patient.scale = taken / size if taken > 3 * size > 0 else 1.0
-            if finding is not None:
-                self.diagnosis.take(finding, self.step)
 
     def suspect(self) -> Suspect | None:
         """What a suspicion can be tried on now."""

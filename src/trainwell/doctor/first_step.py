@@ -1,0 +1,75 @@
+"""A first step to whether it went down the slope of the loss that the loop tells, and was taken with all of it."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trainwell.doctor.finding import Finding
+from trainwell.doctor.patient import Patient, leaving_no_trace
+
+if TYPE_CHECKING:
+    from trainwell.doctor.ward import Ward
+
+MORE = 3.0  # times the slope, from which on a loop is taken to add up several
+FAINT = 1e-3  # of it, less than any usual clipping leaves
+
+
+def check_first_step(doctor: "Ward", batch: Any) -> None:
+    """Whether the first step went up the slope of its batch's loss, and how much of the slope it was given."""
+    patient, first = doctor.patient, doctor.first
+    if patient is None or first is None or patient.loss_of is None or len(patient.players) > 1:
+        return
+    finding, size = against_the_slope(first.patient(patient), patient, batch)
+    taken = doctor.pulse.norms[-1] if doctor.pulse.norms and doctor.state is None else 0.0
+    patient.scale = taken / size if taken > MORE * size > 0 else 1.0
+    if finding is None and 0 < taken < FAINT * size:
+        finding = _faint(taken / size)
+    if finding is not None:
+        doctor.diagnosis.take(finding, doctor.step)
+
+
+def _faint(share: float) -> Finding:
+    return Finding(
+        "update-ratio-off",
+        "loop",
+        "critical",
+        f"The gradient that the optimizer was given is {share:.1e} of the loss's own on that batch.",
+        "Between the loss and the step it is cut or divided: clipped before it was unscaled, or scaled down twice.",
+        0.9,
+        1,
+        statistic={"value": share, "healthy": [FAINT, 1e3], "given": share},
+    )
+
+
+def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:
+    """From weights before and after one step: whether it went up the slope of the loss on its batch, which is
+    made anew, and the norm of that slope."""
+    with leaving_no_trace(), torch.enable_grad():
+        for each in before.model.parameters():
+            each.grad = None
+        loss = before.loss(before.model, batch)
+        if not loss.requires_grad or not bool(loss.detach().isfinite()):
+            return None, 0.0
+        loss.backward()
+    moves = []
+    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
+        if old.grad is not None:
+            slope = old.grad.to_dense() if old.grad.is_sparse else old.grad
+            moves.append((slope.flatten().float(), (new.detach() - old.detach()).flatten().float()))
+    if not moves:
+        return None, 0.0
+    slopes, move = torch.cat([each for each, _ in moves]), torch.cat([each for _, each in moves])
+    cosine = float(torch.nn.functional.cosine_similarity(slopes, move, 0))
+    if not cosine > 0.3:
+        return None, float(slopes.norm())
+    finding = Finding(
+        "gradient-ascent",
+        "loop",
+        "critical",
+        f"The first step went up the slope of the loss (cosine {cosine:.2f} with its gradient; healthy is below 0).",
+        "The sign is turned: a negated loss, a negative rate, or maximize=True.",
+        0.95,
+        1,
+        statistic={"value": cosine, "healthy": [-1, 0]},
+    )
+    return finding, float(slopes.norm())

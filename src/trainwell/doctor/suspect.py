@@ -1,0 +1,29 @@
+"""What a suspicion is tried on: a training as it is now, and the way back to how it began."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.twin import Change
+
+
+@dataclass
+class Suspect:
+    """What a suspicion is tried on: the patient, its recent batches, and how to put a copy back to its first
+    weights."""
+
+    patient: Patient
+    batches: Sequence[Any]
+    start: Change
+    step: int
+    planned: int
+    gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
+    now: float = math.inf  # the median of its latest losses
+    guess: float = math.inf  # the loss of the best constant answer
+
+    @property
+    def length(self) -> int:
+        """Steps of a twin: a seventh of a short training's, at least 30, at most 50."""
+        return min(50, max(30, self.planned // 7)) if self.planned else 50
