@@ -12,6 +12,7 @@ import trainwell as tw
 from trainwell.errors import InputError
 from trainwell.explain.language import continued
 from trainwell.predict import flat, prediction_frame
+from trainwell.prepare import prepare
 from trainwell.sample import sampled
 
 
@@ -57,6 +58,14 @@ def test_a_forecast_loads_and_goes_on_after_the_end(forecast: tw.Run) -> None:
     truth = wave(612)["load"][600:].to_numpy()
     assert np.abs(frame["load"].to_numpy() - truth).mean() < 4
     assert again.evaluate(wave())["metrics"]["mse"]["value"] < 0.3
+
+
+def test_a_named_forecaster_forecasts_and_looks_back_as_far_as_a_short_series_bears() -> None:
+    for steps, expected in ((150, False), (5000, True)):
+        data, schema, plan = prepare(wave(steps), "load", model="nlinear")
+        assert schema.task == "forecast" and data.hints["series"]["covariates"] == ["heat"]
+        assert ("lookback" not in plan.recipe.model) is expected
+    assert prepare(wave(150), "load", task="regress")[1].task == "regress"
 
 
 @pytest.mark.parametrize(

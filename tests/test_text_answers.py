@@ -10,6 +10,7 @@ import pytest
 import trainwell as tw
 from trainwell.data import read
 from trainwell.errors import InputError
+from trainwell.explain.translation import Translation
 from trainwell.predict import prediction_frame
 from trainwell.sample import sampled
 
@@ -46,6 +47,13 @@ def test_pairs_are_learned_as_a_translation(translation: tw.Run) -> None:
     assert baselines[0]["metrics"]["bleu"] < translation.metrics["bleu"]
     page = translation.report.read_text()
     assert all(text in page for _, text in best[0]["lines"])
+
+
+def test_answers_of_hardly_a_word_are_scored() -> None:
+    pytest.importorskip("sacrebleu")
+    for answers in (["", "", "a b c d", ""], ["", "", "", ""]):
+        found = Translation().scores(answers, ["a b c d"] * 4)
+        assert 0 <= found["bleu"]["low"] <= found["bleu"]["value"] <= found["bleu"]["high"] <= 100
 
 
 def test_a_translation_loads_and_answers_in_order(translation: tw.Run) -> None:

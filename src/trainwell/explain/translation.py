@@ -106,7 +106,10 @@ class Translation:
             return {}
         found = {}
         for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
-            score = metric.corpus_score(answers, [truth], n_bootstrap=RESAMPLES if len(truth) > 1 else 1)
+            try:
+                score = metric.corpus_score(answers, [truth], n_bootstrap=RESAMPLES if len(truth) > 1 else 1)
+            except TypeError:  # sacrebleu cannot average resamples of which some hold no word at all
+                score = metric.corpus_score(answers, [truth])
             middle, half = getattr(score, "_mean", score.score), getattr(score, "_ci", 0.0)
             found[name] = {"value": score.score, "low": max(0.0, middle - half), "high": min(100.0, middle + half)}
         return found

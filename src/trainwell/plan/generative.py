@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainwell.errors import InputError
 from trainwell.plan.profile import Profile
+from trainwell.plan.sequences import forecasts
 
 if TYPE_CHECKING:
     from trainwell.plan.rules import Plan
@@ -21,7 +22,9 @@ MOST_EPOCHS = 400
 
 
 def task_of(model: Any) -> str | None:
-    """The one of these tasks that a network of this name is for; None for any other network."""
+    """The one of these tasks that a network of this name is for, or a forecast; None for any other network."""
+    if isinstance(model, str) and forecasts(model):
+        return "forecast"
     return next((task for task, names in NETWORKS.items() if model in names), None)
 
 

@@ -14,7 +14,7 @@ from trainwell.plan.likeness import from_likeness
 from trainwell.plan.masks import from_masks
 from trainwell.plan.profile import Profile
 from trainwell.plan.readers import from_reader, is_reader
-from trainwell.plan.sequences import from_language, from_series, from_text, reads_text
+from trainwell.plan.sequences import forecasts, from_language, from_series, from_text, reads_text, shorter_lookback
 from trainwell.plan.sounds import from_sounds, from_speech
 from trainwell.plan.texts import from_answers, from_pairs, from_tags
 from trainwell.plan.transfer import from_weights, network_of_run
@@ -103,6 +103,8 @@ def propose(profile: Profile, model: str | None = None, task: str | None = None,
         plan.choose("model", {"name": whole, "backbone": backbone}, f"{whole} over {model}", why)
     elif model is not None and model != plan.recipe.model.get("name"):
         part, why = named_network(model, profile.shape)
+        if profile.series and forecasts(model):
+            part |= shorter_lookback(profile, model, plan.recipe.model["lookback"])
         plan.choose("model", part, model, why)
         plain(profile, plan)
     if (

@@ -62,6 +62,18 @@ def lookback_of(training: int, period: int, horizon: int, cyclic: bool) -> int:
     return max(1, min(wanted, training - horizon - training // 5))
 
 
+def forecasts(model: Any) -> bool:
+    """Whether a network of this name tells the next steps of a series."""
+    return model in MODELS and "horizon" in inspect.signature(MODELS[model]).parameters
+
+
+def shorter_lookback(profile: Profile, model: str, planned: int) -> dict[str, int]:
+    """The planned lookback for a named forecaster whose own would leave few windows of a series; else nothing."""
+    usual = inspect.signature(MODELS[model]).parameters.get("lookback")
+    training = profile.rows if profile.given else round(0.7 * profile.series["steps"])
+    return {"lookback": planned} if usual is not None and usual.default > training // 3 else {}
+
+
 def reads_text(model: str | None) -> bool:
     """Whether a network of this name reads tokens."""
     return model in MODELS and "vocabulary" in inspect.signature(MODELS[model]).parameters

@@ -41,7 +41,7 @@ def _reading(evaluation: dict[str, Any]) -> dict[str, Any] | None:
     told += f" of {grouped(saved['vocabulary'])} that there are" if is_number(saved.get("vocabulary")) else ""
     if is_number(unknown):
         told += f"; {share(unknown, 2)} of them are not in the vocabulary" if unknown else "; none is unknown"
-    return {"pieces": pieces, "text": told + ". The beginning of a held-out text, in its tokens:"}
+    return {"pieces": pieces, "text": told + ". Held-out text, in its tokens:"}
 
 
 def _looks(evaluation: dict[str, Any]) -> dict[str, Any] | None:
