@@ -165,3 +165,70 @@ def test_a_norm_over_a_single_number_is_taken_out():
     assert doctor is not None and any("norms over a single number" in each["change"] for each in doctor.history)
     _, _, x, y = made()
     assert float((1 - (model(x) - y).square().mean() / y.var()).detach()) > 0.7
+
+
+def test_a_sum_over_more_rows_is_no_other_network():
+    """Held-out errors added up are more than a batch's are, for there are more of them."""
+    torch.manual_seed(0)
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 32, 10)
+    optimizer = SGD(model.parameters(), 0.002)
+    loss_of = nn.CrossEntropyLoss(reduction="sum")
+    halves = [(held_x[:40], held_y[:40]), (held_x[40:80], held_y[40:80])]
+    doctor = Doctor(model, optimizer, loss_of, held_out=halves, steps=120)
+    for step in range(120):
+        rows = torch.arange(64 * step, 64 * step + 64) % len(x)
+        optimizer.zero_grad()
+        loss = loss_of(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+        if step % 40 == 39:
+            with torch.no_grad():
+                doctor.evaluated(loss=float(loss_of(model(held_x), held_y)))
+    doctor.close()
+    assert "wrong-train-eval-mode" not in named(doctor)
+
+
+class Turned(torch.optim.Optimizer):
+    """Momentum that is taken off where it should be added: it drives the weights up the slope that they came down."""
+
+    def __init__(self, parameters: object, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for each in group["params"]:
+                if each.grad is not None:
+                    kept = self.state[each].setdefault("velocity", torch.zeros_like(each))
+                    kept.mul_(-1.2).add_(each.grad)
+                    each.sub_(group["lr"] * kept)
+
+
+def test_an_optimizer_that_ails_itself_gives_place_to_adam():
+    loop = Loop(optimizer=lambda model: Turned(model.parameters(), 0.1), evaluations=40)
+    doctor, model, _ = loop.run("treat")
+    assert doctor is not None and any("by Adam" in each["change"] for each in doctor.history), doctor.history
+    _, _, x, y = digits()
+    assert float((model(x).argmax(1) == y).float().mean()) > 0.9
+    assert not torch.isfinite(torch.tensor(loop.run(None)[2][-1])), "the fault does harm"
+
+
+def test_a_schedule_that_goes_on_below_zero_or_has_no_steps_is_told_and_held():
+    def falling(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR:
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / 100)
+
+    doctor, model, _ = Loop(schedule=falling, evaluations=40).run("treat")
+    assert named(doctor)[0] == "gradient-ascent"
+    assert doctor is not None and "below zero" in doctor.findings[0].evidence
+    _, _, x, y = digits()
+    assert float((model(x).argmax(1) == y).float().mean()) > 0.9
+
+    def of_none(optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LambdaLR:
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: float("nan") if step else 1.0)
+
+    doctor, model, _ = Loop(schedule=of_none).run("treat")
+    assert named(doctor)[0] == "non-finite-values"
+    assert doctor is not None and "learning rate of step" in doctor.findings[0].evidence
+    assert float((model(x).argmax(1) == y).float().mean()) > 0.9

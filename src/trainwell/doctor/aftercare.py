@@ -13,6 +13,7 @@ from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import Record, finite, spread
 from trainwell.doctor.snapshot import SETTINGS, Snapshot
 from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.usual_steps import give_back, stand_in
 
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
@@ -34,6 +35,8 @@ class Before:
     rates: dict[int, tuple[float, float]]
     build: tuple[Any, ...]
     sign: float
+    standing: bool  # whether Adam takes the steps already
+    first: Snapshot | None = None  # the weights that counted as the first ones
     treated: dict[int, float] = field(default_factory=dict)  # group -> its rate right after the treatment
 
     @classmethod
@@ -51,6 +54,7 @@ class Before:
             dict(rates),
             build_of(patient, chart),
             patient.sign,
+            any(stand_in(each) is not None for each in patient.optimizers.values()),
         )
 
     def fits(self, patient: Patient, chart: Chart) -> bool:
@@ -69,6 +73,8 @@ class Before:
         for name, value in self.lasting.items():
             setattr(chart, name, value)
         chart.held, patient.sign = dict(self.held), self.sign
+        for optimizer in patient.optimizers.values() if not self.standing else ():
+            give_back(optimizer)
 
 
 def build_of(patient: Patient, chart: Chart) -> tuple[Any, ...]:

@@ -28,6 +28,7 @@ from trainwell.doctor.remedy import (
     less_decay,
     less_dropout,
     lower_rate,
+    mend_schedule,
     more_regularization,
     raise_epsilon,
     raise_lowest,
@@ -53,6 +54,7 @@ from trainwell.doctor.surgery import (
     unsoften,
     weigh_classes,
 )
+from trainwell.doctor.usual_steps import usual_steps
 
 ANEW = "another network of the recipe"
 
@@ -67,7 +69,10 @@ class Cure:
 
 
 CURES: dict[str, tuple[Cure, ...]] = {
-    "gradient-ascent": (Cure(turn_sign, "turn the sign", "first"),),
+    "gradient-ascent": (
+        Cure(mend_schedule, "a rate above zero, held", "best"),
+        Cure(turn_sign, "turn the sign", "first"),
+    ),
     "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
     "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
     "wrong-train-eval-mode": (
@@ -102,6 +107,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(stop_rise, "the rate before its rise", "first"),
         Cure(even_rates, "one rate for all groups", "first"),
         Cure(clip_first, "clip the gradients", "first"),
+        Cure(usual_steps, "Adam's steps", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
         Cure(lower_rate, "a still lower rate", "first"),
@@ -111,6 +117,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(hold_rate, "the highest rate, held"),
         Cure(raise_lowest, "one rate for all groups", "first"),
         Cure(higher_rate, "a higher rate"),
+        Cure(usual_steps, "Adam's steps", "first"),
     ),
     "exploding-gradient": (
         Cure(clip_gradients, "clip the gradients", "healthy"),
@@ -149,8 +156,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "update-ratio-off": (
         Cure(own_gradients, "gradients made anew", "first"),
         Cure(usual_updates, "scale the rate"),
+        Cure(usual_steps, "Adam's steps", "first"),
     ),
     "non-finite-values": (
+        Cure(mend_schedule, "a rate, held"),
         Cure(refuse_step, "refuse the step"),
         Cure(impute_inputs, "impute the inputs"),
         Cure(clip_gradients, "clip the gradients", "healthy"),
@@ -169,6 +178,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(unsoften, "ReLU for a softmax between layers", "first"),
         Cure(own_gradients, "gradients made anew", "first"),
         Cure(either_rate, "the better rate"),
+        Cure(usual_steps, "Adam's steps", "first"),
     ),
     "over-regularized": (
         Cure(less_decay, "less weight decay", "first"),

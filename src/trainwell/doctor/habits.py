@@ -59,6 +59,8 @@ def zero_gradients(chart: Chart, finding: Finding) -> str | None:
 
 def turn_sign(chart: Chart, finding: Finding) -> str | None:
     """Maximizing off, a negative rate positive, or else the gradients negated."""
+    if finding.where == "schedule":
+        return None
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:
             if group.get("maximize"):

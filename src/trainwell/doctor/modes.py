@@ -76,7 +76,8 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
             "behind."
         )
         return _finding(record, kept, own, guess, text, cause)
-    if _apart(told, here, guess, 2.0) and told.values[-1] < 1.5 * guess:  # so that both are in the same unit
+    same_unit = not record.facts.get("loss is a sum") and len(told) > 0 and told.values[-1] < 1.5 * guess
+    if same_unit and _apart(told, here, guess, 2.0):
         text = (
             f"The evaluation told of a held-out loss of {told.values[-1]:.3g}; the weights that learn have "
             f"{here.values[-1]:.3g} on such rows at the same step."

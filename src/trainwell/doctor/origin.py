@@ -1,5 +1,6 @@
 """A gradient that is not finite to where it began: input, weights, an activation, the loss, or the way back."""
 
+import math
 from typing import Any
 
 import torch
@@ -12,6 +13,16 @@ from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
 def not_finite(patient: Patient, batch: Any, inputs: tuple[Any, ...], batches: list[Any], step: int) -> Finding:
     """The finding, with the first place where a value is not finite; looks on a copy, on the batch where it is
     known."""
+    rates = [float(group["lr"]) for each in patient.optimizers.values() for group in each.param_groups]
+    odd = [each for each in rates if not math.isfinite(each)]
+    if odd:
+        return _finding(
+            "rate",
+            "schedule",
+            f"The learning rate of step {step} is {odd[0]}.",
+            "Its schedule divides by a number of steps that is zero, or takes a root or logarithm out of range.",
+            step,
+        )
     weights = [name for name, each in patient.bare.named_parameters() if not each.detach().isfinite().all()]
     if weights:
         return _finding(

@@ -61,7 +61,9 @@ class Patient:
 
     def copy(self) -> tuple[nn.Module, dict[str, Optimizer]]:
         """Model and optimizers copied together, so that the copied optimizers train the copied model."""
-        model, optimizers = copy.deepcopy((self.bare, self.optimizers))
+        in_place = {name: each.stands_in for name, each in self.optimizers.items() if hasattr(each, "stands_in")}
+        model, optimizers, in_place = copy.deepcopy((self.bare, self.optimizers, in_place))
+        optimizers |= in_place
         for module in model.modules():
             forget_hooks(module)
         return model, optimizers

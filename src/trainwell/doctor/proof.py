@@ -131,8 +131,9 @@ def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
     return 0.01 if HUNDREDTH in twins and twins[HUNDREDTH].end < twins[TENTH].end else 0.1
 
 
-def does_best(change: Any, suspect: Suspect, proof: Proof) -> bool:
-    """Whether a twin with this change, from the first weights, ends below those at the rate as it is and at less."""
+def does_best(change: Any, suspect: Suspect, proof: Proof, margin: float = 1.0) -> bool:
+    """Whether a twin with this change, from the first weights, ends below this share of where those at the rate as it
+    is and at less do."""
     if _from_the_start(suspect, proof) is None or not proof.may_spend(suspect.length, suspect.step, suspect.planned):
         return False
 
@@ -141,7 +142,8 @@ def does_best(change: Any, suspect: Suspect, proof: Proof) -> bool:
         change(model, optimizers)
 
     twins = proof.compare(suspect.patient, suspect.batches, {"changed": changed}, suspect.length)
-    return twins["changed"].end < min(each.end for each in proof.kept["start"][1].values())
+    best = min(each.end for each in proof.kept["start"][1].values())
+    return twins["changed"].end < best - (1 - margin) * (abs(best) if math.isfinite(best) else 0.0)
 
 
 def outdone(suspect: Suspect, proof: Proof) -> bool:

@@ -3,6 +3,7 @@
 Each remedy returns the sentence that goes into the run's history, or nothing where it does not apply.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,7 @@ class Chart:
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
     outdone: Callable[[], bool] = lambda: False  # by a copy with nothing changed
-    does_best: Callable[[Any], bool] = lambda change: False  # by a twin from the first weights
+    does_best: Callable[..., bool] = lambda change, margin=1.0: False  # by a twin from the first weights
     propose: Callable[[Finding], dict[str, list[Any]] | None] = lambda finding: None  # of the recipe, by twins
     wanted: dict[str, list[Any]] | None = None  # changes of the recipe that the training is to start afresh with
     held: dict[int, float] = field(default_factory=dict)  # group -> its rate in place of an ended schedule's
@@ -165,6 +166,20 @@ def hold_rate(chart: Chart, finding: Finding) -> str | None:
             chart.held[id(group)] = float(group["lr"]) * factor if factor else highest
     _set_rates(chart.patient, highest)
     return f"learning rate held at {highest:.3g}, its highest, as the schedule had ended"
+
+
+def mend_schedule(chart: Chart, finding: Finding) -> str | None:
+    """A rate that is a rate, held, where a schedule gives none: the one it began with, or a tenth of its highest where
+    it went on below zero."""
+    if finding.where != "schedule" or chart.own_loop:
+        return None
+    over = 0.1 * float(chart.facts.get("highest rate") or 0.0) if finding.name == "gradient-ascent" else 0.0
+    for optimizer in chart.patient.optimizers.values():
+        for group in optimizer.param_groups:
+            given = float(group.get("initial_lr") or optimizer.defaults.get("lr") or 0.0)
+            rate = over or (given if math.isfinite(given) and given > 0 else 1e-3)
+            group["lr"] = chart.held[id(group)] = rate
+    return f"learning rate held at {chart.patient.rate:.3g}, as its schedule gives none to learn with"
 
 
 def either_rate(chart: Chart, finding: Finding) -> str | None:

@@ -109,4 +109,21 @@ def _told(
     )
 
 
-RULES: dict[str, Callable[[Record], Finding | None]] = {"learning-rate-too-low": learning_rate_too_low}
+def below_zero(record: Record) -> Finding | None:
+    """A rate that a schedule has taken below zero, so that each step climbs the loss."""
+    rates = record.get("rate")
+    if not len(rates):
+        raise CannotJudge("no rate was read")
+    first = next((step for step, rate in zip(rates.steps, rates.values, strict=True) if rate < 0), None)
+    if first is None or rates.values[-1] >= 0 or (np.array(rates.values) < 0).all():
+        return None  # one that is below zero from the start is no schedule's doing
+    evidence = f"From step {first} on the learning rate is below zero; it is {rates.values[-1]:.3g} now."
+    cause = "The schedule goes on falling behind its end: its number of steps is too small."
+    told = {"value": float(rates.values[-1]), "healthy": [0.0, math.inf], "series": picked(rates)}
+    return Finding("gradient-ascent", "schedule", "critical", evidence, cause, 0.97, record.step, statistic=told)
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {
+    "learning-rate-too-low": learning_rate_too_low,
+    "gradient-ascent": below_zero,
+}

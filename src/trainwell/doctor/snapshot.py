@@ -20,13 +20,14 @@ class Snapshot:
     step: int
     tensors: dict[str, Tensor]
     optimizers: dict[str, dict[str, Any]]
+    kinds: dict[str, type]  # of the optimizers, as one's state is no other's
     loss: float = float("nan")
 
     @classmethod
     def of(cls, patient: Patient, step: int = 0, loss: float = float("nan")) -> "Snapshot":
         tensors = {name: value.detach().clone() for name, value in _tensors(patient.bare).items()}
         optimizers = {name: _remembered(each) for name, each in patient.optimizers.items()}
-        return cls(step, tensors, optimizers, loss)
+        return cls(step, tensors, optimizers, {name: type(each) for name, each in patient.optimizers.items()}, loss)
 
     @torch.no_grad()
     def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
@@ -36,6 +37,11 @@ class Snapshot:
             if name in self.tensors and value.shape == self.tensors[name].shape:
                 value.copy_(self.tensors[name])
         for name, optimizer in optimizers.items():
+            stand_in = getattr(optimizer, "stands_in", optimizer)
+            if type(stand_in) is not self.kinds[name]:
+                stand_in.state.clear()
+            if type(optimizer) is not self.kinds[name]:
+                continue
             rates = [{key: group[key] for key in SETTINGS if key in group} for group in optimizer.param_groups]
             saved = copy.deepcopy(self.optimizers[name])
             if _sizes(saved["param_groups"]) != _sizes(optimizer.param_groups):

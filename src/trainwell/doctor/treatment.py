@@ -153,6 +153,7 @@ class Treatments:
         """Put back all that a treatment changed, as the training does worse with it than without."""
         doctor, was = self.doctor, recipe_of(self._patient, self.chart)
         treatment.before.put_back(self._patient, self._chart())
+        doctor.first = treatment.before.first
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
         decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {
@@ -185,7 +186,7 @@ class Treatments:
         return (
             finding.severity != "note"
             and finding.cured is None
-            and finding.confidence >= 0.6
+            and finding.confidence >= (0.5 if finding.severity == "critical" else 0.6)
             and tried < len(CURES.get(finding.name, ()))
         )
 
@@ -272,11 +273,10 @@ class Treatments:
             if lost:
                 self._retake(lost)
             return
-        if (
-            self.current is None
-            and finding.cured is None
-            and not any(each["finding"] == finding.name for each in self.doctor.history)
-        ):
+        if self.current is None and finding.cured is None:
+            if any(each["finding"] == finding.name for each in self.doctor.history):
+                finding.cured = False  # so that what it explained may be treated by itself
+                return
             finding.remedy = f"{finding.remedy} (to be made in the data or the code: nothing in place cures it)"
 
     def _on_a_copy(self, cure: Cure, chart: Chart, finding: Finding) -> str | None:
@@ -302,7 +302,9 @@ class Treatments:
         doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
         doctor.tell(f"doctor, step {doctor.step}: {words}.")
-        made.before.treated = self._rates()
+        made.before.treated, made.before.first = self._rates(), doctor.first
+        if cure.start == "first" and doctor.first is not None:
+            doctor.first = Snapshot.of(self._patient, doctor.step)  # to which later cures go back
         self.current = self.last = made
         note_descent(doctor.record)
         doctor.new_episode()
@@ -369,7 +371,9 @@ class Treatments:
         )
         self.chart.outdone = lambda: (now := suspect()) is not None and outdone(now, proof)
         self.chart.seen = list(doctor.retake.batches)
-        self.chart.does_best = lambda change: (now := suspect()) is not None and does_best(change, now, proof)
+        self.chart.does_best = lambda change, margin=1.0: (
+            (now := suspect()) is not None and does_best(change, now, proof, margin)
+        )
         self.chart.feeds = doctor.probe.feeds
         self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
         return self.chart

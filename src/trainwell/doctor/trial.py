@@ -141,6 +141,7 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         elif kind in ("mae", "huber"):
             prior = float((target.float() - target.float().median()).abs().mean())
     trial.summed = _summed(trial)
+    facts["loss is a sum"] = trial.summed > 1
     if prior is not None and math.isfinite(prior):
         facts["prior loss"] = prior * trial.summed
 

@@ -169,6 +169,7 @@ class Ward:
             elif self.mode == "treat":
                 self.treatments.before_step(parameters, torch.as_tensor(total))
         self.used = self.patient.rate  # when the step is told of, a schedule may have set the next one's
+        agreed = agreed and (math.isfinite(self.used) or self._not_finite())
         if self._looks_at(self.step + 1):
             self.probe.gradients(player, parameters)
         if self._looks_at(self.step + 2):
@@ -343,7 +344,7 @@ class Ward:
             finding = not_finite(self.patient, batch, self.inputs, self.batches, self.step + 1)
             self.diagnosis.take(finding, self.step)
             self._speak()
-            if finding.statistic["origin"] != "input" and self.step and self.suspect() is not None:
+            if finding.statistic["origin"] not in ("input", "rate") and self.step and self.suspect() is not None:
                 self.diagnosis.take(too_long(self.step + 1), self.step)
         if self.mode != "watch":
             self.treatments.round([])
