@@ -171,6 +171,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),
+    "training-state-lost": (Cure(go_back, "go back to before it", "healthy"),),
     "plateau": (Cure(own_gradients, "gradients made anew", "first"), Cure(either_rate, "the better rate")),
     "targets-out-of-range": (Cure(blunt_slips, "cut the pull of answers far off", "first"),),
     "underfitting": (

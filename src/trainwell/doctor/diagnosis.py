@@ -46,7 +46,7 @@ EXPLAINS: dict[str, set[str]] = {
     "targets-out-of-range": ILL
     | START
     | {"label-noise", "class-imbalance", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},
-    "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting"},
+    "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting", "gradient-ascent", "posterior-collapse"},
     "input-not-normalized": ILL
     | START
     | {"preprocessing-mismatch", "label-noise", "label-breaking-augmentation", "overfitting"},
@@ -55,7 +55,7 @@ EXPLAINS: dict[str, set[str]] = {
     "wrong-initial-loss": ILL - {"non-finite-values"},
     "data-not-shuffled": ILL
     | START
-    | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting"}
+    | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting", "padding-or-mask-fault"}
     | {"preprocessing-mismatch", "label-breaking-augmentation"},
     "learning-slowdown": STUCK | DEAD,
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},

@@ -89,14 +89,15 @@ def read(
         _rows_again(patient, record, batches[-1], step, sample)
     _labels(patient, record, batches, step)
     _kept_statistics(patient, record, step)
-    used = _memory(patient)
-    if used:
+    own = record.facts.get("doctor's own memory", 0.0)
+    used = _memory(patient) - own
+    if used > 0:
         record.add(step, "memory", "", used)
         if _grows(record, used):
             record.facts["memory when counted"] = used
             graphs, tensors = kept()
             record.add(step, "graphs kept", "", graphs)
-            record.add(step, "tensors kept", "", tensors)
+            record.add(step, "tensors kept", "", tensors - own)
     count = _optimizer_steps(patient)
     if count is not None:
         record.add(step, "optimizer step", "", count)

@@ -136,12 +136,14 @@ def _broadcast(trial: Trial) -> tuple[str, str, Any] | None:
 
 def _out_of_reach(trial: Trial) -> tuple[str, str, Any] | None:
     target, head = trial.sample.target, trial.made.head
-    if target is None or head not in RANGES or trial.made.kind not in NUMBERS:
+    if target is None or head not in RANGES or trial.made.kind not in (*NUMBERS, "bce"):
         return None
     rows = max(1, trial.sample.rows)
     if not target.is_floating_point() or trial.output is None or target.numel() // rows != trial.output[0].numel():
         return None
     low, high = RANGES[head]
+    if head == "sigmoid" and trial.made.chain[1:2] == ["relu"]:
+        head, low = "sigmoid of a relu", 0.5
     width = 0.05 * (high - low) if math.isfinite(high) else 0.05 * float(target.std() if target.numel() > 1 else 1)
     outside = float(((target < low - width) | (target > high + width)).float().mean())
     if outside <= 0.05:

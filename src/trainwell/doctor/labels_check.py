@@ -106,4 +106,30 @@ def _overlap(votes: np.ndarray, noise: float) -> bool:
     return float((votes > 0.999).mean()) > 1.5 * chances[-1] / sum(chances) + 0.05
 
 
-CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {"label-noise": label_noise}
+def cut_answers(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
+    """Answers that are whole numbers in what is learned from, and are not in what is held out."""
+    target, theirs = sample.target, held.target if held is not None else None
+    if target is None or theirs is None or not target.is_floating_point() or not theirs.is_floating_point():
+        raise CannotJudge("needs numbers to answer, of held-out rows too")
+    ours, others = (each[each.isfinite()].flatten() for each in (target, theirs))
+    if min(len(ours), len(others)) < 64 or len(ours.unique()) < 3:
+        return None
+    whole, fine = (float((each == each.round()).float().mean()) for each in (ours, others))
+    if whole < 1.0 or fine > 0.5:
+        return None
+    return Finding(
+        "targets-out-of-range",
+        "target",
+        "critical",
+        f"All {len(ours)} answers looked at are whole numbers, {len(ours.unique())} different ones; of those held out "
+        f"{fine:.0%} are.",
+        "What is learned from was cut to whole numbers on its way, as by a tensor of integers.",
+        0.9,
+        statistic={"value": whole, "healthy": [0.0, fine]},
+    )
+
+
+CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | None]] = {
+    "label-noise": label_noise,
+    "targets-out-of-range": cut_answers,
+}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from trainwell.doctor.finding import CannotJudge, Finding
@@ -13,7 +14,7 @@ from trainwell.doctor.twin import without_dropout
 
 LIMITS = THRESHOLDS
 FIRST = 60  # steps before the first look, after which kept statistics of the usual memory have come along
-HELD = 2  # held-out batches that are answered anew beside what an evaluation told
+HELD = 4  # held-out batches that are answered anew beside what an evaluation told
 
 
 @torch.no_grad()
@@ -47,9 +48,12 @@ def read_held(patient: Patient, record: Record, batches: Sequence[Any], told: fl
         return
     few = list(batches)[:HELD]
     with answering(patient.bare):
-        own = sum(float(patient.loss(patient.bare, each)) for each in few) / len(few)
+        losses = np.array([float(patient.loss(patient.bare, each)) for each in few])
+    error = (
+        float(losses.std(ddof=1)) / len(few) ** 0.5 if len(few) > 1 else 0.0
+    )  # as rows may differ from batch to batch
     record.add(step, "told of held out", "", told)
-    record.add(step, "own of held out", "", own)
+    record.add(step, "own of held out", "", float(losses.mean()) + 3 * error)
 
 
 def wrong_train_eval_mode(record: Record) -> Finding | None:
@@ -92,6 +96,8 @@ def _apart(judged: Series, learned: Series, guess: float, times: float) -> bool:
     if len(judged) < 2:
         return False
     apart = judged.last(2) - learned.last(2)
+    if learned.values[-1] <= 0:
+        return False  # what may be below zero has no multiples
     return bool((apart > LIMITS.modes_apart * guess).all() and (judged.last(2) > times * learned.last(2)).all())
 
 

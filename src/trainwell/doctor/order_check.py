@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from trainwell.doctor.data_check import classes_of
 from trainwell.doctor.finding import CannotJudge, Finding
@@ -11,6 +12,8 @@ from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+MANY = 8  # batches, which no chance puts in order of their rows' length
+FAR = 4  # places on that an answer is looked for
 
 
 def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -128,6 +131,28 @@ def _by_a_feature(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     return None
 
 
+def _by_length(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Rows of tokens that come by their length, the padding behind them left out, without a single exception."""
+    tokens = sample.inputs[0] if sample.inputs else None
+    if facts.get("ordered by design") or tokens is None or tokens.is_floating_point() or tokens.dim() != 2:
+        return None
+    padding = int(tokens[:, -1].mode().values)
+    lengths = (tokens != padding).sum(1).cpu().numpy()[: sum(sample.sizes)]
+    steps = np.diff(lengths)
+    if len(sample.sizes) < MANY or len(np.unique(lengths)) < 3 or not ((steps >= 0).all() or (steps <= 0).all()):
+        return None
+    return Finding(
+        "data-not-shuffled",
+        "loader",
+        "warn",
+        f"The {len(lengths)} rows seen come by their length, from {lengths[0]} to {lengths[-1]} tokens, without an "
+        "exception.",
+        "Batches of one length save padding, but left in that order each knows one kind of rows only: shuffle them.",
+        0.85,
+        statistic={"value": 1.0, "healthy": [0.4, 0.6]},
+    )
+
+
 def turned_answers(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """Answers by time and row where the tokens are by row and time: turned round, and only so, they follow them."""
     tokens, target = sample.inputs[0] if sample.inputs else None, sample.target
@@ -152,14 +177,42 @@ def turned_answers(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     )
 
 
+def misplaced_answers(sample: Sample, facts: dict[str, Any]) -> Finding | None:
+    """Answers that are tokens of their own row, but not the next ones; or such as are turned round."""
+    tokens, target = sample.inputs[0] if sample.inputs else None, sample.target
+    if tokens is None or target is None or tokens.is_floating_point() or target.shape != tokens.shape:
+        return turned_answers(sample, facts)
+    shares = [_follow(tokens, target, apart) for apart in range(1, FAR + 1)] if tokens.shape[-1] > FAR else [1.0]
+    place = int(np.argmax(shares))
+    if tokens.dim() != 2 or place == 0 or shares[place] < 0.98 or shares[0] > 0.9:
+        return turned_answers(sample, facts)
+    return Finding(
+        "label-noise",
+        "target",
+        "critical",
+        f"The answers are the tokens {place + 1} places on in {shares[place]:.0%} of the places, the next ones in "
+        f"{shares[0]:.0%}.",
+        "They are shifted twice, by the rows as they are made and by the model or the loss once more.",
+        0.95,
+        statistic={"value": float(shares[0]), "healthy": [0.98, 1.0]},
+    )
+
+
+def _follow(tokens: Tensor, target: Tensor, apart: int) -> float:
+    """The share of answers that are the tokens so many places on; those left out, below zero, aside."""
+    given, on = target[:, :-apart], tokens[:, apart:]
+    told = given >= 0
+    return float((given == on)[told].float().mean()) if told.any() else 0.0
+
+
 def in_order(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     """The same batch again and again, rows in the order of a feature, or neighboring rows of one label."""
     try:
         found = same_batch(sample, facts)
     except CannotJudge:
         found = None
-    return found or _by_a_feature(sample, facts) or data_not_shuffled(sample, facts)
+    return found or _by_a_feature(sample, facts) or _by_length(sample, facts) or data_not_shuffled(sample, facts)
 
 
 CHECKS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"data-not-shuffled": in_order}
-OF_ANSWERS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"label-noise": turned_answers}
+OF_ANSWERS: dict[str, Callable[[Sample, dict[str, Any]], Finding | None]] = {"label-noise": misplaced_answers}

@@ -61,12 +61,13 @@ class Retake:
 
     def draw(self, doctor: "Ward") -> None:
         """Half of the steps that were taken while not all rows were known, on rows drawn from all of them."""
-        self.batches = deque(doctor.replay.batches(doctor.step // 2))
+        self.batches, self.bytes = deque(doctor.replay.batches(doctor.step // 2)), 0
         on, doctor.replay.on = doctor.replay.on, False
         try:
             made = self.take(doctor, len(self.batches))
         finally:
             doctor.replay.on = on
+            self.batches.clear()  # what the loop shows is kept by the replay from now on
         if made and doctor.history:
             doctor.history[-1]["change"] += f", {made} steps more once all were known"
 

@@ -3,6 +3,7 @@
 Only in loops that are not this package's own, whose networks are rebuilt from a recipe.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -296,6 +297,8 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
             chart.task.scores = "probabilities"
             return "task.scores set to probabilities, as the model ends in a softmax or sigmoid"
         return None
+    if "sigmoid of a relu" in finding.evidence:
+        return _free_sigmoid(chart.patient.bare)
     modules = {"softmax": nn.Softmax, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}
     leaves = [(name, each) for name, each in chart.patient.bare.named_modules() if not list(each.children())]
     last = next((each for each in reversed(leaves) if not isinstance(each[1], nn.Identity | nn.Flatten)), None)
@@ -328,6 +331,17 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
             lambda output: output.squeeze(-1) if output.dim() > 1 else output[:, None],
             "the outputs brought to the targets' shape",
         )
+    return None
+
+
+def _free_sigmoid(model: nn.Module) -> str | None:
+    """The ReLU right before the last sigmoid taken out, as it keeps the answer above a half."""
+    leaves = [(name, each) for name, each in model.named_modules() if not list(each.children())]
+    for (name, each), (_, after) in reversed(list(itertools.pairwise(leaves))):
+        if isinstance(each, RECTIFYING) and isinstance(after, nn.Sigmoid):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, nn.Identity())
+            return "the ReLU in front of the last sigmoid taken out"
     return None
 
 

@@ -341,7 +341,7 @@ class Treatments:
         doctor = self.doctor
         snapshot = {"first": doctor.first, "best": self.best or doctor.first}.get(cure.start)
         if cure.start == "healthy":
-            since = leapt(doctor.record) if finding.name == "loss-spike" else None
+            since = leapt(doctor.record) if finding.name in ("loss-spike", "training-state-lost") else None
             moments = [*reversed(self.healthy), self.best] if since is not None else self.healthy[:1]
             sound = [each for each in moments if each is not None and (since is None or each.step < since)]
             snapshot = sound[0] if sound else doctor.first
