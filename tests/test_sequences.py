@@ -70,7 +70,17 @@ def test_a_named_forecaster_forecasts_and_looks_back_as_far_as_a_short_series_be
 
 @pytest.mark.parametrize(
     "model",
-    ["nlinear", "linear_blend", "tide", "dlinear", "cyclenet", "patchtst", "itransformer", "recurrent_forecaster"],
+    [
+        "nlinear",
+        "linear_blend",
+        "patch_blend",
+        "tide",
+        "dlinear",
+        "cyclenet",
+        "patchtst",
+        "itransformer",
+        "recurrent_forecaster",
+    ],
 )
 def test_every_forecaster_by_name(tmp_path: Path, model: str) -> None:
     changes = [*QUICK, "model.lookback=48", "train.epochs=1"]

@@ -5,6 +5,8 @@ import torch
 
 from trainwell.models.linear_blend import LinearBlend
 from trainwell.models.nlinear import NLinear
+from trainwell.models.patch_blend import PatchBlend
+from trainwell.train.optim import parameter_groups
 
 
 def test_each_member_is_an_nlinear_on_its_stretch():
@@ -21,3 +23,15 @@ def test_shares_that_cannot_be():
     for shares in ((), (0.5, 1.2), (0.0,)):
         with pytest.raises(ValueError, match="shares"):
             LinearBlend(1, 1, shares=shares)
+
+
+def test_patches_are_one_more_member_at_a_rate_of_their_own():
+    torch.manual_seed(0)
+    blend, x = PatchBlend(3, 5, lookback=60, shares=(0.5, 1.0)).eval(), torch.randn(4, 60, 3)
+    linear = LinearBlend(3, 5, lookback=60, shares=(0.5, 1.0))
+    linear.load_state_dict({name: each for name, each in blend.state_dict().items() if name.startswith("maps")})
+    assert blend(x).shape == (4, 3, 5, 3) and torch.equal(blend(x)[:, :2], linear(x))
+    assert torch.allclose(blend(x)[:, 2], blend.patched(x[:, -30:]), atol=1e-6)
+    groups = parameter_groups(blend, 1e-4, 0.0)
+    assert [round(each["lr"], 9) for each in groups] == [1e-4, 1e-3]
+    assert sum(len(each["params"]) for each in groups) == len(list(blend.parameters()))

@@ -5,7 +5,17 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from trainwell.nn.spectrogram import MFCC, ClipNorm, LogMel, MaskedConv, SpecAugment, Spectrogram, clip_mask, mel_bands
+from trainwell.nn.spectrogram import (
+    MFCC,
+    ClipNorm,
+    LogMel,
+    MaskedConv,
+    SpecAugment,
+    Spectrogram,
+    VocalTract,
+    clip_mask,
+    mel_bands,
+)
 
 
 def tone(hertz: float, rate: int = 8000, seconds: float = 0.5) -> torch.Tensor:
@@ -88,3 +98,19 @@ def test_padding_does_not_reach_into_a_convolution():
     long, longer = layer(padded, clip_mask(torch.tensor([10]), 16))
     assert ends.sum() == longer.sum() == 5
     assert torch.allclose(long[..., :5], short) and long[..., 5:].abs().max() == 0
+
+
+def test_another_vocal_tract_moves_a_tone_to_where_its_frequency_would_be():
+    features, tract = LogMel(8000, bands=40), VocalTract(8000, 40, most=0.2)
+    sounds = torch.cat([tone(1000.0), tone(1000.0), tone(1000.0)])
+    found = tract.stretched(features(sounds), torch.tensor([1.0, 0.8, 1.25]))
+    assert torch.allclose(found[0], features(sounds)[0], atol=1e-4)
+    for place, hertz in ((1, 1250.0), (2, 800.0)):  # a band at 1,250 Hz holds what stood at 0.8 times that
+        wanted = features(tone(hertz))[0].mean(1).argmax()
+        assert abs(int(found[place].mean(1).argmax()) - int(wanted)) <= 1
+    torch.manual_seed(0)
+    drawn = tract(features(sounds))
+    assert not torch.allclose(drawn[0], drawn[1]) and tract.eval()(drawn) is drawn
+    assert not torch.isnan(drawn).any() and VocalTract(8000, 40, most=0.0)(drawn) is drawn
+    with pytest.raises(ValueError, match="warp=1"):
+        VocalTract(8000, 40, most=1.0)

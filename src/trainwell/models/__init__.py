@@ -26,6 +26,7 @@ from trainwell.models.mlp import MLP
 from trainwell.models.nbsvm import NBSVM
 from trainwell.models.neuron import SigmoidNeuron
 from trainwell.models.nlinear import NLinear
+from trainwell.models.patch_blend import PatchBlend
 from trainwell.models.patchtst import PatchTST
 from trainwell.models.perceptron import Perceptron
 from trainwell.models.realmlp import RealMLP
@@ -78,6 +79,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "speech_crnn": SpeechCRNN,
     "nlinear": NLinear,
     "linear_blend": LinearBlend,
+    "patch_blend": PatchBlend,
     "tide": TiDE,
     "dlinear": DLinear,
     "cyclenet": CycleNet,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainwell.nn.embed import mean_of_tokens
 from trainwell.nn.recurrent import Recurrent
-from trainwell.nn.spectrogram import MFCC, ClipNorm, LogMel, MaskedConv, SpecAugment, clip_mask
+from trainwell.nn.spectrogram import MFCC, ClipNorm, LogMel, MaskedConv, SpecAugment, VocalTract, clip_mask
 
 FEATURES = {"log_mel": LogMel, "mfcc": MFCC}
 
@@ -24,12 +24,22 @@ class SoundEncoder(nn.Module):
     """
 
     def __init__(
-        self, rate: int, *, features: str, bands: int, widths: Sequence[int], width: int, dropout: float, masks: int
+        self,
+        rate: int,
+        *,
+        features: str,
+        bands: int,
+        widths: Sequence[int],
+        width: int,
+        dropout: float,
+        masks: int,
+        warp: float = 0.0,
     ) -> None:
         super().__init__()
         if features not in FEATURES:
             raise ValueError(f"no features {features!r}; known: {', '.join(FEATURES)}")
         self.features = FEATURES[features](rate, bands=bands)
+        self.tract = VocalTract(rate, bands, most=warp) if features == "log_mel" else nn.Identity()
         self.norm, self.augment = ClipNorm(), SpecAugment(masks=masks)
         self.layers = nn.ModuleList()
         before, height = 1, bands
@@ -43,7 +53,7 @@ class SoundEncoder(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         lengths = lengths if lengths is not None else x.new_full((x.shape[0],), x.shape[1], dtype=torch.long)
         with torch.autocast(x.device.type, enabled=False):  # a logarithm of small powers needs its digits
-            sound = self.features(x)
+            sound = self.tract(self.features(x))
             mask = clip_mask(self.features.frames(lengths), sound.shape[2])
             sound = self.augment(self.norm(sound, mask), mask)
         maps = sound.unsqueeze(1)
@@ -56,7 +66,8 @@ class SoundEncoder(nn.Module):
 class CRNN(nn.Module):
     """A clip of sound to scores of its classes, from the mean and the largest of what the recurrent layer gives.
 
-    `features` is "log_mel" or "mfcc"; `masks` is how many stretches of time and of pitch SpecAugment hides.
+    `features` is "log_mel" or "mfcc"; `masks` is how many stretches of time and of pitch SpecAugment hides; `warp` is
+    by which share of its length the vocal tract that speaks is changed in training, of log-mel bands.
     x: (batch, samples), lengths: (batch,) long or None -> (batch, classes)
     """
 
@@ -71,10 +82,11 @@ class CRNN(nn.Module):
         width: int = 64,
         dropout: float = 0.3,
         masks: int = 2,
+        warp: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = SoundEncoder(
-            rate, features=features, bands=bands, widths=widths, width=width, dropout=dropout, masks=masks
+            rate, features=features, bands=bands, widths=widths, width=width, dropout=dropout, masks=masks, warp=warp
         )
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(2 * self.encoder.outputs, classes)
@@ -102,10 +114,11 @@ class SpeechCRNN(nn.Module):
         width: int = 96,
         dropout: float = 0.2,
         masks: int = 2,
+        warp: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = SoundEncoder(
-            rate, features=features, bands=bands, widths=widths, width=width, dropout=dropout, masks=masks
+            rate, features=features, bands=bands, widths=widths, width=width, dropout=dropout, masks=masks, warp=warp
         )
         self.head = nn.Linear(self.encoder.outputs, symbols)
 

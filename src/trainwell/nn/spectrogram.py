@@ -107,6 +107,38 @@ def cosines(size: int) -> Tensor:
     return matrix.float()
 
 
+class VocalTract(nn.Module):
+    """While training, stretches each clip's pitches as a longer or shorter vocal tract would, which makes new voices.
+
+    `rate` and `low` as of the log-mel bands; a clip's frequencies are those of a voice up to `most`, a share, longer
+    or shorter. Jaitly & Hinton 2013. x: (batch, bands, frames) -> (batch, bands, frames)
+    """
+
+    def __init__(self, rate: int, bands: int, *, most: float = 0.15, low: float = 20.0) -> None:
+        super().__init__()
+        if not 0 <= most < 1:
+            raise ValueError(f"warp={most}: expected a share of the frequency, 0 for none, below 1")
+        self.most, self.first = most, float(mel(torch.tensor(low)))
+        self.step = (float(mel(torch.tensor(rate / 2))) - self.first) / (bands + 1)
+        middles = self.first + self.step * torch.arange(1, bands + 1)
+        self.register_buffer("hertz", 700.0 * (10.0 ** (middles / 2595.0) - 1.0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or not self.most:
+            return x
+        return self.stretched(x, 1 + self.most * (2 * torch.rand(len(x), device=x.device) - 1))
+
+    def stretched(self, x: Tensor, times: Tensor) -> Tensor:
+        """Each band as what stood at so many times its frequency, between two bands in a straight line; beyond the
+        last band as that one. x: (batch, bands, frames), times: (batch,) -> (batch, bands, frames)"""
+        hertz: Tensor = self.hertz  # type: ignore[assignment]
+        place = ((mel(hertz * times[:, None]) - self.first) / self.step - 1).clamp(0, x.shape[1] - 1)
+        below = place.floor().long().clamp_max(x.shape[1] - 2)
+        share = (place - below)[:, :, None].to(x.dtype)
+        lower, upper = (x.gather(1, at[:, :, None].expand_as(x)) for at in (below, below + 1))
+        return lower + share * (upper - lower)
+
+
 class ClipNorm(nn.Module):
     """Each clip with mean 0 and deviation 1 over its own frames, so that loudness tells nothing; padding becomes 0.
 
