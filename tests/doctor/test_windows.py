@@ -48,3 +48,20 @@ def test_values_that_come_again_by_themselves_are_no_windows():
     few = torch.randint(0, 5, (1500,), generator=torch.Generator().manual_seed(0)).float()
     x, y = windows(few, 30)
     assert copies(*parts(x, y, torch.arange(500), torch.arange(600, 900))) is None
+
+
+def test_values_of_few_digits_come_again_and_leak_nothing():
+    """Long windows before the first held-out hours lie in training; that their answers' values come again is chance."""
+    x, y = windows((walk(1500, 3) * 4).round(), 200)
+    assert copies(*parts(x, y, torch.arange(500), torch.arange(501, 601))) is None
+    order = torch.randperm(600, generator=torch.Generator().manual_seed(0))
+    assert copies(*parts(x, y, order[:500], order[500:])) is not None
+
+
+def test_windows_that_ask_for_one_of_their_channels_are_told_as_well():
+    series = walk(1500, 3)
+    rows = series.unfold(0, 36, 1)
+    x, y = rows[..., :-6].contiguous(), rows[:, 1, -6:].contiguous()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    assert copies(*parts(x, y, order[:500], order[500:900])) is not None
+    assert copies(*parts(x, y, torch.arange(500), torch.arange(540, 940))) is None
