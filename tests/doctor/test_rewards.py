@@ -136,3 +136,22 @@ def test_a_constant_taken_off_a_loss_is_no_turned_sign():
     doctor, _, losses = Loop(loss=lambda o, y: F.cross_entropy(o, y) - 2).run("treat")
     _, _, alone = Loop(loss=lambda o, y: F.cross_entropy(o, y) - 2).run(None)
     assert doctor is not None and not doctor.history and losses == alone
+
+
+class Cosines(nn.Module):
+    """The cosines between features and a direction for each class, times a number. x: (batch, 64) -> (batch, 10)"""
+
+    def __init__(self, times: float) -> None:
+        super().__init__()
+        self.body, self.directions, self.times = mlp(64, 64, 32), nn.Parameter(torch.randn(10, 32)), times
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.times * F.normalize(self.body(x), dim=1) @ F.normalize(self.directions, dim=1).T
+
+
+def test_cosines_given_to_cross_entropy_are_told_and_multiplied():
+    doctor, _, _ = Loop(model=lambda: Cosines(1.0)).run("treat")
+    assert doctor is not None and [each.name for each in doctor.findings][:1] == ["loss-head-mismatch"]
+    assert doctor.history[0]["change"].startswith("the scores multiplied by 16")
+    scaled, _, _ = Loop(model=lambda: Cosines(6.0)).run("watch")
+    assert scaled is not None and not scaled.findings

@@ -145,6 +145,8 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     own = twin.one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows, seconds=limit)
     start, steps = max(own.losses[0], 1e-12), len(own.losses)
     left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
+    if own.bounded > 0.8 and left < 0.6 and trial.made.kind == "cross_entropy" and not trial.made.head:
+        return _within_one(steps, rows, left)
     if left < 0.5:
         return None
     if steps < THRESHOLDS.one_batch_least:
@@ -183,6 +185,19 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "healthy": [0, THRESHOLDS.one_batch_loss],
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
+    )
+
+
+def _within_one(steps: int, rows: int, left: float) -> Finding:
+    return Finding(
+        "loss-head-mismatch",
+        "head",
+        "critical",
+        f"After {steps} steps on at most {rows} rows all scores lie within -1 to 1, most rows' largest at its end, "
+        f"and {left:.0%} of the loss is left.",
+        "Cosines, or scores squashed in another way, are never sure enough for cross-entropy: multiply them by 16.",
+        0.85,
+        statistic={"value": left, "healthy": [0, THRESHOLDS.one_batch_loss]},
     )
 
 

@@ -18,6 +18,7 @@ from trainwell.doctor.stack_check import BETWEEN, LAYERS
 from trainwell.doctor.thresholds import THRESHOLDS
 
 ACTIVATIONS = (*RECTIFYING, *SQUASHING, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
+SURE = 16  # times a cosine, as losses of angles take it: Wang et al. 2018, arXiv:1801.09414, have 64 for thousands
 DEEP = 4  # activations from which on a norm goes with each
 
 
@@ -297,6 +298,8 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
             chart.task.scores = "probabilities"
             return "task.scores set to probabilities, as the model ends in a softmax or sigmoid"
         return None
+    if "all scores lie within -1 to 1" in finding.evidence:
+        return _put_on(chart, lambda output: SURE * output, f"the scores multiplied by {SURE}")
     if "sigmoid of a relu" in finding.evidence:
         return _free_sigmoid(chart.patient.bare)
     modules = {"softmax": nn.Softmax, "sigmoid": nn.Sigmoid, "relu": nn.ReLU, "tanh": nn.Tanh}

@@ -25,6 +25,7 @@ class Twin:
 
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    bounded: float = 0.0  # share of rows whose largest score ends right at 1, where none is above it
     apart: float = math.nan  # the mean loss, after its steps, on batches that it was not trained on
 
     @property
@@ -162,8 +163,18 @@ def one_batch(
             loss.backward()
             torch.nn.utils.clip_grad_norm_(learning, 1.0)
             optimizer.step()
+        twin.bounded = _at_the_bound(patient, model, piece)
     twin.seconds = time.thread_time() - began
     return twin
+
+
+@torch.no_grad()
+def _at_the_bound(patient: Patient, model: nn.Module, batch: Any) -> float:
+    """The share of rows whose largest score is within a twentieth of 1, if no score leaves -1 to 1; as of cosines."""
+    scores = patient.output(model, batch)
+    if scores is None or scores.dim() != 2 or scores.shape[1] < 2 or not float(scores.abs().max()) < 1.0005:
+        return 0.0
+    return float((scores.abs().amax(1) > 0.95).float().mean())
 
 
 def pieces(batches: Sequence[Any], rows: int) -> list[Any]:
