@@ -9,6 +9,7 @@ import torch
 from scipy.io import wavfile
 
 import trainwell as tw
+from trainwell.data import read
 from trainwell.errors import InputError
 from trainwell.predict import prediction_frame
 
@@ -60,6 +61,7 @@ def test_a_sound_that_cannot_be_read_has_no_answer(run: tw.Run, tmp_path: Path):
     folder = clips(tmp_path / "clips", takes=2)
     (folder / "low_ann_1.wav").write_bytes(b"RIFF")
     frame = prediction_frame(tw.load(run.path), folder)
+    assert frame["file"].to_list() == read(folder).frame["audio"].to_list()
     assert frame.height == 12 and frame["prediction"].null_count() == 1
     with pytest.raises(InputError, match="none of 1 sounds could be read"):
         run.predict(str(folder / "low_ann_1.wav"))

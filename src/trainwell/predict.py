@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import polars as pl
 
-from trainwell.data import read, stamps_after
+from trainwell.data import Source, read, stamps_after
 from trainwell.data.image import PictureError, open_picture
 from trainwell.errors import InputError
 from trainwell.explain.draw import draw_boxes
@@ -23,7 +23,8 @@ from trainwell.tasks import Classify, Detect, Fill, Forecast, Language, Likeness
 def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
     """One row an example, in the source's order: the answer, and for classes each class's probability.
 
-    Numbers that were learned with their spread have a column for each quantile, as prediction_0.05.
+    Numbers that were learned with their spread have a column for each quantile, as prediction_0.05; pictures and sounds
+    that are files have their path.
     """
     if isinstance(run.task, Forecast):
         return forecast_frame(run, source)
@@ -37,6 +38,7 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         return box_frame(run, source)
     if isinstance(run.task, Likeness):
         return likeness_frame(run, source)
+    source = read(source)
     answers = run.answers(source)
     if isinstance(run.task, Language):
         return pl.DataFrame({"nats": answers["nats"], "tokens": answers["tokens"]})
@@ -60,7 +62,14 @@ def prediction_frame(run: Run, source: Any) -> pl.DataFrame:
         for i, name in enumerate(names if len(names) > 1 else ["prediction"]):
             columns[name] = number[:, i]
             columns |= {f"{name}_{share:g}": answers["quantiles"][:, place, i] for place, share in enumerate(shares)}
-    return pl.DataFrame(columns)
+    return pl.DataFrame(columns | _files(run, source))
+
+
+def _files(run: Run, source: Source) -> dict[str, list[str]]:
+    """The file of each row where there is one, of pictures or sounds, as a folder tells it apart by nothing else."""
+    kinds = {column.name for column in run.schema.inputs if column.kind in ("image", "audio")}
+    found = [name for name in kinds if name in source.frame.columns and source.frame[name].dtype == pl.String]
+    return {"file": source.frame[found[0]].to_list()} if found else {}
 
 
 def forecast_frame(run: Run, source: Any) -> pl.DataFrame:

@@ -37,12 +37,14 @@ class Recognition:
     """Sounds to texts: what a page, a table and a terminal say of it."""
 
     def frame(self, run: Any, source: Source) -> pl.DataFrame:
-        """One row a sound: what is heard, nothing where it could not be read."""
+        """One row a sound: what is heard, nothing where it could not be read, and its file."""
         rows, texts = heard(run, source)
         answers: list[str | None] = [None] * source.rows
         for row, text in zip(rows.tolist(), texts, strict=True):
             answers[row] = text
-        return pl.DataFrame({"prediction": pl.Series(answers, dtype=pl.String)})
+        found = pl.DataFrame({"prediction": pl.Series(answers, dtype=pl.String)})
+        files = source.frame[run.transform.column]
+        return found.with_columns(files.alias("file")) if files.dtype == pl.String else found
 
     def evaluate(self, run: Any, source: Source, rows: np.ndarray | None = None) -> dict[str, Any]:
         """Error rates by character and by word on rows with known text, and the best, worst and longest of them."""
