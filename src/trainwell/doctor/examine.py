@@ -145,7 +145,7 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
     own = twin.one_batch(trial.patient, trial.batch, THRESHOLDS.one_batch_steps, enough=0.3, rows=rows, seconds=limit)
     start, steps = max(own.losses[0], 1e-12), len(own.losses)
     left = own.losses[-1] / start if math.isfinite(own.end) else 1.0
-    if own.bounded > 0.8 and left < 0.6 and trial.made.kind == "cross_entropy" and not trial.made.head:
+    if own.bounded > 0.8 and left < 0.8 and trial.made.kind == "cross_entropy" and not trial.made.head:
         return _within_one(steps, rows, left)
     if left < 0.5:
         return None
