@@ -232,3 +232,24 @@ def test_a_schedule_that_goes_on_below_zero_or_has_no_steps_is_told_and_held():
     assert named(doctor)[0] == "non-finite-values"
     assert doctor is not None and "learning rate of step" in doctor.findings[0].evidence
     assert float((model(x).argmax(1) == y).float().mean()) > 0.9
+
+
+def test_a_batch_that_spoiled_the_training_is_not_taken_again():
+    x, y, _, _ = digits()
+    torch.manual_seed(0)
+    model = mlp(64, 32, 10)
+    optimizer = SGD(model.parameters(), 0.1)
+    doctor = Doctor(model, optimizer, F.cross_entropy, mode="treat", steps=100)
+    for place in range(20):
+        one, other = x[64 * place : 64 * place + 64], y[64 * place : 64 * place + 64]
+        one = 1e4 * one if place == 15 else one
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(one), other)
+        if place != 15:
+            loss.backward()
+            optimizer.step()
+        doctor.watch(loss, one, other)
+    assert doctor.first is not None
+    doctor.first.into(model, doctor.patient.optimizers)  # type: ignore[union-attr]
+    assert doctor.retake.take(doctor, 20) == 20
+    assert float(F.cross_entropy(model(x), y).detach()) < 2.1

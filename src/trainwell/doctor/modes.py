@@ -92,13 +92,17 @@ def wrong_train_eval_mode(record: Record) -> Finding | None:
 
 
 def _apart(judged: Series, learned: Series, guess: float, times: float) -> bool:
-    """Whether the last two of the former lie far above those of the latter, and beyond so many times them."""
+    """Whether the last two of the former lie far above those of the latter, and beyond so many times them, where
+    they grow by three quarters of that at first."""
     if len(judged) < 2:
         return False
     apart = judged.last(2) - learned.last(2)
     if learned.values[-1] <= 0:
         return False  # what may be below zero has no multiples
-    return bool((apart > LIMITS.modes_apart * guess).all() and (judged.last(2) > times * learned.last(2)).all())
+    grows = judged.values[-1] > judged.values[-2]
+    first = max(1.0, 0.75 * times) if grows else times
+    beyond = judged.last(2) > np.array([first, times]) * learned.last(2)
+    return bool((apart > LIMITS.modes_apart * guess).all() and beyond.all())
 
 
 def _finding(record: Record, judged: Series, learned: Series, guess: float, text: str, cause: str) -> Finding:

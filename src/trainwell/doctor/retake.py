@@ -1,5 +1,6 @@
 """A cure that begins again from earlier weights to the steps that it cost, taken again at once on the rows of then."""
 
+import statistics
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 BYTES = 2**26  # of batches that are kept at most
 LEAST = 5  # steps lost that are worth it
+SPOILED = 10.0  # times the usual loss, from which on a batch is left out
 SHARE = 0.4  # of the training's steps that may be taken again, in all
 
 
@@ -25,6 +27,7 @@ class Retake:
     def __init__(self) -> None:
         self.batches: deque[tuple[Tensor, Tensor]] = deque()
         self.bytes, self.spent, self.under_way = 0, 0, False
+        self.losses: list[float] = []  # of the steps under way
 
     def keep(self, batch: Any) -> None:
         """The latest batch, (inputs, target), beside those before it."""
@@ -49,6 +52,7 @@ class Retake:
         self.under_way = True
         try:
             patient.model.train(training or bool(doctor.treatments.chart and doctor.treatments.chart.train_mode))
+            self.losses = []
             for step in range(count):
                 if not self._step(doctor, optimizer, learning, batches[step % len(batches)]):
                     break
@@ -77,7 +81,12 @@ class Retake:
         assert patient is not None
         optimizer.zero_grad()
         with torch.enable_grad():
-            (patient.sign * patient.loss(patient.model, batch)).backward()  # as the loop does
+            loss = patient.loss(patient.model, batch)
+            value = float(loss.detach())
+            if self.losses and abs(value) > SPOILED * abs(statistics.median(self.losses)):
+                return True  # a batch that spoiled the training once is left out
+            self.losses.append(value)
+            (patient.sign * loss).backward()  # as the loop does
         if patient.scale != 1.0:
             torch._foreach_mul_([each.grad for each in learning if each.grad is not None], patient.scale)
         total = nn.utils.clip_grad_norm_(learning, patient.clip or float("inf"))

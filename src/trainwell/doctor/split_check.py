@@ -31,7 +31,9 @@ def _shared_rows(sample: Sample, held: Sample | None) -> Finding | None:
     both = sum(each in known for each in held.hashes)
     share = both / len(held.hashes)
     # A set that repeats its own rows, as of few discrete columns, repeats them across the split as well by chance.
-    least = LIMITS.overlap_critical if _of_their_own(sample) else max(LIMITS.overlap_critical, 2 * within)
+    # Where none was seen among so many rows, up to three in them may be so (Hanley and Lippman-Hand 1983).
+    by_chance = 2 * (within + 3 / max(1, len(sample.hashes)))
+    least = LIMITS.overlap_critical if _of_their_own(sample) else max(LIMITS.overlap_critical, by_chance)
     if share <= least or both < 3:
         return None
     evidence = f"{both:,} of {len(held.hashes):,} held-out rows ({share:.1%}) are training rows, value for value."
@@ -222,7 +224,8 @@ def _some_columns(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding |
         return None
     low, middle, high = np.quantile(ours, (0.25, 0.5, 0.75), axis=0)
     low_too, middle_too, high_too = np.quantile(theirs, (0.25, 0.5, 0.75), axis=0)
-    moving = (high > low) & (high_too > low_too)
+    # A column that is nearly always the same, as a pixel at the rim, has no middle half to speak of.
+    moving = (high - low > 0.1 * ours.std(0)) & (high_too > low_too)
     apart = moving & ((low_too > np.quantile(ours, 0.99, axis=0)) | (high_too < np.quantile(ours, 0.01, axis=0)))
     wide = np.log(np.where(moving, (high_too - low_too) / np.where(moving, high - low, 1.0), 1.0))
     off = np.flatnonzero(apart | (np.abs(wide) > np.log(LIMITS.column_stretch)))

@@ -270,7 +270,7 @@ class Treatments:
             turned = self._patient.sign != sign
             made = Treatment(finding, self.doctor.step, self._usual_loss(turned), tried, before)
             self._applied(finding, cure, change, was, made)
-            if lost:
+            if lost and finding.name != "loss-spike":  # whose batches are among those that would be taken again
                 self._retake(lost)
             return
         if self.current is None and finding.cured is None:
