@@ -12,7 +12,7 @@ from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
-MANY = 8  # batches, which no chance puts in order of their rows' length
+MANY, ROWS = 8, 192  # batches and rows, which no chance puts in order of their length
 FAR = 4  # places on that an answer is looked for
 
 
@@ -139,7 +139,8 @@ def _by_length(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     padding = int(tokens[:, -1].mode().values)
     lengths = (tokens != padding).sum(1).cpu().numpy()[: sum(sample.sizes)]
     steps = np.diff(lengths)
-    if len(sample.sizes) < MANY or len(np.unique(lengths)) < 3 or not ((steps >= 0).all() or (steps <= 0).all()):
+    few = len(sample.sizes) < MANY or len(lengths) < ROWS
+    if few or len(np.unique(lengths)) < 3 or not ((steps >= 0).all() or (steps <= 0).all()):
         return None
     return Finding(
         "data-not-shuffled",
