@@ -71,7 +71,7 @@ def rewards(trial: Trial) -> Rewards | None:
             losses = [float(_loss(trial, each).detach()) for each in (better, worse, 2 * output + 1)]
             asked = output.clone().requires_grad_(True)
             (slope,) = torch.autograd.grad(_loss(trial, asked), asked, allow_unused=True)
-    except (ArithmeticError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError):
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
         return None  # the loss asks for more of the network than its answer
     away = float((toward(slope) > 0).float().mean()) if slope is not None else 0.0
     return Rewards(losses[0], losses[1], away, abs(losses[2] - losses[0]) > SAME * max(abs(losses[0]), 1e-12))
