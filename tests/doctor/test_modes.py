@@ -253,3 +253,22 @@ def test_a_batch_that_spoiled_the_training_is_not_taken_again():
     doctor.first.into(model, doctor.patient.optimizers)  # type: ignore[union-attr]
     assert doctor.retake.take(doctor, 20) == 20
     assert float(F.cross_entropy(model(x), y).detach()) < 2.1
+
+
+def test_held_out_rows_that_the_loss_does_not_take_end_no_watching():
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 32, 10)
+    optimizer = SGD(model.parameters(), 0.1)
+    odd = [(held_x[:40], held_y[:39])]  # a row without its label
+    doctor = Doctor(model, optimizer, F.cross_entropy, held_out=odd, steps=60)
+    for step in range(60):
+        rows = torch.arange(64 * step, 64 * step + 64) % len(x)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+        if step % 20 == 19:
+            doctor.evaluated(loss=1.0)
+    doctor.close()
+    assert not doctor.broken, doctor.broken

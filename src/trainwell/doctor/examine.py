@@ -16,7 +16,6 @@ from trainwell.doctor import (
 )
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, rows_of
-from trainwell.doctor.reward_check import rewards
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, run_trial
@@ -80,8 +79,7 @@ def examine(
     for name, of_split in (*labels_check.CHECKS.items(), *split_check.CHECKS.items(), *yardstick.CHECKS):
         run(name, of_split, sample, held, facts)
     if trial is not None:
-        found_of_loss = rewards(trial)
-        facts["answers rewarded"] = found_of_loss is not None and not found_of_loss.turned
+        facts["answers rewarded"] = trial.rewards is not None and not trial.rewards.turned
         findings[:] = [each for each in findings if _borne_out(each, trial, held, skipped)]
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.reward_check import rewards
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
@@ -45,7 +44,7 @@ def loss_head_mismatch(trial: Trial) -> Finding | None:
 
 
 def _blind(trial: Trial) -> tuple[str, str, Any] | None:
-    found = rewards(trial)
+    found = trial.rewards
     if found is None or not found.blind:
         return None
     return (
@@ -195,7 +194,7 @@ def slow_rows(output: Tensor, target: Tensor, head: str) -> float:
 
 def gradient_ascent(trial: Trial) -> Finding | None:
     """A loss below zero that cannot be, or an optimizer told to maximize it."""
-    found = rewards(trial)
+    found = trial.rewards
     told_right = found is not None and found.better < found.worse  # such as a mean with a constant taken off
     if trial.made.kind in BELOW_ZERO_IS_WRONG and trial.loss < -1e-6 and not told_right:
         return Finding(

@@ -14,6 +14,8 @@ from trainwell.doctor.twin import without_dropout
 
 LIMITS = THRESHOLDS
 FIRST = 60  # steps before the first look, after which kept statistics of the usual memory have come along
+# What a network raises that gives no loss in this mode, or none for such rows.
+NO_LOSS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 HELD = 4  # held-out batches that are answered anew beside what an evaluation told
 
 
@@ -33,7 +35,7 @@ def read(patient: Patient, record: Record, batch: Any, step: int) -> None:
             kept = float(patient.loss(model, batch))
             model.train()
             own = float(patient.loss(model, batch))
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+        except NO_LOSS:
             record.facts["answers by mode"] = False  # in one of the modes it gives no loss, as detectors do
             return
     record.facts["answers by mode"] = kept != own
@@ -47,11 +49,13 @@ def read_held(patient: Patient, record: Record, batches: Sequence[Any], told: fl
     if not batches or patient.loss_of is None or len(patient.players) > 1:
         return
     few = list(batches)[:HELD]
-    with answering(patient.bare):
-        losses = np.array([float(patient.loss(patient.bare, each)) for each in few])
-    error = (
-        float(losses.std(ddof=1)) / len(few) ** 0.5 if len(few) > 1 else 0.0
-    )  # as rows may differ from batch to batch
+    try:
+        with answering(patient.bare):
+            losses = np.array([float(patient.loss(patient.bare, each)) for each in few])
+    except NO_LOSS:
+        return
+    # Rows may differ from batch to batch, and what is evaluated may be more of them.
+    error = float(losses.std(ddof=1)) / len(few) ** 0.5 if len(few) > 1 else 0.0
     record.add(step, "told of held out", "", told)
     record.add(step, "own of held out", "", float(losses.mean()) + 3 * error)
 

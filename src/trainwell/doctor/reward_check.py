@@ -1,13 +1,15 @@
 """A loss, whatever it is, to whether it is lower for better answers: the network's own, dealt to the rows anew."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.patient import leaving_no_trace
-from trainwell.doctor.trial import Trial
+
+if TYPE_CHECKING:
+    from trainwell.doctor.trial import Trial
 
 ROWS = 8  # that are needed at least
 MANY = 2**21  # numbers in an answer, beyond which sorting them takes too long
@@ -48,7 +50,7 @@ class Given(nn.Module):
         return self.answer
 
 
-def rewards(trial: Trial) -> Rewards | None:
+def rewards(trial: "Trial") -> Rewards | None:
     """What the loss makes of the network's answers where each row is given the best of them that fit, and the worst;
     None where output and target do not say what fits."""
     output, target = trial.output, trial.target
@@ -77,12 +79,12 @@ def rewards(trial: Trial) -> Rewards | None:
     return Rewards(losses[0], losses[1], away, abs(losses[2] - losses[0]) > SAME * max(abs(losses[0]), 1e-12))
 
 
-def _loss(trial: Trial, output: Tensor) -> Tensor:
+def _loss(trial: "Trial", output: Tensor) -> Tensor:
     rest = trial.rest
     return trial.patient.loss(Given((output, *rest) if rest else output), trial.batch)
 
 
-def _classes(output: Tensor, target: Tensor, trial: Trial) -> Any:
+def _classes(output: Tensor, target: Tensor, trial: "Trial") -> Any:
     """Each row's own class changes places with its highest score, or with its lowest."""
     axis = 1 if target.shape == output.shape[:1] + output.shape[2:] else output.dim() - 1
     if output.dim() < 2 or target.shape != output.movedim(axis, -1).shape[:-1] or output.shape[axis] < 2:

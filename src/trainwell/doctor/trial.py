@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from trainwell.doctor.graph import Made, leaves_of, losses_in
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
 from trainwell.doctor.probe import ActivationMode
+from trainwell.doctor.reward_check import Rewards, rewards
 from trainwell.doctor.sample import Sample
 
 
@@ -34,6 +36,11 @@ class Trial:
     seconds: float = 0.0  # that the pass there and back took
     rest: tuple[Any, ...] = ()  # of the answer, behind the first tensor
     told: tuple[Any, ...] = ()  # what the loss called the network with, such as a time beside noised rows
+
+    @cached_property
+    def rewards(self) -> Rewards | None:
+        """What the loss makes of better and of worse answers, where that can be asked."""
+        return rewards(self)
 
     @property
     def target(self) -> Tensor | None:
