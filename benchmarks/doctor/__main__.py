@@ -84,7 +84,7 @@ def _cases(
     alone |= {"healthy6": list(enumerate(UNDISTURBED, 3000)), "healthy7": list(enumerate(UNTROUBLED, 4000))}
     for number, control in alone.get(arguments.part, [*enumerate(controls), *fourth]):
         if (control.name, "healthy", number) not in done:
-            yield _control(control, number, seeds[0])
+            yield _control(control, number, seeds[0], arguments.told)
 
 
 def chosen(fault: Fault, count: int, seed: int) -> list[str]:
@@ -101,7 +101,7 @@ def _planted(
 ) -> dict[str, Any]:
     """One fault in one family: what is named, and what each remedy reaches."""
     setup = fault.plant(FAMILIES[family])
-    watched = Doctored("watch")
+    watched = Doctored("watch", arguments.told)
     plain = run(setup, seed, watched)
     row = {
         "kind": "fault", "name": fault.name, "family": family, "seed": seed, "ailment": fault.ailment,
@@ -114,12 +114,12 @@ def _planted(
             row["tenth"] = run(tenth_and_clip(setup), seed).score
             place = [*FAULTS, *VARIANTS, *NEWCOMERS, *STRANGERS, *EXAMINED, *REPORTED, *THREADS].index(fault)
             row["random"] = run(at_random(setup, 3 * place + seed), seed).score
-        row |= _treated(setup, seed)
+        row |= _treated(setup, seed, arguments.told)
     return row
 
 
-def _treated(setup: Setup, seed: int) -> dict[str, Any]:
-    treated = Doctored("treat")
+def _treated(setup: Setup, seed: int, told: str) -> dict[str, Any]:
+    treated = Doctored("treat", told)
     outcome = run(setup, seed, treated)
     doctor = treated.doctor
     spent = doctor.diagnosis.proof.spent + doctor.replay.spent + doctor.retake.spent
@@ -131,9 +131,9 @@ def _treated(setup: Setup, seed: int) -> dict[str, Any]:
     }
 
 
-def _control(control: Control, number: int, seed: int) -> dict[str, Any]:
+def _control(control: Control, number: int, seed: int, told: str) -> dict[str, Any]:
     """One healthy run: false alarms, whether watching changed a single loss, and whether treatment did harm."""
-    watched = Doctored("treat")
+    watched = Doctored("treat", told)
     outcome = run(control.setup, seed, watched)
     alone: Outcome | None = None
     if watched.doctor.history or number % 4 == 0:  # where it changed nothing, every fourth is proved to be the same
@@ -208,6 +208,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--families", type=int, default=1, help="so many families a fault with each seed, in turn")
     parser.add_argument("--first", type=int, default=0, help="the first of the healthy runs drawn by chance")
     parser.add_argument("--no-baselines", action="store_true", help="without the simple remedies beside the cures")
+    parser.add_argument("--told", choices=("all", "lines", "losses"), default="all", help="what the doctor is told")
     parser.add_argument("--small", action="store_true", help="one seed")
     parser.add_argument("--only", nargs="*", default=[], help="faults whose name or ailment holds one of these words")
     parser.add_argument("--no-treat", action="store_true", help="detection alone")

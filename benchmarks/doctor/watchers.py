@@ -14,20 +14,48 @@ from trainwell.doctor import Doctor
 from trainwell.doctor.series import Record
 
 
-class Doctored:
-    """The doctor in one of its modes."""
+class Criterion(nn.Module):
+    """A training's loss as most loops have it, a module."""
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Any, target: Tensor) -> Tensor:
+        return self.loss(output, target)
+
+
+class Doctored:
+    """The doctor in one of its modes.
+
+    told: "all" that the loop knows; "lines", the two lines of the README, the criterion and each step's loss and rows,
+    in a loop that evaluates batch by batch and says nothing of it; or "losses" alone.
+    """
+
+    def __init__(self, mode: str, told: str = "all") -> None:
+        self.mode, self.told = mode, told
 
     def begin(self, setup: Setup, model: nn.Module, optimizer: torch.optim.Optimizer, held_out: Any) -> None:
-        self.doctor = Doctor(model, optimizer, setup.loss, mode=self.mode, held_out=held_out, steps=setup.steps)
+        self.setup, self.model, self.held_out = setup, model, held_out
+        if self.told == "all":
+            self.doctor = Doctor(model, optimizer, setup.loss, mode=self.mode, held_out=held_out, steps=setup.steps)
+        else:
+            self.criterion = Criterion(setup.loss)
+            self.doctor = Doctor(model, optimizer, self.criterion if self.told == "lines" else None, mode=self.mode)
 
     def step(self, loss: Tensor, x: Tensor, y: Tensor) -> None:
-        self.doctor.watch(loss, x, y)
+        self.doctor.watch(loss, *(() if self.told == "losses" else (x, y)))
 
     def evaluated(self, loss: float, accuracy: float | None) -> None:
-        self.doctor.evaluated(loss=loss, **({} if accuracy is None else {"accuracy": accuracy}))
+        if self.told == "all":
+            self.doctor.evaluated(loss=loss, **({} if accuracy is None else {"accuracy": accuracy}))
+        elif self.told == "lines":
+            training = self.model.training
+            self.model.train(self.setup.validate_in_train_mode)
+            with torch.no_grad():
+                for inputs, target in self.held_out:
+                    self.criterion(self.model(inputs), target)
+            self.model.train(training)
 
     def end(self) -> None:
         self.doctor.close()

@@ -24,6 +24,7 @@ from trainwell.doctor import gauges, modes
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
+from trainwell.doctor.overheard import Overheard
 from trainwell.doctor.patient import Patient, answering, bare, from_loop, from_state, leaving_no_trace
 from trainwell.doctor.sample import read
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -41,8 +42,9 @@ class Doctor(Ward):
     mode: "watch" says, "ask" also proposes the exact change, "treat" makes it; every: steps between two looks;
     budget: share of the training's steps that proofs on copies may cost; held_out: batches that are not trained on;
     steps: how many are planned, if that is known; scaler: of mixed precision, to read its scale. `loss(output, target)`
-    makes the loss; without it the checks that must compute one are skipped. `findings`, `skipped` and `history` hold
-    what came of it; `print(doctor)` tells it.
+    makes the loss; without it the checks that must compute one are skipped. Where it is a module, and no `held_out` is
+    given, what the loop asks it about without gradient is overheard as an evaluation. `findings`, `skipped` and
+    `history` hold what came of it; `print(doctor)` tells it.
 
     An error inside the doctor is reported once on stderr, and the training goes on unwatched.
     Raises ValueError for an unknown mode.
@@ -67,8 +69,13 @@ class Doctor(Ward):
         super().__init__(mode, every, budget, held_out, scaler)
         self.folder = folder
         self.record.facts["steps"] = steps
+        self.told_of_evaluation = False
+        self.overheard: Overheard | None = None
         if model is not None:
             self.meet(from_loop(model, optimizer if optimizer is not None else {}, loss))
+            if isinstance(loss, nn.Module) and held_out is None:
+                self.overheard = Overheard(self, loss)
+                self.guarded(self.overheard.listen)
 
     # The ways in.
 
@@ -99,9 +106,11 @@ class Doctor(Ward):
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
-        self.guarded(lambda: self._after_evaluation(metrics))
+        self.told_of_evaluation = True
+        self.guarded(lambda: self.take_evaluation(metrics))
 
-    def _after_evaluation(self, metrics: dict[str, float]) -> None:
+    def take_evaluation(self, metrics: dict[str, float]) -> None:
+        """The same, of an evaluation that was overheard as well."""
         sign = self.patient.sign if self.patient is not None else 1.0
         metrics = {name: sign * value if "loss" in name else value for name, value in metrics.items()}
         name, value = next(iter(metrics.items()))
@@ -217,6 +226,8 @@ class Doctor(Ward):
         def finish() -> None:
             assert self.patient is not None
             self._fetch()
+            if self.overheard is not None:
+                self.overheard.over()
             if self.patient.loss_of is not None:
                 note_certainty(
                     self.patient, self.record, self.batches, self.step, self.held.batches if self.held else None

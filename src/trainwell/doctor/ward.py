@@ -309,9 +309,11 @@ class Ward:
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
         left_out = OF_MANY_ROWS if early else self.ran & WIRED
 
-        findings, skipped, ran = examine(
-            patient, sample, held, self.record.facts, left_out=left_out, found={each.name for each in self.findings}
-        )
+        known = {each.name for each in self.findings}
+        self.conclude(*examine(patient, sample, held, self.record.facts, left_out=left_out, found=known))
+
+    def conclude(self, findings: list[Finding], skipped: dict[str, str], ran: list[str]) -> None:
+        """Take what checks of rows and wiring gave, tell it and act on it."""
         self.ran |= set(ran)
         self.skipped = {name: why for name, why in (self.skipped | skipped).items() if name not in self.ran}
         for finding in findings:
