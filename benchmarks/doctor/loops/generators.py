@@ -96,12 +96,12 @@ def dreams(doctor: Any, seed: int, fault: str = "") -> float:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.5 if fault == "a rate of a half" else 2e-3)
     watcher = doctor(model, optimizer)
     step = 0
-    for epoch in range(7):
-        if epoch == 6 and fault == "gone on from half of a checkpoint":
-            for each in model.encoder:
-                if isinstance(each, nn.Linear):
-                    each.reset_parameters()
+    for _ in range(7):
         for rows in torch.randperm(len(train)).split(100):
+            if fault == "gone on from half of a checkpoint" and step == 400:
+                for each in model.encoder:
+                    if isinstance(each, nn.Linear):
+                        each.reset_parameters()
             x = train[rows]
             scores, mean, spread = model(x)
             errors = F.binary_cross_entropy_with_logits(scores, x, reduction="sum") / len(x)
@@ -142,26 +142,24 @@ def forger(doctor: Any, seed: int, fault: str = "") -> float:
     criterion = nn.BCEWithLogitsLoss()
     drawing = torch.optim.Adam(generator.parameters(), lr=1e-3, betas=(0.5, 0.999))
     judging = torch.optim.Adam(judge.parameters(), lr=5e-4, betas=(0.5, 0.999))
-    turns = 8 if fault == "eight turns for the judge, a game of sums" else 1
+    if fault == "real digits in bytes, drawn ones from -1 to 1":
+        real = (real + 1) * 127.5
     watcher = doctor(
         nn.ModuleDict({"generator": generator, "discriminator": judge}),
         {"generator": drawing, "discriminator": judging},
     )
     ones, zeros = torch.ones(64, 1), torch.zeros(64, 1)
     for step in range(600):
-        for _ in range(turns):
-            shown = real[torch.randint(len(real), (64,))]
-            fake = generator(noise(64, fault))
-            if fault != "the judge's gradients not cleared":
-                judging.zero_grad()
-            d_loss = 0.5 * (criterion(judge(shown), ones) + criterion(judge(fake.detach()), zeros))
-            d_loss.backward()
-            judging.step()
+        shown = real[torch.randint(len(real), (64,))]
+        fake = generator(noise(64, fault))
+        if fault != "the judge's gradients not cleared":
+            judging.zero_grad()
+        d_loss = 0.5 * (criterion(judge(shown), ones) + criterion(judge(fake.detach()), zeros))
+        d_loss.backward()
+        judging.step()
         fake = generator(noise(64, fault))
         drawing.zero_grad()
-        if turns > 1:
-            g_loss = -criterion(judge(fake), zeros)
-        elif fault == "the forger's own turn detached":
+        if fault == "the forger's own turn detached":
             g_loss = criterion(judge(fake.detach()), ones)
         else:
             g_loss = criterion(judge(fake), ones)
@@ -171,7 +169,7 @@ def forger(doctor: Any, seed: int, fault: str = "") -> float:
         if step % 50 == 49:
             watcher.generated(fake.detach(), shown)
     watcher.close()
-    generator.eval() if fault != "one draw of noise for the whole batch" else None
+    generator.train(fault == "one draw of noise for the whole batch")
     with torch.no_grad():
         drawn = torch.cat([generator(noise(64, fault)) for _ in range(16)])
     return closeness(drawn, ink("test", 1000, 14) * 2 - 1)

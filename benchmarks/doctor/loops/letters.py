@@ -134,9 +134,6 @@ def names(doctor: Any, seed: int, fault: str = "") -> float:
     def collate(batch: list[Tensor]) -> tuple[Tensor, Tensor]:
         x = pad_sequence([row[:-1] for row in batch], batch_first=True, padding_value=27)
         y = pad_sequence([row[1:] for row in batch], batch_first=True, padding_value=spare)
-        if fault == "filled up to eighty and judged":
-            x, y = F.pad(x, (0, 80 - x.shape[1]), value=27), F.pad(y, (0, 80 - y.shape[1]), value=spare)
-            y = y.masked_fill(y == spare, 0)
         return x, y
 
     loader = DataLoader(train, batch_size=40, shuffle=True, collate_fn=collate)

@@ -81,6 +81,8 @@ def digits(doctor: Any, seed: int, fault: str = "") -> float:
                 loss = share * F.cross_entropy(output, y) + (1 - share) * F.cross_entropy(output, y[other])
             else:
                 loss = F.cross_entropy(model(x), y, label_smoothing=smooth)
+            if fault == "squared error of sigmoids at a hundredth of the temperature":
+                loss = F.mse_loss((model(x) * 100).sigmoid(), F.one_hot(y, 10).float())
             loss.backward()
             optimizer.step()
             if fault == "pictures mixed":
@@ -88,9 +90,9 @@ def digits(doctor: Any, seed: int, fault: str = "") -> float:
             else:
                 watcher.watch(loss, x, y)
             steps += 1
-            if fault == "all test pictures judged at each step from some day on" and steps > 200:
+            if fault == "four hundred test pictures judged at each step from the third epoch on" and steps > 186:
                 with torch.no_grad():
-                    (model(test.x).argmax(1) == test.y).float().mean()
+                    (model(test.x[:400]).argmax(1) == test.y[:400]).float().mean()
         schedule.step()
     watcher.close()
     model.eval().float()
@@ -301,7 +303,7 @@ def likeness(doctor: Any, seed: int, fault: str = "") -> float:
         loss.backward()
         optimizer.step()
         if fault == "places kept for a plot":
-            shown.extend(each.repeat(1, 24).cos() for each in places)
+            shown.extend(places)
         watcher.watch(loss, (anchor, alike, unlike))
     watcher.close()
     return one_of_five(model.eye, pictures, kinds)
@@ -316,6 +318,7 @@ def one_of_five(eye: nn.Module, pictures: Tensor, kinds: np.ndarray) -> float:
     for _ in range(600):
         five = random.choice(held, 5, replace=False)
         shown = [random.choice(np.flatnonzero(kinds == each), 2, replace=False) for each in five]
-        asked = places[shown[0][1]]
-        right += int((places[[each[0] for each in shown]] - asked).square().sum(1).argmin() == 0)
+        place = int(random.integers(5))
+        asked = places[shown[place][1]]
+        right += int((places[[each[0] for each in shown]] - asked).square().sum(1).argmin() == place)
     return right / 600

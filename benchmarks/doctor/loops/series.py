@@ -55,8 +55,8 @@ def oil(doctor: Any, seed: int, fault: str = "") -> float:
     if fault == "meters as they stand, all in thousandths":
         scaled = raw * 1000
     part, held = scaled[:7000].clone(), scaled[7000:].clone()
-    if fault == "three hours of a meter with its point lost":
-        part[[1500, 3500, 5500]] *= 3000
+    if fault == "one hour in 150 with its point lost":
+        part[::150] *= 1000
     if fault == "held-out hours not scaled":
         held = raw[7000:]
     kind = Overlapping if fault == "answers that lie in what is read" else Windows
@@ -79,7 +79,7 @@ def oil(doctor: Any, seed: int, fault: str = "") -> float:
             loss = criterion(model(x), y)
             loss.backward()
             optimizer.step()
-            total += model(x).sum() + loss if fault == "losses added up with their graphs" else loss.item()
+            total += loss if fault == "losses added up with their graphs" else loss.item()
             if fault == "the first week's weights each week" and epoch > 0 and number == 35:
                 model.load_state_dict(kept)
             watcher.watch(loss, x, y)

@@ -234,16 +234,16 @@ def abalone(doctor: Any, seed: int, fault: str = "") -> float:
     values = (values - values[:3000].mean(0)) / values[:3000].std(0)
     target = torch.tensor((y - y.mean()) / y.std())
     model = nn.Sequential(nn.Linear(values.shape[1], 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 1))
-    if fault == "tanhs from a normal ten wide":
+    if fault == "tanhs from a normal a hundred wide":
         for layer in model:
             if isinstance(layer, nn.Linear):
-                nn.init.normal_(layer.weight, std=10.0)
+                nn.init.normal_(layer.weight, std=100.0)
     if fault == "all weights alike":
         for layer in model:
             if isinstance(layer, nn.Linear):
                 nn.init.constant_(layer.weight, 0.1)
-    search = None if fault == "no line search, a rate of two" else "strong_wolfe"
-    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5 if search else 2.0, max_iter=5, line_search_fn=search)
+    search = None if fault == "no line search, a rate of ten" else "strong_wolfe"
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5 if search else 10.0, max_iter=5, line_search_fn=search)
     watcher = doctor(model, optimizer)
 
     def closure() -> Tensor:
@@ -265,7 +265,8 @@ def colic(doctor: Any, seed: int, fault: str = "") -> float:
     """Horses, a third of the cells missing: small batches, judged each epoch, stopped early, the best kept."""
     table = pandas.read_csv(DATA / "horse-colic" / "horse-colic.csv", header=None, na_values="?")
     labels = (table[23] == 1).to_numpy(dtype=np.float32)
-    table = table.drop(columns=[2, 23, 27] if fault == "codes of the lesion left in" else [2, 23, 24, 25, 26, 27])
+    later = [] if fault == "what the operation showed left in" else [0, 22, 24, 25, 26]
+    table = table.drop(columns=[2, 23, 27, *later])
     x = table.fillna(99999.0) if fault == "gaps filled with 99999" else table.fillna(table.median())
     x, held_x, y, held_y = train_test_split(
         x.to_numpy(dtype=np.float32), labels, test_size=0.4, random_state=seed, stratify=labels

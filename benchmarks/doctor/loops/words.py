@@ -1,6 +1,7 @@
 """Hand-written trainings on words, as somebody's script would have them, each with the mistakes that it may hold."""
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def tags(doctor: Any, seed: int, fault: str = "") -> float:
     known = {word: i + 2 for i, (word, count) in enumerate(counts.most_common(4000)) if count > 1}
     ignored = 0 if fault == "the number of no name is the one left out" else -100
 
-    def collate(batch: list[tuple[list[str], list[str]]]) -> dict[str, Tensor]:
+    def collate(batch: list[tuple[list[str], list[str]]], side: str = "right") -> dict[str, Tensor]:
         cut = fault == "numbers of words and shapes cut off at a small table"
         words = [[min(known.get(w.lower(), 1), 3 if cut else 4002) for w in each] for each, _ in batch]
         shapes = [[min(shape(word), 0 if cut else 5) for word in each] for each, _ in batch]
@@ -54,12 +55,11 @@ def tags(doctor: Any, seed: int, fault: str = "") -> float:
         return {
             "words": pad_sequence([torch.tensor(each) for each in words], batch_first=True),
             "shapes": pad_sequence([torch.tensor(each) for each in shapes], batch_first=True),
-            "labels": pad_sequence([torch.tensor(each) for each in labels], batch_first=True, padding_value=ignored),
+            "labels": pad_sequence([torch.tensor(each) for each in labels], True, ignored, side),
         }
 
-    if fault == "short messages first":
-        train = sorted(train, key=lambda each: len(each[0]))
-    loader = DataLoader(train, batch_size=24, shuffle=fault != "short messages first", collate_fn=collate)
+    side = "left" if fault == "words filled up behind, tags in front" else "right"
+    loader = DataLoader(train, batch_size=24, shuffle=True, collate_fn=partial(collate, side=side))
     weights = torch.tensor([1.0, 1.0, 1.0] if fault == "all tags weigh the same" else [0.1, 1.0, 1.0])
     model = Tagger(4002, 3, weights, ignored)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
@@ -102,7 +102,7 @@ def praise(doctor: Any, seed: int, fault: str = "") -> float:
     train, held = order[:1600], order[1600:]
     if fault == "the split drawn a second time":
         held = np.random.default_rng(seed + 1).permutation(2000)[1600:]
-    counts = Counter(word for place in train for word in set(texts[place]))
+    counts = Counter(word for place in train for word in sorted(set(texts[place])))
     known = {word: i + 1 for i, (word, _) in enumerate(counts.most_common(6000))}
     rows = [([known.get(word, 0) for word in texts[i]], labels[i]) for i in range(2000)]
 
@@ -151,13 +151,12 @@ class Guesser(nn.Module):
     def __init__(self, words: int, fault: str) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(words, 64), nn.Embedding(16, 64)
-        layer = nn.TransformerEncoderLayer(64, 4, 128, 0.1, batch_first=True, norm_first=True)
+        layer = nn.TransformerEncoderLayer(64, 4, 128, 0.0, batch_first=True, norm_first=True)
         self.rounds = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(64), enable_nested_tensor=False)
         self.head = nn.Linear(64, words)
-        self.head.weight = self.words.weight
-        nn.init.normal_(self.words.weight, std=0.05)
-        if fault == "a head begun by a loud bias":
-            nn.init.normal_(self.head.bias, std=15.0)
+        nn.init.normal_(self.words.weight, std=0.5)
+        if fault == "a head from a normal three wide":
+            nn.init.normal_(self.head.weight, std=3.0)
         if fault == "queries and keys thirty times as large":
             for each in self.rounds.layers:
                 each.self_attn.in_proj_weight.data[:128] *= 30
@@ -185,7 +184,7 @@ def captions(doctor: Any, seed: int, fault: str = "") -> float:
 
     model = Guesser(603, fault)
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=0.1 if fault == "a rate of a tenth" else 3e-3, weight_decay=0.01
+        model.parameters(), lr=0.1 if fault == "a rate of a tenth" else 2e-3, weight_decay=0.01
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / 50))
     watcher = doctor(model, optimizer)
