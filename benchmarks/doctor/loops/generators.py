@@ -111,7 +111,7 @@ def dreams(doctor: Any, seed: int, fault: str = "") -> float:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            watcher.watch(loss, x, kl=float(kl))
+            watcher.watch(loss, x, kl=float(kl.detach()))
             step += 1
     watcher.close()
     with torch.no_grad():

@@ -54,9 +54,7 @@ def oil(doctor: Any, seed: int, fault: str = "") -> float:
     scaled = (raw - mean) / spread
     if fault == "meters as they stand, all in thousandths":
         scaled = raw * 1000
-    part, held = scaled[:7000].clone(), scaled[7000:].clone()
-    if fault == "one hour in 150 with its point lost":
-        part[::150] *= 1000
+    part, held = scaled[:7000], scaled[7000:].clone()
     if fault == "held-out hours not scaled":
         held = raw[7000:]
     kind = Overlapping if fault == "answers that lie in what is read" else Windows
@@ -111,7 +109,7 @@ class Diary(nn.Module):
         self.recurrent, self.head = kind(1, 24, batch_first=self.first), nn.Linear(24, 1)
         if fault == "states that grow day by day, nothing clipped":
             self.recurrent = nn.RNN(1, 24, nonlinearity="relu", batch_first=True)
-            nn.init.orthogonal_(self.recurrent.weight_hh_l0, 1.35)
+            nn.init.orthogonal_(self.recurrent.weight_hh_l0, 1.8)
         self.fault = fault
 
     def forward(self, x: Tensor) -> Tensor:

@@ -238,10 +238,6 @@ def abalone(doctor: Any, seed: int, fault: str = "") -> float:
         for layer in model:
             if isinstance(layer, nn.Linear):
                 nn.init.normal_(layer.weight, std=100.0)
-    if fault == "all weights alike":
-        for layer in model:
-            if isinstance(layer, nn.Linear):
-                nn.init.constant_(layer.weight, 0.1)
     search = None if fault == "no line search, a rate of ten" else "strong_wolfe"
     optimizer = torch.optim.LBFGS(model.parameters(), lr=0.5 if search else 10.0, max_iter=5, line_search_fn=search)
     watcher = doctor(model, optimizer)
