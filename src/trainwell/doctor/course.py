@@ -129,6 +129,12 @@ def rate_share(record: Record) -> float:
     return float(rates[-1] / rates.max()) if len(rates) and rates.max() > 0 else 1.0
 
 
+def warming(record: Record) -> bool:
+    """Whether the rate still rises."""
+    rates = record.get("rate").last(6)
+    return len(rates) > 5 and bool(rates[-1] > 1.02 * rates[0])
+
+
 def largest_gradient(record: Record) -> str:
     """The layer whose gradient is largest at the latest probe."""
     recent = record.recent("gradient", 1)

@@ -13,8 +13,10 @@ from trainwell.doctor.habits import (
     still_dropout,
     training_mode,
     turn_sign,
+    without_penalty,
     zero_gradients,
 )
+from trainwell.doctor.precision import full_precision, raise_epsilon
 from trainwell.doctor.remedy import (
     Remedy,
     clip_first,
@@ -30,7 +32,6 @@ from trainwell.doctor.remedy import (
     lower_rate,
     mend_schedule,
     more_regularization,
-    raise_epsilon,
     raise_lowest,
     refuse_step,
     revive_units,
@@ -40,16 +41,15 @@ from trainwell.doctor.remedy import (
     usual_memory,
     usual_updates,
 )
+from trainwell.doctor.standardize import impute_inputs, standardize_inputs
 from trainwell.doctor.surgery import (
     bend,
     blunt_slips,
     drop_empty_norms,
     ease_depth,
-    impute_inputs,
     leak_rectifiers,
     mend_head,
     pass_the_slope,
-    standardize_inputs,
     straighten,
     unsoften,
     weigh_classes,
@@ -82,7 +82,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(keep_statistics, "a momentum for batch norms"),
     ),
     "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
-    "mixed-precision-underflow": (Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),),
+    "mixed-precision-underflow": (
+        Cure(full_precision, "weights in float32", "first"),
+        Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),
+    ),
     "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
     "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
     "wrong-initial-loss": (
@@ -182,6 +185,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(usual_steps, "Adam's steps", "first"),
     ),
     "over-regularized": (
+        Cure(without_penalty, "gradients of the loss alone", "first"),
         Cure(less_decay, "less weight decay", "first"),
         Cure(less_dropout, "less dropout", "first"),
     ),

@@ -57,7 +57,7 @@ EXPLAINS: dict[str, set[str]] = {
     | START
     | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting", "padding-or-mask-fault"}
     | {"preprocessing-mismatch", "label-breaking-augmentation"},
-    "learning-slowdown": STUCK | DEAD,
+    "learning-slowdown": STUCK | DEAD | {"gradient-ascent"},
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
     "learning-rate-too-high": ROUGH
     | DEAD
@@ -71,7 +71,8 @@ EXPLAINS: dict[str, set[str]] = {
     "loss-spike": STUCK | {"representation-collapse", "exploding-gradient", "oscillating-loss"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},
     "learning-rate-too-low": {"plateau", "update-ratio-off", "underfitting"},
-    "label-noise": STUCK | {"overfitting", "dying-relu", "representation-collapse", "class-imbalance"},
+    "label-noise": STUCK
+    | {"gradient-ascent", "overfitting", "dying-relu", "representation-collapse", "class-imbalance"},
     "batch-too-small": STUCK | ROUGH | {"vanishing-gradient", "representation-collapse"},
     "class-imbalance": STUCK | {"representation-collapse", "label-noise", "overfitting", "preprocessing-mismatch"},
     "non-finite-values": ILL,

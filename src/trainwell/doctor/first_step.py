@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 MORE = 3.0  # times the slope, from which on a loop is taken to add up several
 FAINT = 1e-3  # of it, less than any usual clipping leaves
+PULLED = 2.0  # times the slope, from which on a pull of the weights towards zero outweighs what the rows say
+REST = 0.3  # of the gradient that was given, which slope and pull may leave unexplained
 
 
 def check_first_step(doctor: "Ward", batch: Any) -> None:
@@ -19,11 +22,14 @@ def check_first_step(doctor: "Ward", batch: Any) -> None:
     patient, first = doctor.patient, doctor.first
     if patient is None or first is None or patient.loss_of is None or len(patient.players) > 1:
         return
-    finding, size = against_the_slope(first.patient(patient), patient, batch)
+    before = first.patient(patient)
+    finding, size = against_the_slope(before, patient, batch)
     taken = doctor.pulse.norms[-1] if doctor.pulse.norms and doctor.state is None else 0.0
     patient.scale = taken / size if taken > MORE * size > 0 else 1.0
     if finding is None and 0 < taken < FAINT * size:
         finding = _faint(taken / size)
+    if finding is None and doctor.state is None:
+        finding = _penalized(before, patient)
     if finding is not None:
         doctor.diagnosis.take(finding, doctor.step)
 
@@ -39,6 +45,40 @@ def _faint(share: float) -> Finding:
         1,
         statistic={"value": share, "healthy": [FAINT, 1e3], "given": share},
     )
+
+
+def _penalized(before: Patient, now: Patient) -> Finding | None:
+    """The gradient that the first step was given, as far as its loop has left it, against the slope of the loss and
+    the first weights or their signs: what a penalty on the weights adds that the loss told of leaves out."""
+    given: list[Tensor] = []
+    slopes: list[Tensor] = []
+    weights: list[Tensor] = []
+    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
+        if old.grad is None or new.grad is None or new.grad.is_sparse or old.grad.is_sparse:
+            continue
+        for kept, each in ((given, new.grad), (slopes, old.grad), (weights, old.detach())):
+            kept.append(each.flatten().double())
+    if not given or not sum(each.numel() for each in given):
+        return None
+    whole, slope, weight = torch.cat(given), torch.cat(slopes), torch.cat(weights)
+    for kind, pull in (("squares", weight), ("absolute values", weight.sign())):
+        parts = torch.stack([slope, pull], 1)
+        found = torch.linalg.lstsq(parts, whole[:, None]).solution[:, 0]
+        rest = float((whole - parts @ found).norm() / whole.norm().clamp_min(1e-30))
+        times = float(found[1] * pull.norm() / (found[0] * slope.norm()).clamp_min(1e-30))
+        if found[0] > 0 and times > PULLED and rest < REST:
+            return Finding(
+                "over-regularized",
+                "loop",
+                "critical",
+                "Beside the slope of its loss the first step was given a pull of all weights towards zero, "
+                f"{times:.1f} times as large.",
+                f"A penalty on the {kind} of the weights outweighs what the rows say.",
+                0.9,
+                1,
+                statistic={"value": times, "healthy": [0, PULLED], "given": times},
+            )
+    return None
 
 
 def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:

@@ -265,6 +265,15 @@ def long_reach(patient: Patient, batch: Any) -> float | None:
         return float(sizes[:quarter].mean() / (sizes[-quarter:].mean() + 1e-30))
 
 
+def takes(patient: Patient, held: Sample) -> bool:
+    """Whether the model answers held-out rows as they are, which a loop may first turn into something else."""
+    try:
+        held_answers(patient, held)
+    except modes.NO_LOSS:
+        return False
+    return True
+
+
 def held_answers(patient: Patient, held: Sample) -> Tensor | None:
     """The likeliest class for each row of a sample, as in evaluation; None where the model scores no classes."""
     with answering(patient.bare):

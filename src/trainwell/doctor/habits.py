@@ -29,24 +29,32 @@ def draw_more(chart: Chart, finding: Finding) -> str | None:
 
 def own_gradients(chart: Chart, finding: Finding) -> str | None:
     """Each step's gradients made anew, where a copy with nothing changed learns and the loop's own steps do not."""
-    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _replays(chart):
+    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _may_replay(chart):
         return None
-    for batch in chart.seen:
-        chart.replay.keep(batch)
-    chart.replay.round = True  # what is learned from is known well enough
-    return "each step's gradients made anew, on rows drawn from all seen: between loss and step the loop spoils its own"
+    chart.replay.one_back, chart.replay.latest = True, chart.seen[-1]
+    return "each step's gradients made anew, on the batch before: between loss and step the loop spoils its own"
+
+
+def without_penalty(chart: Chart, finding: Finding) -> str | None:
+    """Each step's gradients made anew from the loss alone, where a penalty beside it outweighs what the rows say."""
+    return own_gradients(chart, finding) if "given" in finding.statistic else None
 
 
 def _replays(chart: Chart) -> bool:
     """Draws rows from now on, if the loop's loss and batches are of a kind that lets it."""
-    alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None
-    batches = chart.sample.batches if chart.sample is not None else []
-    if chart.own_loop or not alone or not batches or not is_pair(batches[0]):
+    if not _may_replay(chart):
         return False
     chart.replay.on = True
-    for batch in batches:
+    for batch in chart.sample.batches if chart.sample is not None else []:
         chart.replay.keep(batch)
     return True
+
+
+def _may_replay(chart: Chart) -> bool:
+    """Whether a step's gradient can be made anew: one player, a loss that is known, batches of inputs and targets."""
+    alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None
+    batches = chart.sample.batches if chart.sample is not None else []
+    return not chart.own_loop and alone and bool(batches) and is_pair(batches[0])
 
 
 def zero_gradients(chart: Chart, finding: Finding) -> str | None:

@@ -16,6 +16,7 @@ from trainwell.doctor.telling_check import tells
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+SHOWN = 5  # rows of a class just learned from, with fewer of which a network cannot tell it from others
 
 
 def note_certainty(
@@ -34,7 +35,7 @@ def note_certainty(
     certain, correct, labels, _ = found
     judged = (_answers(patient, held) if held else None) or found
     pair = coin_pair(judged[3], judged[2])
-    if pair is not None:
+    if pair is not None and min((labels == each).sum() for each in pair[:2]) >= SHOWN:
         record.add(step, "coin", f"{pair[0]} and {pair[1]}", pair[2])
     wrong = 1 - float(correct.mean())
     record.add(step, "wrong rows", "", wrong)
@@ -220,6 +221,15 @@ def _nothing_to_learn(record: Record) -> Finding | None:
     )
 
 
+def _right_beyond_chance(record: Record) -> bool:
+    """Whether held-out rows were right oftener than the commonest class is, however dear the wrong ones were."""
+    right, chance = record.get("held out", "accuracy").last(3), record.facts.get("commonest class")
+    rows = max(1, record.facts.get("held-out rows") or LIMITS.rows)
+    if not len(right) or chance is None:
+        return False
+    return bool(min(right) > chance + 4 * (chance * (1 - chance) / rows) ** 0.5)
+
+
 def _only_by_heart(record: Record) -> Finding | None:
     """A training loss far below that of guessing while the validation loss never was: labels that inputs do
     not explain."""
@@ -236,7 +246,7 @@ def _only_by_heart(record: Record) -> Finding | None:
     near = agreement is not None and agreement > chance + 4 * (chance * (1 - chance) / LIMITS.rows) ** 0.5
     if (record.facts.get("class ratio") or 1.0) > LIMITS.imbalance:
         return None  # a few rare rows more or less move the held-out loss as far
-    if best < 0.97 * prior or end > 0.85 * prior or near:
+    if best < 0.97 * prior or end > 0.85 * prior or near or _right_beyond_chance(record):
         return None
     evidence = (
         f"The training loss fell to {end:.3g}, the validation loss never below {best:.3g}; guessing gives {prior:.3g}."

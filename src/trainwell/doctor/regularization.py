@@ -14,6 +14,7 @@ from trainwell.doctor.course import (
     outweighing,
     rate_share,
     shrunken,
+    warming,
 )
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, picked, slope
@@ -155,13 +156,13 @@ def less_than_ridge(record: Record) -> Finding | None:
         raise CannotJudge("a ridge on the inputs gives no bar for this loss")
     planned = record.facts.get("steps") or 0
     losses = finite(record.get("loss").array)
-    if len(losses) < max(4 * LIMITS.warm_up, 0.3 * planned) or rate_share(record) < 0.3:
+    if len(losses) < max(4 * LIMITS.warm_up, 0.3 * planned) or rate_share(record) < 0.3 or warming(record):
         return None
     end, limit = latest(record), (1.05 * bar + 2 * noise_of_median(record)) * guess
     if not end > limit:
         return None
     drop, error = slope(losses[-max(40, len(losses) // 2) :])
-    left = max(planned - record.step, len(losses) // 2)
+    left = max(planned - record.step, len(losses) // 2) if planned else 2 * len(losses)
     if end + (drop - 2 * error) * left < limit:
         return None  # it may still come to it
     return Finding(

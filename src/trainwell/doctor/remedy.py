@@ -217,18 +217,6 @@ def _clip_copy(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -
         optimizer.register_step_pre_hook(lambda *_, held=weights: (nn.utils.clip_grad_norm_(held, 1.0), None)[1])
 
 
-def raise_epsilon(chart: Chart, finding: Finding) -> str | None:
-    """An epsilon that float16 can hold, in optimizers of float16 weights whose own is nothing there."""
-    count = 0
-    for optimizer in chart.patient.optimizers.values():
-        for group in optimizer.param_groups:
-            halves = any(each.dtype == torch.float16 for each in group["params"])
-            if halves and 0 < float(group.get("eps") or 1.0) < 6e-8:
-                group["eps"] = 1e-4
-                count += 1
-    return "the optimizer's eps raised to 1e-4, which float16 can hold" if count else None
-
-
 def go_back(chart: Chart, finding: Finding) -> str | None:
     """Nothing but the weights of before, which is enough where a single step threw them off."""
     return "what happened since then undone"

@@ -14,11 +14,14 @@ BYTES = 2**28  # of them all
 class Replay:
     """Keeps rows of a loop's batches, each as likely as any other (Vitter 1985), and draws steps' rows from them.
 
-    It does nothing until it is on. Rows of another shape than the first ones' are left out.
+    It does nothing until it is on. Rows of another shape than the first ones' are left out. Where the order is good and
+    what a loop makes of its batches is not, `one_back` takes each step on the batch before, whole.
     """
 
     def __init__(self) -> None:
         self.on, self.least = False, 1  # rows that a step is taken on at least
+        self.one_back = False
+        self.latest: tuple[Tensor, Tensor] | None = None  # the batch that was handed over last
         self.store: tuple[Tensor, Tensor] | None = None
         self.count = 0  # rows in the store
         self.seen, self.spent, self.size = 0, 0, 0
@@ -31,7 +34,9 @@ class Replay:
     def keep(self, batch: Any) -> bool:
         """Rows of a batch, (inputs, target), beside or in place of those kept; whether the loop has come round."""
         grew = self.grows
-        if self.on and is_pair(batch):
+        if self.one_back:
+            self.latest = batch if is_pair(batch) else None
+        elif self.on and is_pair(batch):
             self._keep(*batch)
         return grew and not self.grows
 
@@ -79,13 +84,13 @@ class Replay:
     @property
     def grows(self) -> bool:
         """Whether the loop goes on showing rows that it has not shown, so that what is learned from changes."""
-        return self.on and not self.round
+        return self.on and not self.round and not self.one_back
 
     def gradient(self, patient: Patient) -> None:
         """The gradient of the loss on as many rows as a batch has, in place of the loop's own."""
-        if not self.count:
+        if not self.count and self.latest is None:
             return
-        (self.batch,) = self.batches(1)
+        self.batch = self.latest if self.latest is not None else self.batches(1)[0]
         for optimizer in patient.optimizers.values():
             optimizer.zero_grad()
         with torch.enable_grad():

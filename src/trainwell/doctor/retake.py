@@ -43,12 +43,13 @@ class Retake:
         """As many steps as were lost, on the latest batches; how many were taken."""
         patient, planned = doctor.patient, int(doctor.record.facts.get("steps") or 0)
         room = int(SHARE * (planned or doctor.step)) - self.spent
-        count = min(lost, room, 2 * len(self.batches))
+        drawn = doctor.replay.on
+        count = min(lost, room, lost if drawn else 2 * len(self.batches))
         if patient is None or patient.loss_of is None or count < LEAST or not self._plain(doctor):
             return 0
         (optimizer,) = patient.optimizers.values()
         learning = [each for group in optimizer.param_groups for each in group["params"]]
-        training, batches = patient.bare.training, list(self.batches)[-count:]
+        training, batches = patient.bare.training, doctor.replay.batches(count) if drawn else self._latest(count)
         self.under_way = True
         try:
             patient.model.train(training or bool(doctor.treatments.chart and doctor.treatments.chart.train_mode))
@@ -65,15 +66,14 @@ class Retake:
 
     def draw(self, doctor: "Ward") -> None:
         """Half of the steps that were taken while not all rows were known, on rows drawn from all of them."""
-        self.batches, self.bytes = deque(doctor.replay.batches(doctor.step // 2)), 0
-        on, doctor.replay.on = doctor.replay.on, False
-        try:
-            made = self.take(doctor, len(self.batches))
-        finally:
-            doctor.replay.on = on
-            self.batches.clear()  # what the loop shows is kept by the replay from now on
+        made = self.take(doctor, doctor.step // 2)
+        self.batches.clear()  # what the loop shows is kept by the replay from now on
+        self.bytes = 0
         if made and doctor.history:
             doctor.history[-1]["change"] += f", {made} steps more once all were known"
+
+    def _latest(self, count: int) -> list[tuple[Tensor, Tensor]]:
+        return list(self.batches)[-count:]
 
     def _step(self, doctor: "Ward", optimizer: torch.optim.Optimizer, learning: list[Any], batch: Any) -> bool:
         """One step; False where its gradient is not finite, so that none was taken."""
@@ -98,7 +98,7 @@ class Retake:
 
     @staticmethod
     def _plain(doctor: "Ward") -> bool:
-        """Whether a step is one pass and one update of one optimizer, without a scale of its own."""
+        """Whether a step is one pass over rows that are known and one update of one optimizer, without a scale."""
         assert doctor.patient is not None
         one = len(doctor.patient.optimizers) == 1 and not doctor.closures
-        return one and doctor.state is None and doctor.scaler is None and not doctor.replay.on
+        return one and doctor.state is None and doctor.scaler is None and not doctor.replay.grows

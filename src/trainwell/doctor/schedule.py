@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import learned, rate_share, typical_updates
+from trainwell.doctor.course import learned, rate_share, typical_updates, warming
 from trainwell.doctor.finding import CannotJudge, Finding, Severity
 from trainwell.doctor.series import Record, finite, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -54,7 +54,7 @@ def _gone(record: Record, rates: np.ndarray) -> Finding | None:
         f"which it left after {before}; it is {rates[-1]:.2g} now"
         + (f", at {record.step} of {planned}." if planned else ".")
     )
-    statistic = {"value": share, "healthy": [LIMITS.rate_gone, 1.0], "highest": highest}
+    statistic = {"value": share, "healthy": [LIMITS.rate_gone, 1.0], "highest": highest, "idle": since}
     return _told(record, "schedule", "critical", evidence, ENDED, 0.7, statistic)
 
 
@@ -64,7 +64,7 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
     if len(losses) < 2 * LIMITS.warm_up or rate_share(record) < 0.5 or len(moves) < LIMITS.persist:
         return None
     gone, planned = learned(record), record.facts.get("steps") or 0
-    rising = len(rates) > 5 and rates[-1] > 1.02 * rates[-6]
+    rising = warming(record)
     aim = float(record.facts.get("aimed rate") or 0.0)
     endless = rising and planned and record.step * aim > planned * rates[-1] > 0  # at this pace it outlasts the plan
     if rising and not endless and record.step < max(100, 0.3 * planned if planned else 150):

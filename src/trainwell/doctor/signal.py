@@ -147,8 +147,7 @@ def saturated_activations(record: Record) -> Finding | None:
     if record.facts.get("head") in ("tanh", "sigmoid"):
         last = record.places("saturated")[-1]  # the output may be sure of itself
         recent = {place: values for place, values in recent.items() if place != last}
-    gates = record.facts.get("gates", [])
-    recent = {place: values for place, values in recent.items() if place not in gates}
+    recent.pop(record.facts.get("free to saturate", ""), None)
     if not recent or record.step < LIMITS.warm_up or learned(record) > 0.8:
         return None
     worst = max(recent, key=lambda place: float(recent[place].min()))

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import RECTIFYING, SQUASHING, Chart, forget, initialize_again
 from trainwell.doctor.stack_check import BETWEEN, LAYERS
-from trainwell.doctor.thresholds import THRESHOLDS
 
 ACTIVATIONS = (*RECTIFYING, *SQUASHING, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU)
 SURE = 16  # times a cosine, as losses of angles take it: Wang et al. 2018, arXiv:1801.09414, have 64 for thousands
@@ -187,59 +186,6 @@ def bend(chart: Chart, finding: Finding) -> str | None:
     return f"a ReLU put behind {len(layers) - 1} layers by hooks: put the same into your network to keep it"
 
 
-def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
-    """A hook in front of the model that subtracts the training rows' mean and divides by their deviation."""
-    if chart.own_loop or chart.sample is None:
-        return None
-    scalers: dict[int, tuple[Tensor, Tensor]] = {}
-    for place, matrix in chart.sample.numbers():
-        values = torch.as_tensor(matrix)
-        values = torch.where(values.isfinite(), values, torch.nan)
-        middle = values.nanmedian(0).values
-        spread = 1.4826 * (values - middle).abs().nanmedian(0).values
-        far = (values - middle).abs() > THRESHOLDS.outlier * spread
-        values = torch.where(far & (spread > 0), torch.nan, values)  # they would swell what all others are divided by
-        center = values.nanmean(0).nan_to_num()
-        deviation = (values - center).square().nanmean(0).sqrt()
-        deviation = torch.where(deviation > 1e-6 * deviation.max() + 1e-12, deviation, torch.ones_like(deviation))
-        original = chart.sample.inputs[place]
-        shape = (1, -1, *[1] * (original.dim() - 2)) if original.dim() >= 4 else (-1,)
-        scalers[place] = center.reshape(shape).to(original), deviation.reshape(shape).to(original)
-
-    def scaled(each: Tensor, center: Tensor, deviation: Tensor) -> Tensor:
-        # What is missing is the mean; an infinite value, as of a division by zero, still tells its side.
-        each = ((each - center) / deviation).nan_to_num(0.0, THRESHOLDS.far, -THRESHOLDS.far)
-        return torch.where(each.abs() > THRESHOLDS.outlier, 0.0, each).clamp(-20, 20)
-
-    def scale(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            scaled(each, *scalers[place])
-            if place in scalers and isinstance(each, Tensor) and each.is_floating_point()
-            else each
-            for place, each in enumerate(inputs)
-        )
-
-    chart.patient.bare.register_forward_pre_hook(scale)
-    return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
-
-
-def impute_inputs(chart: Chart, finding: Finding) -> str | None:
-    """The standardizing hook, where inputs are what is not finite: it puts the mean in their place, or at first 0."""
-    if finding.statistic.get("origin") != "input":
-        return None
-    if chart.own_loop or chart.sample is not None:
-        return standardize_inputs(chart, finding)
-
-    def blank(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            each.nan_to_num(0.0, 0.0, 0.0) if isinstance(each, Tensor) and each.is_floating_point() else each
-            for each in inputs
-        )
-
-    chart.patient.bare.register_forward_pre_hook(blank)
-    return "input values that are not finite replaced by 0 in front of the model"
-
-
 def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
     """The slope of a last sigmoid or softmax left out of the way back: squared error then pulls as cross-entropy does.
 
@@ -255,6 +201,8 @@ def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
         return scores + (output - scores).detach()
 
     last.register_forward_hook(straight)
+    place = next(name for name, each in chart.patient.bare.named_modules() if each is last)
+    chart.facts["free to saturate"] = f"{place} {type(last).__name__.lower()}".strip()  # as its slope counts no more
     layer = [each for each in leaves if isinstance(each, nn.Linear)][-1:]
     if layer and layer[0].bias is not None:  # a bias that is sure of itself takes a slow optimizer thousands of steps
         many = isinstance(last, nn.Sigmoid) and len(layer[0].bias) > 2

@@ -21,10 +21,11 @@ from trainwell.doctor.aftercare import (
     note_descent,
     recipe_of,
 )
+from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.proof import does_best, outdone
+from trainwell.doctor.proof import SLOW, does_best, outdone
 from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
@@ -261,7 +262,7 @@ class Treatments:
             if self.doctor.step:
                 self._keep_better(before.snapshot)
             rates, was = self._rates(), recipe_of(self._patient, self.chart)
-            lost = self._go_back(cure, finding)
+            lost = self._go_back(cure, finding) or self._idle(finding)
             sign, change = self._patient.sign, cure.remedy(chart, finding)
             self._note_rates(rates)
             if change is None:
@@ -335,6 +336,11 @@ class Treatments:
         if made:
             self.doctor.history[-1]["change"] += f", {made} steps made up for"
             self.doctor.tell(f"doctor, step {self.doctor.step}: {made} steps taken again on the batches seen.")
+
+    def _idle(self, finding: Finding) -> int:
+        """How many steps a training has stood still for, where that is what ails it."""
+        standing = finding.name in SLOW and learned(self.doctor.record) < 0.2
+        return int(finding.statistic.get("idle") or (self.doctor.step - self.doctor.began_at if standing else 0))
 
     def _go_back(self, cure: Cure, finding: Finding) -> int:
         """Weights and optimizers as they were where this cure begins; how many steps were lost by it."""

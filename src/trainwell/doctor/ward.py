@@ -302,7 +302,8 @@ class Ward:
         self.wired, self.examined, sample = True, not early, collect(self.patient, batches)
         self.sample = sample
         unread = self.held_out is None or early
-        held = self.held = None if unread else collect(self.patient, read(self.held_out))
+        held = None if unread else collect(self.patient, read(self.held_out))
+        self.held = held if held is not None and gauges.takes(self.patient, held) else None
         self.record.facts["folds"] = held is not None and any("held_out_fold" in each for each in held.batches)
         self.batches = self.batches or list(sample.batches[: self.kept])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
