@@ -49,6 +49,7 @@ def note_settings(patient: Patient, record: Record) -> None:
         default=0.0,
     )
     record.facts["memory"] = max(map(memory.of_group, groups), default=0.0)
+    record.facts["betas turned round"] = next(filter(None, map(memory.turned_round, groups)), None)
     record.facts["aimed rate"] = max((float(group.get("initial_lr") or 0.0) for group in groups), default=0.0)
     dropouts = [each.p for each in patient.bare.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
     record.facts["dropout"] = float(max(dropouts, default=0.0))

@@ -32,6 +32,7 @@ def own_gradients(chart: Chart, finding: Finding) -> str | None:
     if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _may_replay(chart):
         return None
     chart.replay.one_back, chart.replay.latest = True, chart.seen[-1]
+    chart.patient.scale = 1.0  # from now on the gradients are those of the loss that was told
     return "each step's gradients made anew, on the batch before: between loss and step the loop spoils its own"
 
 

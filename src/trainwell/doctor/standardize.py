@@ -85,13 +85,14 @@ def _told_by_answers(matrix: np.ndarray, values: np.ndarray, sample: Sample) -> 
         gone, there = np.isnan(matrix[:, column]), np.isfinite(numbers)
         if gone.sum() < FEW or there.sum() < 10 * FEW:
             continue
-        usual, x = answers[there].mean(0), numbers[there] - numbers[there].mean()
+        usual, middle = answers[there].mean(0), numbers[there].mean()
+        x = numbers[there] - middle
         slope = x @ (answers[there] - usual) / max(float(x @ x), 1e-12)
         apart = answers[gone].mean(0) - usual
         error = answers[there].std(0) / gone.sum() ** 0.5 + 1e-12
         steep = np.abs(slope) * x.std() > SURE * answers[there].std(0) / there.sum() ** 0.5
         if (np.abs(apart) > SURE * error).any() and steep.any():
-            put[column] = float(np.clip(slope @ apart / (slope @ slope), -FURTHEST, FURTHEST))
+            put[column] = float(np.clip(middle + slope @ apart / (slope @ slope), -FURTHEST, FURTHEST))
     return put
 
 
