@@ -1,4 +1,4 @@
-"""Cures that lose little: float16 widened, missing values told by answers, penalties left out, idle steps taken again."""
+"""Cures that lose little: float16 widened, missing values by answers, penalties left out, idle steps taken again."""
 
 import copy
 
