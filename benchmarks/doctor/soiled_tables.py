@@ -1,6 +1,6 @@
 """Tables and series as people have them, with a fault planted in the file, each beside its healthy twin.
 
-Written and put on record on 2026-11-21 at 11:35 UTC, before any of it was run and without a look at the rules.
+Written and put on record on 2026-11-21 at 11:29 UTC, before any of it was run and without a look at the rules.
 """
 
 import csv
