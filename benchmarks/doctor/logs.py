@@ -2,7 +2,7 @@
 
 The faults are the first list's but those of the system (`faults.py`), each in one family, trained without a doctor;
 the healthy trainings are those of `controls.py`, those of `newcomers.py` and some drawn by chance. What may be said
-of a fault, and which faults a log can show, was put on record on 2026-11-21 at 11:36 UTC, before any log was judged
+of a fault, and which faults a log can show, was put on record on 2026-11-21 at 11:34 UTC, before any log was judged
 and without a look at the rules. Made by `python -m benchmarks.doctor.logs --out FILE`.
 """
 

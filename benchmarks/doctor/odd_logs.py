@@ -1,7 +1,7 @@
 """Small logs as newcomers have them, odd in name, form or content, and what `trainwell doctor` is to say of each.
 
-Written and put on record on 2026-11-21 at 11:36 UTC, before any of them was judged. Made by
-`python -m benchmarks.doctor.odd_logs`.
+Written and put on record on 2026-11-21 at 11:34 UTC, before any of them was judged; the reader had been read, not the
+rules. Made by `python -m benchmarks.doctor.odd_logs`.
 """
 
 import json
