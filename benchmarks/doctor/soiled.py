@@ -75,6 +75,7 @@ def judged(case: Soiled, results: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """The looks at one case together: what was found first, whether rightly, or told in words."""
     found = [name for each in results for name in each["found"]]
     told = any(word.lower() in each["said"].lower() for each in results for word in case.told)
+    told = told or any(name in case.meant for each in results for name in each["noted"])
     crash = any(each["code"] not in (0, 2) for each in results)
     return {
         "detected": bool(found), "first": bool(found) and found[0] in case.meant, "told": told, "crash": crash,
@@ -124,6 +125,7 @@ def main() -> None:
     reader.add_argument("--out", type=Path)
     reader.add_argument("--table", type=Path)
     reader.add_argument("--part", choices=PARTS)
+    reader.add_argument("--quick", action="store_true", help="check alone, and no fit but where a test is given")
     reader.add_argument("--only", default="", help="a word of a case's name")
     asked = reader.parse_args()
     if asked.out:
@@ -135,7 +137,8 @@ def main() -> None:
         for part, cases in PARTS.items():
             for case in cases if asked.part in (None, part) else []:
                 for planted in (False, True):
-                    for command in dict.fromkeys(("check", case.command)) if not case.test else (case.command,):
+                    commands = ("check",) if asked.quick else dict.fromkeys(("check", case.command))
+                    for command in commands if not case.test else (case.command,):
                         key = (part, case.name if planted else case.twin, planted, command)
                         if asked.only in case.name and key not in done:
                             done.add(key)

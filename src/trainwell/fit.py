@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from trainwell import build
+from trainwell.audit import audit
 from trainwell.begin import begin
-from trainwell.data import PICTURED, split
+from trainwell.data import PICTURED, Schema, Source, split
 from trainwell.doctor.bedside import mode_of
 from trainwell.errors import InputError
 from trainwell.examine import environment, examine, save_source, settle, summarize
@@ -58,8 +59,7 @@ def fit(
         recipe = Recipe.load(folder.path / "recipe.yaml")
         source = recipe.source if source is None else source
     data, schema, plan = prepare(source, target, model=model, recipe=recipe, changes=changes, time=time, **wishes)
-    if not quiet:
-        _say(announce(data, schema, plan))
+    _say(announce(data, schema, plan), quiet)
     parts = split(data, schema, seed=plan.recipe.seed, **check(plan.recipe.split, split, "split"))
     transform = build.fit_transform(plan.recipe, data, schema, parts.train, own)
     begun = begin(plan, data, schema, parts, transform, own)
@@ -70,6 +70,7 @@ def fit(
         save(folder, plan.recipe, schema, transform)
         if resume is None:
             folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
+            _look(folder, data, schema, mode, quiet)
         folder.write_json("environment.json", environment(begun.state.device, begun.state.dtype))
         save_source(folder, begun.state.model)
         if plan.recipe.augment and transform.layout in PICTURED:
@@ -89,15 +90,24 @@ def fit(
     return run
 
 
+def _look(folder: RunFolder, data: Source, schema: Schema, mode: Any, quiet: bool) -> None:
+    """What the source itself shows to a doctor, said and written before anything is learned from it."""
+    findings = audit(data, schema) if mode is not None else []
+    for each in findings:
+        _say(str(each), quiet)
+    if findings:
+        folder.write_lines("findings.jsonl", [each.to_dict() for each in findings])
+
+
 def _note(transform: Any, quiet: bool, said: Sequence[str] = ()) -> list[str]:
     """Say the notes of a transform that were not said yet; returns all of them."""
-    for note in [] if quiet else [each for each in transform.notes if each not in said]:
-        _say(f"note: {note}")
+    for note in [each for each in transform.notes if each not in said]:
+        _say(f"note: {note}", quiet)
     return list(transform.notes)
 
 
-def _say(text: str) -> None:
-    if rank() == 0:
+def _say(text: str, quiet: bool = False) -> None:
+    if rank() == 0 and not quiet:
         print(text, file=sys.stderr)
 
 

@@ -276,6 +276,15 @@ def announce(data: Source, schema: Schema, plan: Plan) -> str:
     return "\n".join([first, *(f"note: {note}" for note in [*data.notes, *advice])])
 
 
+def left_out(schema: Schema) -> list[str]:
+    """A sentence for each reason why columns are not learned from, but for those that the user named."""
+    reasons: dict[str, list[str]] = {}
+    for column in schema.columns:
+        if column.role == "ignored" and column.reason != "told by the user":
+            reasons.setdefault(column.reason, []).append(repr(column.name))
+    return [f"{', '.join(names)} left out: {reason}" for reason, names in reasons.items()]
+
+
 def _whole_words(data: Source, schema: Schema, plan: Plan) -> str:
     """What is learned of rows that have no answer."""
     pictures = any(column.kind == "image" for column in schema.inputs)

@@ -46,6 +46,7 @@ def attend(
         return None
     doctor = Doctor(mode=mode, folder=folder)
     doctor.record.facts |= {"seconds": seconds, "best kept": True, "task scales": state.task.raw}
+    doctor.record.facts["in order of time"] = plan.in_order_of_time
     doctor.earlier = folder.read_lines("findings.jsonl")
     if (folder.path / "history.json").exists():
         doctor.history = [each for each in folder.read_json("history.json") if isinstance(each, dict)]

@@ -255,25 +255,37 @@ def _far_off(target: Tensor, facts: dict[str, Any]) -> Finding | None:
     if facts.get("loss") not in ("mse", "mae", "huber") or len(values) < 200 or values.shape[1] > 50:
         return None
     for column in values.T:
-        middle = np.median(column)
-        spread = 1.4826 * np.median(np.abs(column - middle))
-        column = column[np.abs(column - middle).argsort()]
-        distance = np.abs(column - middle) / (spread or np.inf)
-        first = len(column) - max(3, len(column) // 20)  # at most one in twenty
-        place = first + int((distance[first + 1 :] / np.maximum(distance[first:-1], 3.0)).argmax())
-        inside, outside = distance[place], distance[place + 1]
-        if outside < max(LIMITS.outlier, LIMITS.gap * inside):
-            continue
-        if _in_tail(distance, place) or _in_tail(np.abs(column), place):
-            continue
-        count = len(column) - place - 1
-        text = (
-            f"{count} of {len(column)} answers lie at least {outside:.0f} robust deviations from the median, "
-            f"no other beyond {inside:.1f}."
-        )
-        cause = "Misplaced points, other units, or a number that stands for a missing answer; they make up the loss."
-        return _targets(text, cause, "warn", float(outside))
+        far = far_apart(column)
+        if far is not None:
+            count, inside, outside, _ = far
+            text = (
+                f"{count} of {len(column)} answers lie at least {outside:.0f} robust deviations from the median, "
+                f"no other beyond {inside:.1f}."
+            )
+            cause = (
+                "Misplaced points, other units, or a number that stands for a missing answer; they make up the loss."
+            )
+            return _targets(text, cause, "warn", outside)
     return None
+
+
+def far_apart(column: np.ndarray) -> tuple[int, float, float, float] | None:
+    """(how many, farthest of the others, nearest of them, one of them) of the few numbers far beyond all others.
+
+    Distances are robust deviations from the median. Numbers that run over many magnitudes have none. column: (rows,)
+    """
+    middle = np.median(column)
+    spread = 1.4826 * np.median(np.abs(column - middle))
+    column = column[np.abs(column - middle).argsort()]
+    distance = np.abs(column - middle) / (spread or np.inf)
+    first = len(column) - max(3, len(column) // 20)  # at most one in twenty
+    place = first + int((distance[first + 1 :] / np.maximum(distance[first:-1], 3.0)).argmax())
+    inside, outside = float(distance[place]), float(distance[place + 1])
+    if outside < max(LIMITS.outlier, LIMITS.gap * inside):
+        return None
+    if _in_tail(distance, place) or _in_tail(np.abs(column), place):
+        return None
+    return len(column) - place - 1, inside, outside, float(column[place + 1])
 
 
 def _in_tail(sizes: np.ndarray, place: int) -> bool:

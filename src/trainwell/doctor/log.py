@@ -1,23 +1,19 @@
 """A training's log, written by any library, to the findings that its columns can show and a list of the others."""
 
-import csv
+import itertools
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trainwell.doctor.epoch_rules import RULES as OF_EPOCHS
 from trainwell.doctor.finding import AILMENTS, Finding
+from trainwell.doctor.log_names import FIRST, LOSS, is_share, meaning, plain
+from trainwell.doctor.log_rows import Row, rows_of
 from trainwell.doctor.rounds import RULES, judge
 from trainwell.doctor.series import Record
 from trainwell.errors import InputError
 from trainwell.runs import RunFolder
-
-STEPS = ("step", "global_step", "iteration", "iter", "batch", "epoch")
-LOSSES = ("loss", "train_loss", "training_loss", "train/loss", "loss/train", "train_loss_step", "training/loss")
-HELD_OUT = ("val", "eval", "test", "valid", "dev", "held_out")
-RATES = ("lr", "learning_rate", "train/lr", "train/learning_rate", "lr-sgd", "lr-adam", "lr-adamw")
-NORMS = ("grad_norm", "gradient_norm", "train/grad_norm", "grad/norm", "global_grad_norm")
 
 
 def read_log(path: str | Path) -> Record:
@@ -35,24 +31,76 @@ def read_log(path: str | Path) -> Record:
             return Record.from_dict(json.loads(path.read_text(encoding="utf-8"))["episodes"][-1])
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise InputError(f"{path}: damaged: {error}; fit again") from None
-    record = Record({"log": path.name})
-    rows = _tensorboard(path) if path.is_dir() or "tfevents" in path.name else _rows(path)
-    last = 0
-    for row in rows:
-        numbers = {
-            str(key).strip().lower(): number for key, value in row.items() if (number := _number(value)) is not None
-        }
-        last = int(next((numbers[name] for name in STEPS if name in numbers), last + 1))
+    return _recorded(path, rows_of(path))
+
+
+def _recorded(path: Path, rows: list[Row]) -> Record:
+    """Rows to a record; raises InputError where they hold no loss, or one value of it."""
+    columns: dict[str, list[tuple[int, float]]] = {}
+    for place, row in enumerate(rows):
         held = "val_" if row.get("event") == "evaluate" else ""  # a line of this package's metrics.jsonl
-        for name, value in numbers.items():
-            _take(record, last, held + name, value)
-    if not len(record.get("loss")):
-        known = ", ".join(LOSSES[:4])
+        for name, cell in row.items():
+            value = _number(cell)
+            if value is not None:
+                columns.setdefault(f"{held}{name}", []).append((place, value))
+    losses = [name for name in columns if meaning(name) == "loss"]
+    if not losses:
+        known = ", ".join(sorted(map(str, {name for row in rows for name in row}))[:8])
         raise InputError(
-            f"{path}: no training loss in it; expected a column named {known} or "
-            f"the like, and one of {', '.join(STEPS[:3])}"
+            f"{path}: no training loss in it{f' (its columns are {known})' if known else ''}; expected a column or a "
+            "printed number called loss, train_loss, training loss or the like, and best one called step or epoch"
         )
+    chosen = max(losses, key=lambda name: (len(columns[name]), -_rank(name)))
+    _end_in_gaps(rows, chosen, columns[chosen])
+    if len(columns[chosen]) < 2:
+        raise InputError(f"{path}: one value of the loss ({chosen}); a log to judge has one a step or epoch")
+    record, steps = Record({"log": path.name}), _steps(columns, len(rows))
+    for name, cells in columns.items():
+        kind = meaning(name)
+        if kind in ("", "step") or (kind == "loss" and name != chosen):
+            continue
+        metric = kind.removeprefix("held out ")
+        if metric in LOSS and not any(meaning(each) == "held out loss" for each in columns):
+            metric = "loss"
+        values = [value for _, value in cells]
+        percent = is_share(metric) and max((v for v in values if math.isfinite(v)), default=0.0) > 1.5
+        for place, value in cells:
+            value = value / 100 if percent else value
+            held_out = kind.startswith("held out")
+            record.add(steps[place], "held out" if held_out else kind, metric if held_out else "", value)
     return record
+
+
+def _rank(name: str) -> int:
+    """How far down a name stands among those for a loss; a mean over an epoch stands before one batch's loss."""
+    if plain(name).endswith("_epoch"):
+        return -1
+    return FIRST.index(plain(name)) if plain(name) in FIRST else len(FIRST)
+
+
+def _steps(columns: dict[str, list[tuple[int, float]]], rows: int) -> list[int]:
+    """The step of each row: the column of that name that never goes back and has whole numbers, or else the row's
+    number, as where epochs start again or each has its own steps."""
+    known = [name for name in columns if meaning(name) == "step"]
+    for name in sorted(known, key=lambda name: plain(name).startswith("epoch")):
+        cells = columns[name]
+        values = [value for _, value in cells]
+        whole = all(math.isfinite(value) and value == int(value) for value in values)
+        rises = whole and all(before <= after for before, after in itertools.pairwise(values))
+        if rises and len(cells) >= 0.5 * rows and values[-1] > values[0]:
+            steps, last, given = [], int(values[0]), dict(cells)
+            for place in range(rows):
+                last = int(given.get(place, last))
+                steps.append(last)
+            return steps
+    return list(range(1, rows + 1))
+
+
+def _end_in_gaps(rows: list[Row], name: str, cells: list[tuple[int, float]]) -> None:
+    """A loss that is null from some row to the end, and nowhere before, was no number there: JSON has none for it."""
+    nulls = [place for place, row in enumerate(rows) if name in row and row[name] is None]
+    if len(nulls) >= 2 and nulls[0] > cells[-1][0]:
+        cells += [(place, math.nan) for place in nulls]
 
 
 def judge_log(path: str | Path) -> tuple[list[Finding], dict[str, Any]]:
@@ -74,6 +122,10 @@ def judge_log(path: str | Path) -> tuple[list[Finding], dict[str, Any]]:
         path = path / "metrics.jsonl"
     record = read_log(path)
     findings, skipped = judge(record)
+    by_epoch, waiting = judge(record, OF_EPOCHS.items())
+    known = {each.name for each in findings}
+    findings += [each for each in by_epoch if each.name not in known]
+    skipped = {name: why for name, why in skipped.items() if name not in OF_EPOCHS or name in waiting}
     broken = _broken(record)
     findings = [broken, *findings] if broken is not None else findings
     ran = [name for name in AILMENTS if (name not in skipped and _rule_runs(name)) or name == "non-finite-values"]
@@ -97,75 +149,11 @@ def _rule_runs(name: str) -> bool:
     return any(rule == name for rule, _ in RULES)
 
 
-def _take(record: Record, step: int, name: str, value: float) -> None:
-    """One number into the series that its name stands for."""
-    parts = name.replace("/", "_").replace("-", "_").split("_")
-    if parts[0] in HELD_OUT or parts[-1] in HELD_OUT:
-        word = "_".join(part for part in parts if part not in HELD_OUT) or "loss"
-        record.add(step, "held out", word, value)
-    elif name in LOSSES:
-        record.add(step, "loss", "", value)
-    elif name in RATES or parts[0] == "lr":
-        record.add(step, "rate", "", value)
-    elif name in NORMS:
-        record.add(step, "gradient norm", "", value)
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the log: {error}") from None
-    start = text.lstrip()[:1]
-    if start == "[":
-        try:
-            yield from (row for row in json.loads(text) if isinstance(row, dict))
-        except ValueError as error:
-            raise InputError(f"{path}: not valid JSON: {error}") from None
-    elif start == "{":
-        yield from _json_lines(path, text)
-    else:
-        lines = text.splitlines()
-        if len(lines) < 2:
-            raise InputError(f"{path}: {len(lines)} lines; expected a header and one row a step")
-        yield from csv.DictReader(lines)
-
-
-def _json_lines(path: Path, text: str) -> Iterator[dict[str, Any]]:
-    try:
-        whole = json.loads(text)
-        yield from whole.get("log_history", [whole])  # a Hugging Face trainer_state.json
-        return
-    except ValueError:
-        pass
-    lines = text.splitlines()
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                yield json.loads(line)
-            except ValueError:
-                if number < len(lines):
-                    raise InputError(f"{path}: line {number} is no JSON: {line[:60]!r}") from None
-
-
-def _tensorboard(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError:
-        raise InputError(f"{path}: reading TensorBoard logs needs its package: pip install tensorboard") from None
-    reader = EventAccumulator(str(path), size_guidance={"scalars": 0})
-    reader.Reload()
-    table: dict[int, dict[str, Any]] = {}
-    for tag in reader.Tags()["scalars"]:
-        for event in reader.Scalars(tag):
-            table.setdefault(event.step, {"step": event.step})[tag] = event.value
-    yield from (table[step] for step in sorted(table))
-
-
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None or value == "":
         return None
+    percent = isinstance(value, str) and value.rstrip().endswith("%")
     try:
-        return float(value)
+        return float(value.rstrip()[:-1]) / 100 if percent else float(value)
     except (TypeError, ValueError):
         return None

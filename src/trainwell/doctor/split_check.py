@@ -91,11 +91,13 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             continue
         shift = np.abs(ours.mean(0) - theirs.mean(0))[moving] / deviation[moving]
         stretch = np.abs(np.log((theirs.std(0)[moving] + 1e-9) / deviation[moving]))
-        off = (shift > LIMITS.drift) | (stretch > np.log(2))
+        # What comes later may have moved on, as from summer to winter, but within what was seen before.
+        far, wide = (LIMITS.moved, 4.0) if facts.get("in order of time") else (LIMITS.drift, 2.0)
+        off = (shift > far) | (stretch > np.log(wide))
         typical = float(np.median(shift))
         if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):
             continue
-        if off.mean() <= 0.6 or (typical < LIMITS.drift and np.median(stretch) < np.log(2)):
+        if off.mean() <= 0.6 or (typical < far and np.median(stretch) < np.log(wide)):
             table = sample.inputs[place].dim() == 2
             moved = (_other_pairs(ours, theirs, place) or _some_columns(ours, theirs, place)) if table else None
             if moved is not None:
@@ -112,7 +114,7 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             evidence,
             "The held-out rows went through another transform than the training rows.",
             0.85,
-            statistic={"value": typical, "healthy": [0, LIMITS.drift]},
+            statistic={"value": typical, "healthy": [0, far]},
         )
     return None
 

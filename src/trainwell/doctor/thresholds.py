@@ -29,6 +29,7 @@ class Thresholds:
     overlap_critical: float = 0.005
     single_feature_auroc: float = 0.995
     telling_token: float = 0.98  # 5: share of rows told by one token's presence, classes counting alike
+    moved: float = 3.0  # 7: the same of rows that come later in time: beyond what a normal column holds
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
     gap: float = 5.0  # 6: farthest answers over the next ones, in deviations, of slips rather than a tail
     other_codes: float = 0.4  # 7: share of tokens that would have to change for both parts to be alike

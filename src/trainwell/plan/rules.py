@@ -45,6 +45,11 @@ class Plan:
     recipe: Recipe
     reasons: list[Reason] = field(default_factory=list)
 
+    @property
+    def in_order_of_time(self) -> bool:
+        """Whether what is held out comes after what is learned from, so that it may have moved away from it."""
+        return self.recipe.task.get("name") == "forecast" or bool(self.recipe.split.get("time"))
+
     def choose(self, key: str, part: Any, choice: str, why: str) -> None:
         """Set a part of the recipe and say why."""
         setattr(self.recipe, key, part)
