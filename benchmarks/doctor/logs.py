@@ -213,21 +213,24 @@ def said(path: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def results(generated_runs: int, kept: Path | None) -> list[dict[str, Any]]:
-    """Each training once, in every form; `kept` is a folder in which the recorded trainings stay."""
+def results(generated_runs: int, kept: Path | None, seed: int = 0) -> list[dict[str, Any]]:
+    """Each training once, in every form; `kept` is a folder in which the recorded trainings stay.
+
+    Another seed plants each fault in the next of its families, and draws other healthy trainings.
+    """
     found, twins = [], {}
     for family, setup in FAMILIES.items():
-        twins[family] = remembered(kept, f"twin {family}", setup, 0)
+        twins[family] = remembered(kept, f"twin {family} {seed}", setup, seed)
     faults = [each for each in FAULTS if each.ailment not in SYSTEM]
     for place, fault in enumerate(faults):
-        family = fault.families[place % len(fault.families)]
-        log = remembered(kept, fault.name, fault.plant(FAMILIES[family]), 0)
+        family = fault.families[(place + seed) % len(fault.families)]
+        log = remembered(kept, f"{fault.name} {seed}", fault.plant(FAMILIES[family]), seed)
         visible = shows(log, twins[family]) if log is not None else ()
         meant = (fault.ailment, *fault.also, *visible)
         found += judgments(log, {"kind": "fault", "name": fault.name, "visible": bool(visible), "meant": meant})
-    controls = [*AWKWARD, *RIGHT, *(generated(place) for place in range(generated_runs))]
+    controls = [*AWKWARD, *RIGHT, *(generated(generated_runs * seed + place) for place in range(generated_runs))]
     for place, control in enumerate(controls):
-        log = remembered(kept, f"healthy {place}", control.setup, 0)
+        log = remembered(kept, f"healthy {place} {seed}", control.setup, seed)
         found += judgments(log, {"kind": "healthy", "name": control.name})
     return found
 
@@ -289,9 +292,10 @@ def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("--out", type=Path, required=True)
     reader.add_argument("--kept", type=Path, help="a folder for the recorded trainings, which are taken from it again")
+    reader.add_argument("--seed", type=int, default=0)
     reader.add_argument("--generated", type=int, default=20)
     asked = reader.parse_args()
-    rows = results(asked.generated, asked.kept)
+    rows = results(asked.generated, asked.kept, asked.seed)
     asked.out.write_text("".join(json.dumps(row) + "\n" for row in rows))
     print(tables(rows))
 

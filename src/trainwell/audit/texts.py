@@ -12,6 +12,7 @@ from trainwell.doctor.finding import Finding
 
 WORD = re.compile(r"\w+|[^\w\s]+")
 TEXTS = 4_000
+LONG = 2_000  # characters of a text that are searched for words
 SHORT = 100  # characters, below which a length that nearly all texts have is a cut
 OWN, OTHERS, TELLING = 0.98, 0.02, 4  # shares of a class and of the others that hold a word; words that may do so
 
@@ -46,7 +47,7 @@ def _telling_word(view: View, texts: list[str]) -> list[Finding]:
     if view.labels is None:
         return []
     labels = view.labels[: len(texts)]
-    sets = [set(WORD.findall(text.lower())) for text in texts]
+    sets = [set(WORD.findall(text[:LONG].lower())) for text in texts]
     sizes = np.bincount(labels)
     if sizes.min() < 20 or len(sizes) > 50:
         return []

@@ -81,7 +81,7 @@ def _text(path: Path, text: str) -> Table:
         raise InputError(f"{path}: every cell is empty; expected a table with one row an example")
     if header:
         names = [str(cell or "").strip().strip(dialect.quote) for cell in frame.row(0)]
-        frame = frame.slice(1)
+        frame = _once(frame.slice(1), frame.row(0), notes)
         if not names[-1] and frame.to_series(frame.width - 1).null_count() == frame.height:
             names, frame = names[:-1], frame[:, :-1]  # a separator at the end of every line
         frame.columns = name_columns(names, notes)
@@ -112,6 +112,17 @@ def _head(text: str, dialect: Dialect) -> list[list[str]]:
         if len(rows) == 200:
             break
     return rows
+
+
+def _once(frame: pl.DataFrame, header: tuple[Any, ...], notes: list[str]) -> pl.DataFrame:
+    """The rows that are not the header again, as in files that were put one behind the other."""
+    named = [pl.col(column) == cell for column, cell in zip(frame.columns, header, strict=True) if cell]
+    again = frame.select(pl.all_horizontal(named).fill_null(False)).to_series() if named else pl.Series([False])
+    if len(named) < 2 or not again.any() or again.all():
+        return frame
+    first = int(again.arg_true()[0]) + 1
+    notes.append(f"the header stands {int(again.sum())} more times among the rows, first as row {first}; left out")
+    return frame.filter(~again)
 
 
 def _frame(path: Path, text: str, dialect: Dialect, header: bool) -> pl.DataFrame:

@@ -54,7 +54,7 @@ def _recorded(path: Path, rows: list[Row]) -> Record:
     _end_in_gaps(rows, chosen, columns[chosen])
     if len(columns[chosen]) < 2:
         raise InputError(f"{path}: one value of the loss ({chosen}); a log to judge has one a step or epoch")
-    record, steps = Record({"log": path.name}), _steps(columns, len(rows))
+    record, steps = Record({"log": path.name}), _steps(columns, len(rows), columns[chosen])
     for name, cells in columns.items():
         kind = meaning(name)
         if kind in ("", "step") or (kind == "loss" and name != chosen):
@@ -78,9 +78,9 @@ def _rank(name: str) -> int:
     return FIRST.index(plain(name)) if plain(name) in FIRST else len(FIRST)
 
 
-def _steps(columns: dict[str, list[tuple[int, float]]], rows: int) -> list[int]:
-    """The step of each row: the column of that name that never goes back and has whole numbers, or else the row's
-    number, as where epochs start again or each has its own steps."""
+def _steps(columns: dict[str, list[tuple[int, float]]], rows: int, losses: list[tuple[int, float]]) -> list[int]:
+    """The step of each row: the column of that name that never goes back, has whole numbers and tells the losses apart,
+    or else the row's number, as where epochs start again or each has its own steps."""
     known = [name for name in columns if meaning(name) == "step"]
     for name in sorted(known, key=lambda name: plain(name).startswith("epoch")):
         cells = columns[name]
@@ -92,7 +92,8 @@ def _steps(columns: dict[str, list[tuple[int, float]]], rows: int) -> list[int]:
             for place in range(rows):
                 last = int(given.get(place, last))
                 steps.append(last)
-            return steps
+            if len({steps[place] for place, _ in losses}) >= 0.9 * len(losses):
+                return steps
     return list(range(1, rows + 1))
 
 

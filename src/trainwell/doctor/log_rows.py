@@ -15,6 +15,7 @@ NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+|nan|inf|NaN|Inf)"
 # A name of at most three words, or one in quotes, and a number behind it; as "loss: 0.5", "'loss': 0.5", "loss=0.5".
 PAIR = re.compile(rf"([A-Za-z_][\w/.-]*(?: [A-Za-z_][\w/.-]*){{0,2}})['\"]?\s*[:=]?\s*['\"]?({NUMBER})(?![\w.])(%?)")
 EPOCH = re.compile(r"\bepoch\s*[:=#\[(]*\s*(\d+)", re.IGNORECASE)
+COLOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 Row = dict[str, Any]
 
 
@@ -69,8 +70,8 @@ def _printed(text: str) -> list[Row]:
     """What a loop printed: a row for each line with a number that is known, with the epoch that was named last."""
     rows: list[Row] = []
     epoch: str | None = None
-    for line in text.splitlines():
-        line = line.split("\r")[-1]
+    for line in COLOR.sub("", text).split("\n"):
+        line = line.rstrip("\r").split("\r")[-1]  # what a bar of progress left on its line
         named = EPOCH.search(line)
         epoch = named.group(1) if named else epoch
         row: Row = {}
