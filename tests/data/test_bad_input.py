@@ -249,3 +249,12 @@ def test_prediction_without_a_column_names_it():
 @pytest.mark.parametrize("layout", TRANSFORMS)
 def test_a_transform_of_a_later_version(layout):
     fails(lambda: restored({"layout": layout, "version": 99}, {}), "later trainwell")
+
+
+def test_a_header_that_stands_again_among_the_rows(write):
+    rows = [f"{place},{place / 4}" for place in range(12)]
+    source = read(write("joined.csv", "\n".join(["size,price", *rows[:6], "size,price", *rows[6:]])))
+    assert source.rows == 12 and source.frame["size"].dtype.is_integer()
+    assert any("header stands 1 time more" in note and "row 7" in note for note in source.notes)
+    once = read(write("once.csv", "\n".join(["size,price", *rows])))
+    assert once.rows == 12 and not once.notes

@@ -121,7 +121,7 @@ def _once(frame: pl.DataFrame, header: tuple[Any, ...], notes: list[str]) -> pl.
     if len(named) < 2 or not again.any() or again.all():
         return frame
     first = int(again.arg_true()[0]) + 1
-    notes.append(f"the header stands {int(again.sum())} more times among the rows, first as row {first}; left out")
+    notes.append(f"the header stands {counted(int(again.sum()), 'time')} more, first as row {first}; left out")
     return frame.filter(~again)
 
 
