@@ -142,7 +142,7 @@ def check(
 @app.command()
 def doctor(
     path: Annotated[
-        Path, typer.Argument(metavar="LOG|RUN", help="A log in CSV, JSON lines or TensorBoard's form, or a run folder.")
+        Path, typer.Argument(metavar="LOG|RUN", help="A log in CSV, JSON, TensorBoard's form or as printed, or a run.")
     ],
 ) -> None:
     """Say what ails a training by its log, or what the doctor said of RUN, and what could not be seen there."""

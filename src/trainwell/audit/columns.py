@@ -26,11 +26,12 @@ def said(name: str, where: str, severity: Severity, evidence: str, cause: str, s
 
 
 def amounts_of(view: View) -> Iterator[tuple[str, np.ndarray, str]]:
-    """Each column of numbers, its present values, and what a fault in it is called."""
+    """Each column of numbers, its present values in the training rows, and what a fault in it is called."""
+    learned = np.ones(view.rows, dtype=bool) if view.parts is None else view.parts == "train"
     for name, values in view.numbers.items():
-        yield name, values[~np.isnan(values)], "bad-features"
+        yield name, values[~np.isnan(values) & learned], "bad-features"
     if view.amounts is not None and view.target is not None:
-        yield view.target, view.amounts[~np.isnan(view.amounts)], "targets-out-of-range"
+        yield view.target, view.amounts[~np.isnan(view.amounts) & learned], "targets-out-of-range"
 
 
 def stand_ins(view: View) -> list[Finding]:

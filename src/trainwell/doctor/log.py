@@ -23,7 +23,7 @@ def read_log(path: str | Path) -> Record:
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file; give a CSV, JSON-lines or TensorBoard log, or a run folder")
+        raise InputError(f"{path}: no such file; give a CSV, JSON-lines, TensorBoard or printed log, or a run folder")
     if path.is_dir() and (path / "probes.json").exists():
         path = path / "probes.json"
     if path.name == "probes.json":
