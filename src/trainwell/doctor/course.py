@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from trainwell.doctor.series import Record, finite, slope, smooth, spread
+from trainwell.doctor.series import Record, finite, median, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -16,16 +16,16 @@ def learned(record: Record) -> float:
     losses = finite(record.get("loss").array)
     if len(losses) < 4:
         return 0.0
-    start = float(np.median(losses[: max(1, min(5, len(losses) // 4))]))
+    start = median(losses[: max(1, min(5, len(losses) // 4))])
     start = min(start, record.facts.get("prior loss") or start)
-    end = float(np.median(losses[-min(20, max(3, len(losses) // 4)) :]))
+    end = median(losses[-min(20, max(3, len(losses) // 4)) :])
     return (start - end) / start if start > 0 else 0.0
 
 
 def latest(record: Record) -> float:
     """The median of the latest losses; infinite before the first."""
     losses = finite(record.get("loss").array)[-20:]
-    return float(np.median(losses)) if len(losses) else math.inf
+    return median(losses) if len(losses) else math.inf
 
 
 def noise_of_median(record: Record) -> float:
@@ -55,7 +55,7 @@ def shrunken(record: Record) -> float:
     if not record.facts.get("weight decay") or not layers:
         return 1.0
     sizes = [record.get("weight", name) for name in layers]
-    return float(np.median([each.values[-1] / (each.values[0] + 1e-12) for each in sizes]))
+    return median([each.values[-1] / (each.values[0] + 1e-12) for each in sizes])
 
 
 def outweighing(record: Record) -> float:
@@ -67,8 +67,8 @@ def outweighing(record: Record) -> float:
         pair = record.get("weight", name), record.get("gradient", name)
         if min(map(len, pair)) >= LIMITS.persist:
             sizes, gradients = (each.last(LIMITS.persist) for each in pair)
-            pulls.append(float(np.median(decay * sizes / (gradients + 1e-30))))
-    return float(np.median(pulls)) if pulls else 0.0
+            pulls.append(median(decay * sizes / (gradients + 1e-30)))
+    return median(pulls) if pulls else 0.0
 
 
 def falling(record: Record) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainwell.doctor.course import learned, may_come_back, rate_share, shrunken, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, Series, finite, picked, slope, smooth, spread
+from trainwell.doctor.series import Record, Series, finite, median, picked, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -25,7 +25,7 @@ def gradient_ascent(record: Record) -> Finding | None:
     losses = _losses(record)
     if (along[: LIMITS.persist] <= 0).any() or (along > 0).mean() < 0.9 or len(losses) < 8:
         return None
-    if np.median(losses[-3:]) <= np.median(losses[:3]):
+    if median(losses[-3:]) <= median(losses[:3]):
         return None
     return Finding(
         "gradient-ascent",
@@ -35,7 +35,7 @@ def gradient_ascent(record: Record) -> Finding | None:
         "The sign is turned: a negative rate, a negated loss, or maximize=True.",
         0.95,
         record.step,
-        statistic={"value": float(np.median(along)), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
+        statistic={"value": median(along), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
     )
 
 
@@ -73,9 +73,9 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     if not record.get("rate").last(10).any() and len(record.get("rate")):
         return None  # nothing moves
     running = smooth(losses, 9)
-    first, end = float(min(losses[0], np.median(losses[:3]))), float(running[-1])
+    first, end = float(min(losses[0], median(losses[:3]))), float(running[-1])
     # A first batch may be an easy one by chance: the start is where guessing is, or the first steps, if that is lower.
-    start = max(first, min(float(np.median(losses[:8])), record.facts.get("prior loss") or first))
+    start = max(first, min(median(losses[:8]), record.facts.get("prior loss") or first))
     lowest = float(running[4:].min()) if len(running) > 8 else end
     noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
     noise = max(noise, _uneven(losses, running))
@@ -93,7 +93,7 @@ def learning_rate_too_high(record: Record) -> Finding | None:
         evidence = f"The loss is {end:.3g}; it was {first:.3g} at the start and {lowest:.3g} at its lowest."
     else:
         evidence = (
-            f"Each step changes a typical layer by {np.median(moves):.1%} of its size, and the loss stays at {end:.3g}."
+            f"Each step changes a typical layer by {median(moves):.1%} of its size, and the loss stays at {end:.3g}."
         )
     return Finding(
         "learning-rate-too-high",
@@ -119,7 +119,7 @@ def _uneven(losses: np.ndarray, running: np.ndarray) -> float:
     make the loss and not every batch has one."""
     lowest = int(running[4:].argmin()) + 4 if len(running) > 8 else 0
     around = losses[max(0, lowest - 18) : lowest + 1]
-    return float(np.quantile(around, 0.9) - np.median(around)) if len(around) > 8 else 0.0
+    return float(np.quantile(around, 0.9) - median(around)) if len(around) > 8 else 0.0
 
 
 def _at_once(losses: np.ndarray) -> bool:
@@ -127,7 +127,7 @@ def _at_once(losses: np.ndarray) -> bool:
     for place in range(max(30, len(losses) - 60), len(losses)):
         before, deviation = spread(losses[place - 20 : place])
         limit = max(1.3 * before, before + 8 * deviation)
-        if 0 < before < 0.8 * losses[0] and losses[place - 1] < limit < np.median(losses[place : place + 3]):
+        if 0 < before < 0.8 * losses[0] and losses[place - 1] < limit < median(losses[place : place + 3]):
             return True
     return False
 
@@ -141,14 +141,14 @@ def oscillating_loss(record: Record) -> Finding | None:
     change = np.diff(recent)
     turning = float(np.corrcoef(change[1:], change[:-1])[0, 1]) if change[1:].std() * change[:-1].std() > 0 else 0.0
     trend, _ = slope(recent)
-    swing = float(recent.std() / max(np.median(recent), 1e-12))
+    swing = float(recent.std() / max(median(recent), 1e-12))
     cosines = record.get("cosine").last(5)
-    against = len(cosines) >= LIMITS.persist and float(np.median(cosines)) < -0.2
+    against = len(cosines) >= LIMITS.persist and median(cosines) < -0.2
     if learned(record) > 0.8 or not (against and turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
         return None
     evidence = (
-        f"Successive gradients point against each other (cosine {np.median(cosines):.2f}) "
-        f"and the loss swings by {swing:.0%} around {np.median(recent):.3g}."
+        f"Successive gradients point against each other (cosine {median(cosines):.2f}) "
+        f"and the loss swings by {swing:.0%} around {median(recent):.3g}."
     )
     return Finding(
         "oscillating-loss",
@@ -158,7 +158,7 @@ def oscillating_loss(record: Record) -> Finding | None:
         "Each step overshoots the valley and the next one comes back.",
         0.75,
         record.step,
-        statistic={"value": float(np.median(cosines)), "healthy": [-0.2, 1.0], "series": picked(record.get("loss"))},
+        statistic={"value": median(cosines), "healthy": [-0.2, 1.0], "series": picked(record.get("loss"))},
     )
 
 
@@ -177,7 +177,7 @@ def loss_spike(record: Record) -> Finding | None:
     thrown = _thrown_back(record)
     if thrown is not None:
         return thrown
-    if recent[0] <= limit or np.median(recent) <= limit or middle <= 0:
+    if recent[0] <= limit or median(recent) <= limit or middle <= 0:
         return None
     peak = float(recent.max())
     evidence = (
@@ -208,7 +208,7 @@ def _thrown_back(record: Record) -> Finding | None:
     place = leaps[0]
     before, now = losses[max(0, place - LIMITS.spike_over) : place], losses[-LIMITS.spike_over :]
     middle, deviation = spread(before)
-    behind = float(np.median(now)) > 1.05 * middle + 4 * 1.25 * deviation / math.sqrt(LIMITS.spike_over)
+    behind = median(now) > 1.05 * middle + 4 * 1.25 * deviation / math.sqrt(LIMITS.spike_over)
     if middle <= 0 or not behind:
         return None
     return Finding(
@@ -216,7 +216,7 @@ def _thrown_back(record: Record) -> Finding | None:
         "loss",
         "warn",
         f"The loss leapt from {middle:.3g} to {losses[place]:.3g} at one step; {len(losses) - place - 1} steps later "
-        f"it stands at {np.median(now):.3g}.",
+        f"it stands at {median(now):.3g}.",
         "One batch, its rows or its answers, was beyond all others and threw off weights or the optimizer's memory.",
         0.8,
         record.step - (len(losses) - place) + 1,
@@ -231,13 +231,13 @@ def plateau(record: Record) -> Finding | None:
     if len(losses) < window + LIMITS.warm_up:
         raise CannotJudge(f"needs {window + LIMITS.warm_up} steps")
     recent, half = losses[-window:], window // 2
-    gain = float(np.median(recent[:half]) - np.median(recent[half:])) / max(float(np.median(recent)), 1e-12)
-    error = 1.25 * spread(recent)[1] / math.sqrt(half) / max(float(np.median(recent)), 1e-12)
+    gain = float(median(recent[:half]) - median(recent[half:])) / max(median(recent), 1e-12)
+    error = 1.25 * spread(recent)[1] / math.sqrt(half) / max(median(recent), 1e-12)
     gone = learned(record)
     if gain > max(LIMITS.improvement, error) or gone > 0.1 or rate_share(record) < 0.3:
         return None
     evidence = (
-        f"Over the last {window} steps the loss improved by {gain:.2%} and stays at {np.median(recent):.3g}, "
+        f"Over the last {window} steps the loss improved by {gain:.2%} and stays at {median(recent):.3g}, "
         f"{max(gone, 0):.0%} below where guessing starts."
     )
     return Finding(
@@ -292,7 +292,7 @@ def overfitting(record: Record) -> Finding | None:
         return None
     best = int(values.argmin())
     since = len(values) - 1 - best
-    rise = float(np.median(values[-3:]) / max(values[best], 1e-12) - 1)
+    rise = float(median(values[-3:]) / max(values[best], 1e-12) - 1)
     losses = record.get("loss")
     then = [value for step, value in zip(losses.steps, losses.values, strict=True) if step <= held.steps[best]][-30:]
     now = losses.values[-30:]
@@ -341,7 +341,7 @@ def _by_heart(record: Record) -> Finding | None:
     known, rows = record.facts.get("rows known") or 0, record.facts.get("rows a batch") or 0
     if len(again) < LIMITS.persist or again.min() < 0.95 or rows * record.step < LIMITS.times_learned * known:
         return None
-    now, end = float(np.median(_losses(record)[-20:])), float(np.median(held.last(LIMITS.persist)))
+    now, end = median(_losses(record)[-20:]), median(held.last(LIMITS.persist))
     if not (now < 0.05 * prior and end > LIMITS.by_heart * prior and end > 0.97 * float(held.array.min())):
         return None
     return Finding(

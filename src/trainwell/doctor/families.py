@@ -3,11 +3,9 @@
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from trainwell.doctor.course import falling, learned
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, picked, smooth
+from trainwell.doctor.series import Record, finite, median, picked, smooth
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -77,15 +75,15 @@ def one_player_wins(record: Record) -> Finding | None:
         own = finite(record.get("player loss", winner).array)
         if len(own) < 5 * LIMITS.warm_up or (own < 0).any():  # a loss below zero, as a critic's, has no floor to reach
             continue
-        start, end = float(np.median(own[:10])), float(np.median(own[-20:]))
+        start, end = median(own[:10]), median(own[-20:])
         for loser in places:
             other = finite(record.get("player loss", loser).array)
             if loser == winner or len(other) != len(own) or (other < 0).any():
                 continue
             first, middle, last = (
-                float(np.median(other[:10])),
-                float(np.median(smooth(other, 9)[len(other) // 2 - 10 :][:20])),
-                float(np.median(other[-20:])),
+                median(other[:10]),
+                median(smooth(other, 9)[len(other) // 2 - 10 :][:20]),
+                median(other[-20:]),
             )
             if end < LIMITS.player_won * start and last > 2.5 * first and last > 0.9 * middle:
                 evidence = (
@@ -121,11 +119,9 @@ def posterior_collapse(record: Record) -> Finding | None:
     if record.step < 3 * LIMITS.warm_up or len(values) < (LIMITS.persist if name is None else 3 * LIMITS.warm_up):
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
     recent = values[-LIMITS.persist if name is None else -2 * LIMITS.warm_up :]
-    if np.median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
+    if median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
         return None
-    evidence = (
-        f"The divergence from the prior is {np.median(recent):.2g} nats a row; it was {values.max():.2g} at most."
-    )
+    evidence = f"The divergence from the prior is {median(recent):.2g} nats a row; it was {values.max():.2g} at most."
     return Finding(
         "posterior-collapse",
         "encoder",
@@ -136,7 +132,7 @@ def posterior_collapse(record: Record) -> Finding | None:
         0.85,
         record.step,
         statistic={
-            "value": float(np.median(recent)),
+            "value": median(recent),
             "healthy": [LIMITS.kl_gone, 100],
             "series": picked(series),
         },

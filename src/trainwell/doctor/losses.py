@@ -55,11 +55,12 @@ def first(loss: Any) -> Tensor | None:
 
 
 def scalar(loss: Any) -> Tensor | float:
-    """One number for whatever a loop calls its loss."""
+    """One number for whatever a loop calls its loss; on a device it stays there."""
+    if isinstance(loss, Tensor):
+        one = loss if loss.numel() == 1 else loss.detach().float().mean()
+        return one.item() if one.is_cpu else one.detach()
     if isinstance(loss, dict):
         return sum(scalar(each) for each in loss.values())
     if isinstance(loss, tuple | list):
         return scalar(loss[0]) if loss else math.nan
-    if isinstance(loss, Tensor):
-        return loss.detach() if loss.numel() == 1 else loss.detach().float().mean()
     return scalar(loss.loss) if hasattr(loss, "loss") else float(loss)

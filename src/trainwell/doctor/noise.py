@@ -11,7 +11,7 @@ from trainwell.doctor.course import learned, noise_of_median, rate_share, typica
 from trainwell.doctor.dynamics import held_out
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
-from trainwell.doctor.series import Record, finite, picked
+from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.telling_check import tells
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -199,7 +199,7 @@ def _nothing_to_learn(record: Record) -> Finding | None:
     if agreement is None or not chance or chance > 0.7 or record.step < 7 * LIMITS.warm_up:
         raise CannotJudge(f"needs neighbors to compare with and {7 * LIMITS.warm_up} steps")
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if np.isfinite(each)]
-    moving = len(moves) >= LIMITS.persist and 1e-4 < float(np.median(moves)) < LIMITS.update_high
+    moving = len(moves) >= LIMITS.persist and 1e-4 < median(moves) < LIMITS.update_high
     error = (chance * (1 - chance) / LIMITS.rows) ** 0.5
     if not moving or rate_share(record) < 0.3 or agreement > chance + 2 * error:
         return None
@@ -240,7 +240,7 @@ def _only_by_heart(record: Record) -> Finding | None:
     known = finite(held.array)
     if len(known) < 4:
         raise CannotJudge("needs classes and four evaluations")
-    best, end = float(known.min()), float(np.median(losses[-20:]))
+    best, end = float(known.min()), median(losses[-20:])
     agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
     # Labels that follow the inputs are learned by heart where rows are few, which is no fault of theirs.
     near = agreement is not None and agreement > chance + 4 * (chance * (1 - chance) / LIMITS.rows) ** 0.5

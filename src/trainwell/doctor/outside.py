@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, picked, spread
+from trainwell.doctor.series import Record, median, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -28,13 +28,14 @@ class Outside:
     A tensor counts the times that it was written to, so that nothing is computed until another hand has written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, inputs_of: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.inputs_of = inputs_of
         self.weights: list[nn.Parameter] = []
         self.writings = 0  # of all weights, as counted last
         self.given: dict[tuple[float, ...], int] = {}  # weights that were given from outside, by the step
         self.waiting: tuple[tuple[float, ...], int] | None = None
         self.asked, self.usual = 0, math.inf  # the last step before which it was asked, and the losses of late
-        self.last: tuple[int, Tensor] | None = None  # the latest batch's numbers, if they were not measured
+        self.last: tuple[int, Any] | None = None  # the latest batch, if its numbers were not measured
         self.sizes: list[tuple[int, int, Tensor]] = []  # step, numbers in the batch, their norm
 
     def before(self, step: int, record: Record) -> None:
@@ -69,22 +70,23 @@ class Outside:
     def _count(self) -> int:
         return sum([each._version for each in self.weights])
 
-    def batch(self, step: int, inputs: tuple[Any, ...], loss: Tensor | float) -> None:
+    def batch(self, step: int, batch: Any, loss: Tensor | float) -> None:
         """The norm of a batch's numbers, left on the device.
 
         Where losses are at hand it is taken at first and wherever one leaps, of the batch before as well, which may
         have thrown the weights off.
         """
-        first = inputs[0] if inputs else None
-        if not isinstance(first, Tensor) or not first.is_floating_point() or not first.numel():
-            return
-        last, self.last = self.last, (step, first)
+        last, self.last = self.last, (step, batch)
         if step <= AT_FIRST or isinstance(loss, Tensor) or not loss < LEAP * self.usual:
-            for at, numbers in ((step, first),) if last is None else (last, (step, first)):
-                self._measure(at, numbers)
+            for each in ((step, batch),) if last is None else (last, (step, batch)):
+                self._measure(*each)
             self.last = None
 
-    def _measure(self, step: int, numbers: Tensor) -> None:
+    def _measure(self, step: int, batch: Any) -> None:
+        inputs = self.inputs_of(batch)
+        numbers = inputs[0] if inputs else None
+        if not isinstance(numbers, Tensor) or not numbers.is_floating_point() or not numbers.numel():
+            return
         numbers = numbers.detach() if numbers.requires_grad else numbers
         half = numbers.dtype in (torch.float16, torch.bfloat16)
         size = torch.linalg.vector_norm(numbers, dtype=torch.float32 if half else None)
@@ -155,7 +157,7 @@ def _begun_anew(record: Record) -> Finding | None:
         middle, deviation = spread(before)
         limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
         # One batch is high by chance, and weights are written at each evaluation where an average takes their place.
-        if min(known[step], float(np.median(after))) > limit or _back_at_the_start(known, step):
+        if min(known[step], median(after)) > limit or _back_at_the_start(known, step):
             if peaked.get(step, 0.0) > PEAKED:
                 return _one_weight(record, step, middle, known[step])
             return Finding(
@@ -181,7 +183,7 @@ def _back_at_the_start(known: dict[int, float], step: int) -> bool:
     if min(len(first), len(before), len(after)) < 5:
         return False
     middle, deviation = spread(before)
-    return bool(np.median(after) > max(0.9 * np.median(first), middle + 3 * deviation))
+    return bool(median(after) > max(0.9 * median(first), middle + 3 * deviation))
 
 
 def _one_weight(record: Record, step: int, before: float, after: float) -> Finding:
@@ -207,7 +209,7 @@ def loss_spike(record: Record) -> Finding | None:
     place = int(np.nan_to_num(values, nan=0.0, posinf=np.inf).argmax())
     others = np.delete(values, place)
     others = others[np.isfinite(others)]
-    if place < BEFORE or len(others) < BEFORE or not 0 < others.max() < OTHERS * np.median(others):
+    if place < BEFORE or len(others) < BEFORE or not 0 < others.max() < OTHERS * median(others):
         return None  # or batches of all sizes, as of raw counts
     if values[place] < BEYOND * others.max():
         return None

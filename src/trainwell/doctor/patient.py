@@ -39,8 +39,8 @@ class Patient:
     @property
     def rate(self) -> float:
         """The highest rate of any group."""
-        groups = [group for each in self.optimizers.values() for group in each.param_groups]
-        return max((float(group["lr"]) for group in groups), default=0.0)
+        rates = [float(group["lr"]) for each in self.optimizers.values() for group in each.param_groups]
+        return max(rates, default=0.0)
 
     @property
     def bare(self) -> nn.Module:
@@ -189,5 +189,5 @@ def rows_of(value: Any) -> int:
     """How many rows the first tensor of a batch's inputs has."""
     for each in as_tuple(value):
         if isinstance(each, Tensor) and each.dim():
-            return len(each)
+            return each.size(0)
     return 0

@@ -47,8 +47,7 @@ class Pulse:
         self.waits.append(self.waited)
         self.steps.append(step)
         self.rates.append(rate)
-        value = scalar(loss)
-        self.losses.append(value.item() if isinstance(value, Tensor) and value.device.type == "cpu" else value)
+        self.losses.append(scalar(loss))
 
     def stamp(self) -> None:
         """The next step begins here."""
@@ -81,8 +80,7 @@ def together(gradients: list[Tensor], plain: bool) -> Tensor | float:
     """The norm of all gradients; plain: they are numbers of full precision in the processor's own memory."""
     if not plain:
         return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    flat = [each.reshape(-1) for each in gradients]  # whose product with itself takes one reading of it at full speed
-    return math.sqrt(sum([torch.dot(each, each).item() for each in flat]))
+    return math.hypot(*[each.item() for each in torch._foreach_norm(gradients)])
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from trainwell.doctor.course import (
     warming,
 )
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, picked, slope
+from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -95,8 +95,8 @@ def batch_too_small(record: Record) -> Finding | None:
         or rate_share(record) < 0.3
     ):
         return None
-    noise = float(np.std(losses[-60:]) / max(np.median(losses[-60:]), 1e-12))
-    if noise < 0.5 or abs(float(np.median(cosines))) > 0.2:
+    noise = float(np.std(losses[-60:]) / max(median(losses[-60:]), 1e-12))
+    if noise < 0.5 or abs(median(cosines)) > 0.2:
         return None
     told = (
         f"With {rows} rows a batch the loss varies by {noise:.0%} from step to step "
@@ -128,7 +128,7 @@ def underfitting(record: Record) -> Finding | None:
         return None
     losses = finite(record.get("loss").array)
     third = len(losses) // 3
-    if third < 30 or np.median(losses[-third // 2 :]) < 0.9 * np.median(losses[-third : -third // 2]):
+    if third < 30 or median(losses[-third // 2 :]) < 0.9 * median(losses[-third : -third // 2]):
         return None  # still learning
     reached = accuracy.values[-1]
     if reached > neighbors - LIMITS.underfit_gap or neighbors < 1.5 * record.facts.get("commonest class", 1.0):

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainwell.doctor.course import learned, rate_share, typical_updates, warming
 from trainwell.doctor.finding import CannotJudge, Finding, Severity
-from trainwell.doctor.series import Record, finite, picked, slope
+from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -69,16 +69,16 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
     endless = rising and planned and record.step * aim > planned * rates[-1] > 0  # at this pace it outlasts the plan
     if rising and not endless and record.step < max(100, 0.3 * planned if planned else 150):
         return None  # a warm-up takes a small part of a training
-    if gone > 0.2 or np.median(moves) > 3e-4:
+    if gone > 0.2 or median(moves) > 3e-4:
         return None
     drop, error = slope(losses[-max(40, len(losses) // 2) :])
     evidence = (
         f"After {record.step} steps the loss has gone {max(gone, 0):.1%} of the way; "
-        f"each step changes a typical layer by {np.median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
+        f"each step changes a typical layer by {median(moves):.1e} of its size (healthy: 1e-4 to 1e-2)."
     )
     cause = "Steps that are too short get nowhere in time."
     statistic: dict[str, object] = {
-        "value": float(np.median(moves)),
+        "value": median(moves),
         "healthy": [1e-4, 1e-2],
         "slope": drop,
         "slope error": error,
@@ -88,7 +88,7 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
         evidence += f" The rate has come to {rates[-1]:.2g} of {aim:.2g}."
     if rising:
         cause = "The rate is still warming up: the warm-up is far longer than the training can afford."
-    sure = 0.75 if np.median(moves) < 1e-5 else 0.55
+    sure = 0.75 if median(moves) < 1e-5 else 0.55
     return _told(record, "optimizer", "warn", evidence, cause, sure, statistic)
 
 

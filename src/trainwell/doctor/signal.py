@@ -19,7 +19,7 @@ from trainwell.doctor.course import (
 )
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.recurrent_check import state_left_behind
-from trainwell.doctor.series import Record, finite, picked, spread
+from trainwell.doctor.series import Record, finite, median, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -33,10 +33,10 @@ def vanishing_gradient(record: Record) -> Finding | None:
         raise CannotJudge("needs three layers with weights")
     if record.step < LIMITS.warm_up or learned(record) > 0.8:
         return None
-    sizes = np.array([np.median(recent[name]) for name in layers])
+    sizes = np.array([median(recent[name]) for name in layers])
     if not np.isfinite(sizes).all() or sizes[-1] <= 0 or sizes.max() < 1e-20:
         return None
-    early, late = float(sizes[: max(1, len(sizes) // 4)].min()), float(np.median(sizes[-max(1, len(sizes) // 4) :]))
+    early, late = float(sizes[: max(1, len(sizes) // 4)].min()), median(sizes[-max(1, len(sizes) // 4) :])
     ratio = early / late
     persists = all(recent[layers[0]] < LIMITS.vanishing_ratio * recent[layers[-1]])
     if early == 0 or ratio >= LIMITS.vanishing_ratio or not persists:
@@ -84,13 +84,11 @@ def exploding_gradient(record: Record) -> Finding | None:
     rising = high.sum() >= 5 and worse(record) and not may_come_back(record)
     moves = [each for each in typical_updates(record) if math.isfinite(each)]
     violent = len(moves) >= LIMITS.persist and min(moves[-LIMITS.persist :]) > LIMITS.exploding_update
-    huge = (
-        violent and float(np.median(finite(recent))) > 100 and learned(record) < 0.3 if len(finite(recent)) else False
-    )
+    huge = violent and median(finite(recent)) > 100 and learned(record) < 0.3 if len(finite(recent)) else False
     if not rising and not huge:
         return None
-    grown = float(np.median(recent)) / math.exp(middle)
-    evidence = f"The gradient norm is {float(np.median(recent)):.3g}, {grown:.3g} times what it was before."
+    grown = median(recent) / math.exp(middle)
+    evidence = f"The gradient norm is {median(recent):.3g}, {grown:.3g} times what it was before."
     return Finding(
         "exploding-gradient",
         largest_gradient(record),
@@ -117,7 +115,7 @@ def dying_relu(record: Record) -> Finding | None:
     if share <= LIMITS.dead_share:
         return None
     series = record.get("dead", worst)
-    before = float(np.median(record.get("zeros", worst).array[:2]))
+    before = median(record.get("zeros", worst).array[:2])
     evidence = (
         f"{share:.0%} of the units after {worst} have fired on none of the last {LIMITS.dead_samples} rows or more."
     )
@@ -210,7 +208,7 @@ def update_ratio_off(record: Record) -> Finding | None:
         last
     ):
         return None
-    value, high = float(np.median(last)), min(last) > LIMITS.update_high
+    value, high = median(last), min(last) > LIMITS.update_high
     rates = record.get("rate").array
     if not high and len(rates) > 5 and rates[-1] > 1.02 * rates[-6]:
         return None  # a warm-up begins with short steps; one that does not end is told of as a rate too low
@@ -338,7 +336,7 @@ def missing_zero_grad(record: Record) -> Finding | None:
     values = np.concatenate(list(piled.values()))
     left = {place: each for place, each in known.items() if len(each) >= LIMITS.persist and each.min() >= 0.8}
     some = bool(left) and len(left) < len(known)  # while others are cleared
-    if not some and np.median(values) < 0.8:
+    if not some and median(values) < 0.8:
         return None
     values = np.concatenate(list(left.values())) if some else values
     which = f"The gradient of {next(iter(left))}" if some else "Each step's gradient"
@@ -352,7 +350,7 @@ def missing_zero_grad(record: Record) -> Finding | None:
         else "Nothing sets the gradients to zero between two steps, so they pile up.",
         0.95,
         record.step,
-        statistic={"value": float(np.median(values)), "healthy": [-1, 0.5]},
+        statistic={"value": median(values), "healthy": [-1, 0.5]},
     )
 
 

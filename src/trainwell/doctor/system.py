@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, picked
+from trainwell.doctor.series import Record, median, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -93,11 +93,11 @@ def dataloader_starvation(record: Record) -> Finding | None:
     waiting, seconds = record.get("waiting").last(60), record.get("seconds").last(60)
     if len(waiting) < 30 or not waiting.any():
         raise CannotJudge("needs 30 steps of a loop whose passes are seen")
-    share = float(np.median(waiting / np.maximum(seconds, 1e-9)))
-    each = float(np.median(waiting))
+    share = median(waiting / np.maximum(seconds, 1e-9))
+    each = median(waiting)
     if share <= LIMITS.waiting_warn or each < LIMITS.waiting_seconds:
         return None
-    evidence = f"Of each step's {np.median(seconds) * 1000:.1f} ms, {share:.0%} go by waiting for the batch."
+    evidence = f"Of each step's {median(seconds) * 1000:.1f} ms, {share:.0%} go by waiting for the batch."
     return Finding(
         "dataloader-starvation",
         "loader",
@@ -115,10 +115,10 @@ def underused_device(record: Record) -> Finding | None:
     used, full = record.get("device use"), record.get("device memory")
     if len(used) < 5 or len(full) < 5:
         raise CannotJudge("no accelerator whose use can be read")
-    if np.median(used.last(5)) > 0.5 or full.values[-1] > 0.5:
+    if median(used.last(5)) > 0.5 or full.values[-1] > 0.5:
         return None
     evidence = (
-        f"The device works for {np.median(used.last(5)):.0%} of the time and "
+        f"The device works for {median(used.last(5)):.0%} of the time and "
         f"{full.values[-1]:.0%} of its memory is in use."
     )
     return Finding(
@@ -129,7 +129,7 @@ def underused_device(record: Record) -> Finding | None:
         "Batches are too small for the device, or it waits for the loop.",
         0.7,
         record.step,
-        statistic={"value": float(np.median(used.last(5))), "healthy": [0.7, 1.0]},
+        statistic={"value": median(used.last(5)), "healthy": [0.7, 1.0]},
     )
 
 
@@ -207,8 +207,8 @@ def step_time_cliff(record: Record) -> Finding | None:
     seconds = record.get("seconds").array
     if len(seconds) < 100:
         raise CannotJudge("needs 100 steps")
-    first, late = float(np.median(seconds[: len(seconds) // 2])), seconds[-max(20, len(seconds) // 5) :]
-    last, least = float(np.median(late)), float(np.quantile(late, 0.1))
+    first, late = median(seconds[: len(seconds) // 2]), seconds[-max(20, len(seconds) // 5) :]
+    last, least = median(late), float(np.quantile(late, 0.1))
     if least <= LIMITS.cliff * first or last - first < LIMITS.cliff_seconds:
         return None
     evidence = f"A step takes {last * 1000:.1f} ms now; in the first half it took {first * 1000:.1f} ms."

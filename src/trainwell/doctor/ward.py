@@ -73,7 +73,7 @@ class Ward:
         self.batches: list[Any] = []
         self.kept, self.used = KEPT, 0.0  # batches for twins, and the rate that the last step was taken at
         self.handles: list[Any] = []
-        self.graphs, self.outside, self.pulse = Graphs(), Outside(), Pulse()
+        self.graphs, self.pulse = Graphs(), Pulse()
         self.wired, self.examined, self.closed = False, False, False
         self.state: State | None = None
         self.patient: Patient | None = None
@@ -95,7 +95,7 @@ class Ward:
 
     def start(self, patient: Patient) -> None:
         """Get to know the patient and attach what must see every forward pass."""
-        self.patient = patient
+        self.patient, self.outside = patient, Outside(patient.inputs_of)
         self.probe = Probe(patient.model if is_compiled(patient.model) else bare(patient.model), self.record)
         self.first = Snapshot.of(patient) if patient.loss_of is not None or self.mode == "treat" else None
         gauges.note_facts(patient, self.record)
@@ -222,16 +222,16 @@ class Ward:
     def _keep(self, batch: Any, loss: Any) -> None:
         """The latest batches, for checks and proofs; the checks are made once there are enough."""
         assert self.patient is not None
-        inputs = self.patient.inputs_of(batch)
-        if self.replay.keep(batch):
-            self._come_round()
         if self.mode == "treat":
+            if self.replay.keep(batch):
+                self._come_round()
             self.retake.keep(batch)
-        batch = self.replay.batch or batch  # that is learned from
+            batch = self.replay.batch or batch  # that is learned from
         self.batches.append(batch)
-        self.outside.batch(self.step, inputs, loss)
-        size = self.record.facts["rows a batch"] = rows_of(inputs)
-        self.kept = max(KEPT, KEPT_ROWS // max(1, size))
+        self.outside.batch(self.step, batch, loss)
+        if not self.examined or self._looks_at(self.step):
+            size = self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
+            self.kept = max(KEPT, KEPT_ROWS // max(1, size))
         del self.batches[: -self.kept if self.examined else -4 * self.kept]
         if not self.examined:
             rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
