@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 from loops import digits, mlp
+from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.noise import note_certainty
+from trainwell.doctor.patient import from_loop
 from trainwell.doctor.probe import Probe
 from trainwell.doctor.pulse import Pulse, numbers
 from trainwell.doctor.series import Record, median
@@ -76,6 +79,22 @@ def test_the_middle_of_values_is_numpys():
         assert np.isnan(median(values))
     assert np.isnan(median([]))
     assert median([1.0, np.inf, -np.inf]) == 1.0
+
+
+@pytest.mark.parametrize(("wrong", "asked"), [(0, 2), (1, 8)])
+def test_of_rows_that_are_all_right_few_are_answered(wrong, asked):
+    """A quarter of the 512 rows where none of them is wrong, else all."""
+    model, record = nn.Linear(4, 4, bias=False), Record({"loss": "cross_entropy"})
+    nn.init.eye_(model.weight)
+    calls = []
+    model.register_forward_hook(lambda *given: calls.append(1))
+    patient = from_loop(model, torch.optim.SGD(model.parameters(), 0.1), F.cross_entropy)
+    target = torch.arange(64) % 4
+    batches = [(F.one_hot(target, 4).float(), target) for _ in range(9)]
+    batches[-1] = batches[-1][0], torch.cat([(target[:wrong] + 1) % 4, target[wrong:]])
+    note_certainty(patient, record, batches, 40)
+    assert len(calls) == asked
+    assert record.get("wrong rows").values == [wrong / 512]
 
 
 def test_numbers_of_a_look_are_those_of_plain_torch():

@@ -112,7 +112,7 @@ def read(
         _divergence(patient, record, batch, step)
     if len(patient.players) == 1:
         modes.read(patient, record, batch, step)
-    if step >= 2 * (record.get("wrong rows").steps or [10])[-1]:
+    if step >= 2 * (record.get("wrong rows").steps or [THRESHOLDS.warm_up])[-1]:
         note_certainty(patient, record, batches, step, held.batches if held is not None else None)
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
         _slow_rows(patient, record, batch, step)
