@@ -343,7 +343,7 @@ def test_training_state_lost():
 
 def test_dataloader_starvation():
     def slow(step, x, y):
-        time.sleep(0.006)
+        time.sleep(0.03)
         return x, y
 
     assert named(replace(healthy, steps=80, change=slow).run()[0]) == ["dataloader-starvation"]

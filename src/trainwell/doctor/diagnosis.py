@@ -209,6 +209,8 @@ class Diagnosis:
             else None
         )
         if suspect is None:
+            if finding.name == "oscillating-loss":
+                finding.severity = "note"  # too weak to be told without a proof
             return None if "eased" in finding.statistic or finding.where == "momentum" else finding
         try:
             told = finding if "lagging" in finding.statistic else confirm(finding, suspect, self.proof)

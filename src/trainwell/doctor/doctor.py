@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges, modes
+from trainwell.doctor.acquaint import Acquaintance
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
@@ -71,8 +72,10 @@ class Doctor(Ward):
         self.record.facts["steps"] = steps
         self.told_of_evaluation = False
         self.overheard: Overheard | None = None
+        self.acquaintance: Acquaintance | None = None
         if model is not None:
             self.meet(from_loop(model, optimizer if optimizer is not None else {}, loss))
+            self.acquaint(loss)
             if isinstance(loss, nn.Module) and held_out is None:
                 self.overheard = Overheard(self, loss)
                 self.guarded(self.overheard.listen)
@@ -85,7 +88,10 @@ class Doctor(Ward):
         loss: a tensor, a number, a tuple that begins with one, or one loss a player by name; further numbers by name
         are kept as they are, such as kl=kl for an autoencoder's divergence in nats a row.
         """
-        self.watch_batch(loss, None if inputs is None else (inputs, target), **numbers)
+        batch, acquaintance = None if inputs is None else (inputs, target), self.acquaintance
+        if acquaintance is not None:
+            batch = self.guarded(lambda: acquaintance.batch(loss, batch), batch)
+        self.watch_batch(loss, batch, **numbers)
 
     def watch_batch(self, loss: Any, batch: Any = None, **numbers: Any) -> None:
         """The same with the batch whole, in the form that the patient's own functions take it."""
@@ -103,6 +109,11 @@ class Doctor(Ward):
                 self._hook_optimizers()
 
         self.guarded(begin)
+
+    def acquaint(self, loss: Callable[..., Any] | None) -> None:
+        """Find out at the first step how a loop makes its loss; loss: its own function, where it tells one."""
+        self.acquaintance = Acquaintance(self, loss)
+        self.guarded(self.acquaintance.listen)
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""

@@ -150,6 +150,9 @@ def no_long_range_signal(record: Record) -> Finding | None:
         raise CannotJudge("each step has an answer of its own, for which near inputs may be enough")
     if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3 or falling(record):
         return None
+    late, whole = record.facts.get("ridge of the later half"), record.facts.get("ridge")
+    if late is not None and whole and late > LIMITS.later_half * whole > 0:
+        return None  # what came early tells nothing that what came late does not
     evidence = (
         f"The last output depends on the first inputs {reach.values[-1]:.1e} times as much as on the last ones, "
         f"and {max(0.0, learned(record)):.0%} of the way is learned."

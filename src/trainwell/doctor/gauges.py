@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainwell.doctor import memory, modes
+from trainwell.doctor import memory, minority, modes
 from trainwell.doctor.course import learned
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
@@ -30,6 +30,7 @@ def note_facts(patient: Patient, record: Record) -> None:
     note_settings(patient, record)
     record.facts["trained before"] = structure(model)
     record.facts["batch norm"] = has_batch_norm(model)
+    record.facts["norms over maps"] = not any(isinstance(each, nn.BatchNorm1d) for each in model.modules())
     recurrent = [name or type(each).__name__ for name, each in model.named_modules() if isinstance(each, nn.RNNBase)]
     record.facts["recurrent"] = recurrent[0] if recurrent else ""
     record.facts["recurrent kind"] = type(model.get_submodule(recurrent[0])).__name__ if recurrent else ""
@@ -108,6 +109,8 @@ def read(
     batch = batches[-1] if batches else None
     if batch is None or patient.loss_of is None:
         return
+    if held is None and step >= minority.FIRST:
+        minority.read(patient, record, batches, step)
     if record.facts.get("tells its code"):
         _divergence(patient, record, batch, step)
     if len(patient.players) == 1:
@@ -287,6 +290,8 @@ def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None
     """What the model makes of held-out rows of classes: which share of the rarest it recognizes, and how much more it
     would get right if their labels were numbered otherwise."""
     labels = held.labels
+    if labels is None and held.target is not None and held.target.is_floating_point():
+        minority.read(patient, record, held.batches, step)
     if labels is None or not held.batches or not record.facts.get("classes"):
         return
     answers = held_answers(patient, held)

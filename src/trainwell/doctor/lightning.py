@@ -15,8 +15,9 @@ from trainwell.doctor.ward import Mode
 class DoctorCallback(Callback):
     """Ties a doctor to a Lightning trainer; `doctor` is there from the start of the fit.
 
-    loss: makes a loss from (output, target) for checks and proofs; without it those that need one are skipped, as a
-    copy of a module cannot run its own training_step outside its trainer. Raises ImportError without Lightning.
+    loss: makes a loss from (output, target) for checks and proofs; without it a usual one is known by its value, and
+    where it is none, checks that need one are skipped, as a copy of a module cannot run its own training_step outside
+    its trainer. Raises ImportError without Lightning.
     """
 
     def __init__(self, loss: Any = None, *, mode: Mode = "watch", every: int = 10, budget: float = 0.3) -> None:
@@ -35,6 +36,7 @@ class DoctorCallback(Callback):
         steps = getattr(trainer, "estimated_stepping_batches", 0)
         self.doctor.record.facts["steps"] = int(steps) if steps not in (None, float("inf")) else 0
         self.doctor.meet(patient, hooked=False)
+        self.doctor.acquaint(self.loss)
 
     def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
         """The gradients are there: Lightning's optimizers make them inside their own step, so no hook of theirs can."""

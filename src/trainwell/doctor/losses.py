@@ -9,13 +9,14 @@ from torch import Tensor
 from trainwell.doctor.series import Record
 
 LATEST = 50  # steps after which a loop has no more use for a graph
+BEFORE, MARKED = 4, 8  # steps back from the loss that are marked, and nodes in all
 
 
 class Graphs:
     """Marks the graphs behind some losses, to see later whether they are still there.
 
-    A mark hangs on the graph's last node as a hook that does nothing; it is gone once nobody holds the graph, be it by
-    the loss itself, by a list of losses or by a sum of them.
+    A mark hangs on the graph's last nodes as a hook that does nothing; it is gone once nobody holds the graph, be it by
+    the loss itself, by a list of losses or by a sum of them, or by the answers that it was made from.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,8 @@ class Graphs:
         found = first(loss)
         if found is not None and found.grad_fn is not None and len(self.marks) < 1000:
             mark = _Mark()
-            found.grad_fn.register_hook(mark)
+            for node in _last_nodes(found.grad_fn):
+                node.register_hook(mark)
             self.marks.append((step, weakref.ref(mark)))
 
     def count(self, record: Record, step: int) -> None:
@@ -35,6 +37,15 @@ class Graphs:
         if old:
             record.add(step, "graphs held", "", sum(old))
             record.add(step, "share of graphs held", "", sum(old) / len(old))
+
+
+def _last_nodes(last: Any) -> list[Any]:
+    """The last node of a graph and some of those before it; not those of weights, which stay."""
+    nodes = [last]
+    for _ in range(BEFORE):
+        before = [each for node in nodes[-2:] for each, _ in node.next_functions if each is not None]
+        nodes += [each for each in before if "AccumulateGrad" not in each.name() and each not in nodes]
+    return nodes[:MARKED]
 
 
 class _Mark:

@@ -197,8 +197,10 @@ def _sure_where_wrong(record: Record) -> Finding | None:
 def _nothing_to_learn(record: Record) -> Finding | None:
     """Nothing learned in many healthy steps, of labels of which a row's neighbors tell nothing either."""
     agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class")
-    if agreement is None or not chance or chance > 0.7 or record.step < 7 * LIMITS.warm_up:
+    if agreement is None or not chance or chance > 0.6 or record.step < 7 * LIMITS.warm_up:
         raise CannotJudge(f"needs neighbors to compare with and {7 * LIMITS.warm_up} steps")
+    if record.step * (record.facts.get("rows a batch") or 1) < LIMITS.many_rows:
+        raise CannotJudge(f"needs {LIMITS.many_rows:,} rows learned from")
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if np.isfinite(each)]
     moving = len(moves) >= LIMITS.persist and 1e-4 < median(moves) < LIMITS.update_high
     error = (chance * (1 - chance) / LIMITS.rows) ** 0.5
@@ -241,6 +243,9 @@ def _only_by_heart(record: Record) -> Finding | None:
     known = finite(held.array)
     if len(known) < 4:
         raise CannotJudge("needs classes and four evaluations")
+    again = record.get("rows again").last(LIMITS.persist)
+    if len(again) and again.min() > 0.95 and (record.facts.get("rows known") or 0) < LIMITS.few_rows:
+        raise CannotJudge("so few rows are learned by heart, whatever their labels are")
     best, end = float(known.min()), median(losses[-20:])
     agreement, chance = record.facts.get("neighbor agreement"), record.facts.get("commonest class", 0.0)
     # Labels that follow the inputs are learned by heart where rows are few, which is no fault of theirs.

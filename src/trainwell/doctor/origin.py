@@ -1,13 +1,16 @@
 """A gradient that is not finite to where it began: input, weights, an activation, the loss, or the way back."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
+from trainwell.doctor.series import Record
 
 
 def not_finite(patient: Patient, batch: Any, inputs: tuple[Any, ...], batches: list[Any], step: int) -> Finding:
@@ -104,3 +107,23 @@ def _first_bad(patient: Patient, batch: Any) -> tuple[str, str]:
     if found:
         return "activation", found[0]
     return ("loss", "loss") if not bool(loss.isfinite().all()) else ("", "")
+
+
+def loss_not_finite(record: Record) -> Finding | None:
+    """Losses that are no numbers any more, in a loop whose gradients were not seen to be so, as with closures."""
+    losses = record.get("loss")
+    if not len(losses):
+        raise CannotJudge("no loss was told")
+    if len(record.get("not finite")) or np.isfinite(losses.last(3)).any():
+        return None
+    first = next(step for step, value in zip(losses.steps, losses.values, strict=True) if not math.isfinite(value))
+    text = f"From step {first} on the loss is {losses.values[-1]}."
+    cause = (
+        "It was never a number: look for missing or infinite values in the rows, or a logarithm of zero."
+        if first == losses.steps[0]
+        else "The training has run away: a rate that is too high, or a step that was taken on a bad batch."
+    )
+    return _finding("loss", "loss", text, cause, first)
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {"non-finite-values": loss_not_finite}

@@ -30,6 +30,7 @@ class Overheard:
         self.inputs: tuple[Any, ...] = ()
         self.output: Tensor | None = None
         self.batches: list[tuple[Any, Any]] = []
+        self.full = False  # after a pass, the next one being over the same rows
         self.forget()
 
     def forget(self) -> None:
@@ -75,7 +76,7 @@ class Overheard:
         if answer.dim() == 2 and answer.shape[1] > 1 and target.dim() == 1 and not target.is_floating_point():
             self.right += float((answer.argmax(1) == target).sum())
             self.classed += len(target)
-        wanted = self.doctor.held is None and sum(rows_of(each) for each, _ in self.batches) < ROWS
+        wanted = not self.full and self.doctor.held is None and sum(rows_of(each) for each, _ in self.batches) < ROWS
         if wanted and target.dim() and len(target) == rows:
             self.batches.append((self.inputs[0] if len(self.inputs) == 1 else self.inputs, target))
 
@@ -86,6 +87,7 @@ class Overheard:
         if self.classed == rows:
             told |= {"accuracy": self.right / rows} if rows else {}
         self.forget()
+        self.full = self.full or bool(self.batches)
         if doctor.held is None and doctor.examined and self.batches:
             self._hand_over_rows()
         if told and not doctor.told_of_evaluation:

@@ -28,6 +28,7 @@ class Patient:
     loss_of: Callable[[nn.Module, Any, str], Tensor] | None = None
     inputs_of: Callable[[Any], tuple[Any, ...]] = field(default=lambda batch: as_tuple(batch[0]))
     target_of: Callable[[Any], Any] = field(default=lambda batch: batch[1])
+    answer_of: Callable[[nn.Module, Any], Tensor | None] | None = None  # where the model gives its loss beside it
     scale: float = 1.0  # the loop's gradients over those of the loss it told, where it adds up many
     sign: float = 1.0  # -1 where what the loop calls its loss is a score, to be made larger
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
@@ -57,7 +58,13 @@ class Patient:
 
     def output(self, model: nn.Module, batch: Any) -> Tensor | None:
         """What the model answers to a batch: the first floating tensor of it."""
-        return first_tensor(model(*self.inputs_of(batch)))
+        return self.answer_of(model, batch) if self.answer_of is not None else answer_in(model(*self.inputs_of(batch)))
+
+    def rows(self, batch: Any) -> int:
+        """How many rows a batch has: as many as answers where some input has so many, else those of its first input."""
+        inputs, target = self.inputs_of(batch), self.target_of(batch)
+        asked = len(target) if isinstance(target, Tensor) and target.dim() else 0
+        return asked if asked and any(rows_of(each) == asked for each in inputs) else rows_of(inputs)
 
     def copy(self) -> tuple[nn.Module, dict[str, Optimizer]]:
         """Model and optimizers copied together, so that the copied optimizers train the copied model."""
@@ -123,6 +130,15 @@ def first_tensor(value: Any) -> Tensor | None:
             if found is not None:
                 return found
     return None
+
+
+def answer_in(value: Any) -> Tensor | None:
+    """The first floating tensor with rows in what a model gives, past a loss that may stand in front of it."""
+    several = list(value.values()) if isinstance(value, dict) else value
+    if isinstance(several, list | tuple):
+        rows = next((each for each in map(first_tensor, several) if each is not None and each.dim()), None)
+        return first_tensor(value) if rows is None else rows
+    return value.logits if hasattr(value, "logits") and not isinstance(value, Tensor) else first_tensor(value)
 
 
 def bare(model: nn.Module) -> nn.Module:

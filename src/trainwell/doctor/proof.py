@@ -27,6 +27,7 @@ FROM_THE_START = {
 }
 LEARNED_NOTHING = 0.05  # of the way to a loss of zero
 FREER = 0.9  # of the loss on other batches, that without restraint is left at most
+NO_WORSE = 0.9  # of the loss that the training has, which copies without dropout must come below
 OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
 APART = 2  # batches at least that twins are judged on
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
@@ -70,6 +71,11 @@ class Proof:
             self.seconds += twin.seconds
         return twins
 
+    def now(self, suspect: Suspect) -> float:
+        """The loss of the training's present weights on the batches that twins are judged on."""
+        twins = self.compare(suspect.patient, suspect.batches, {OWN: None}, 0, judge=True)
+        return twins[OWN].apart
+
     def forget(self) -> None:
         """After a treatment nothing tried before holds any more."""
         self.refuted, self.kept = {}, {}
@@ -101,7 +107,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
         twins = _from_now(suspect, proof, factors)
         if twins is not None:
             return _either_is_better(finding, twins)
-        if finding.name in ("update-ratio-off", "oscillating-loss"):
+        if finding.name in ("update-ratio-off", "oscillating-loss") or finding.statistic.get("value", 0.0) > 1e-4:
             return None  # too weak to be told without a proof, and the budget for proofs is spent
     return finding
 
@@ -272,7 +278,7 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
         return _freer_goes_on(finding, suspect, proof)
     steps = max(50, suspect.length)  # what decay does to weights takes time to show
     if not proof.may_spend(2 * steps, suspect.step, suspect.planned):
-        return finding
+        return finding if finding.where != "dropout" else None
 
     def freed(model: Any, optimizers: Any) -> None:
         suspect.start(model, optimizers)
@@ -289,6 +295,9 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
     # does harm.
     first = own.losses[0]
     lighter = finding.where == "dropout" and first - own.apart < 0.5 * (first - free.apart)
+    if lighter and not much and suspect.step > steps:
+        # In more steps than its copies had, the training may have come as far with it.
+        lighter = not free.apart > NO_WORSE * proof.now(suspect)
     if not (free.end < 0.5 * own.end or much or lighter):
         return None
     keep_curves(finding, twins)

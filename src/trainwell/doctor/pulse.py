@@ -36,6 +36,10 @@ class Pulse:
         if self.ended:
             self.waited, self.ended = time.perf_counter() - self.ended, 0.0
 
+    def between(self) -> None:
+        """The loop does something else before its next batch, such as an evaluation: nothing waits for that."""
+        self.waited = self.ended = 0.0
+
     def norm(self, step: int, value: float) -> None:
         """The norm of all gradients that the step after this one is taken with."""
         self.norm_steps.append(step)

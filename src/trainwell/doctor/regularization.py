@@ -79,7 +79,9 @@ def batch_too_small(record: Record) -> Finding | None:
         raise CannotJudge("the batch's size was not seen")
     if record.step < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
-    if record.facts.get("batch norm") and rows < LIMITS.norm_batch:
+    # A norm over maps takes its statistics from many places of each row.
+    least = LIMITS.norm_batch_maps if record.facts.get("norms over maps") else LIMITS.norm_batch
+    if record.facts.get("batch norm") and rows < least:
         return _small(
             record,
             f"Batch norm takes its statistics from {rows} rows.",

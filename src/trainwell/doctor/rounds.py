@@ -7,7 +7,19 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from trainwell.doctor import dynamics, families, memory, modes, noise, outside, regularization, schedule, signal, system
+from trainwell.doctor import (
+    dynamics,
+    families,
+    memory,
+    modes,
+    noise,
+    origin,
+    outside,
+    regularization,
+    schedule,
+    signal,
+    system,
+)
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record
 
@@ -15,7 +27,7 @@ Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 RULES: tuple[tuple[str, Rule], ...] = tuple(
     rule
-    for stage in (outside, signal, modes, memory, regularization, dynamics, schedule, noise, families, system)
+    for stage in (origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, families, system)
     for rule in stage.RULES.items()
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainwell.doctor.patient import Patient, as_tuple, leaving_no_trace, rows_of
+from trainwell.doctor.patient import Patient, as_tuple, leaving_no_trace
 
 
 @dataclass
@@ -31,7 +31,8 @@ class Sample:
 
     @property
     def rows(self) -> int:
-        return len(self.inputs[0]) if self.inputs else 0
+        asked = len(self.target) if self.target is not None and self.target.dim() else 0
+        return asked if any(len(each) == asked for each in self.inputs) else len(self.inputs[0]) if self.inputs else 0
 
     @property
     def labels(self) -> np.ndarray | None:
@@ -69,7 +70,7 @@ def collect(
     with leaving_no_trace():
         for batch in batches:
             parts = patient.inputs_of(batch)
-            size = rows_of(parts)
+            size = patient.rows(batch)
             if kept < rows or len(sample.batches) < 4:
                 sample.batches.append(batch)
                 sample.sizes.append(size)

@@ -178,6 +178,9 @@ def _other_codes(sample: Sample, held: Sample) -> Finding | None:
         apart = float((one - other).abs().sum() / 2)
         ranked = float((one.sort().values - other.sort().values).abs().sum() / 2)
         if apart < LIMITS.other_codes or ranked > apart / 4:
+            columns = _renumbered(ours, theirs) if ours.shape[1] <= 50 else None
+            if columns is not None:
+                return _coded(place, columns)
             continue
         return Finding(
             "preprocessing-mismatch",
@@ -190,6 +193,35 @@ def _other_codes(sample: Sample, held: Sample) -> Finding | None:
             statistic={"value": apart, "healthy": [0, LIMITS.other_codes]},
         )
     return None
+
+
+def _renumbered(ours: Tensor, theirs: Tensor) -> list[int] | None:
+    """Columns of a table of codes whose classes come as often in both parts, but under other numbers."""
+    found = []
+    for column in range(ours.shape[1]):
+        pair = ours[:, column], theirs[:, column]
+        kinds = int(max(each.max() for each in pair)) + 1
+        if not 3 <= kinds <= 50 or min(map(len, pair)) < 200:
+            continue
+        one, other = (torch.bincount(each, minlength=kinds).double() / len(each) for each in pair)
+        apart = float((one - other).abs().sum() / 2)
+        ranked = float((one.sort().values - other.sort().values).abs().sum() / 2)
+        if apart > LIMITS.other_codes and ranked < apart / 4:
+            found.append(column)
+    return found if len(found) >= 2 else None
+
+
+def _coded(place: int, columns: list[int]) -> Finding:
+    return Finding(
+        "preprocessing-mismatch",
+        f"input {place}, feature {columns[0]}",
+        "critical",
+        f"In {len(columns)} columns, such as {columns[0]}, the codes of the held-out rows come as often as those of "
+        "the training rows, but under other numbers.",
+        "The parts were numbered apart: keep the numbers of the training rows' classes for every part.",
+        0.9,
+        statistic={"value": len(columns), "healthy": [0, 1]},
+    )
 
 
 def _other_pairs(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding | None:
@@ -230,6 +262,11 @@ def _some_columns(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding |
     moving = (high - low > 0.1 * ours.std(0)) & (high_too > low_too)
     apart = moving & ((low_too > np.quantile(ours, 0.99, axis=0)) | (high_too < np.quantile(ours, 0.01, axis=0)))
     wide = np.log(np.where(moving, (high_too - low_too) / np.where(moving, high - low, 1.0), 1.0))
+    # Where many rows share a value, a few rows more or less move a quartile from one value to the next.
+    error = 4 * (0.25 * 0.75 * sum(1 / len(np.unique(part, axis=0)) for part in (ours, theirs))) ** 0.5
+    below, above = (ours < low_too).mean(0), (ours > high_too).mean(0)
+    below_too, above_too = (theirs < low).mean(0), (theirs > high).mean(0)
+    wide = np.where(np.max([abs(each - 0.25) for each in (below, above, below_too, above_too)], 0) > error, wide, 0.0)
     off = np.flatnonzero(apart | (np.abs(wide) > np.log(LIMITS.column_stretch)))
     if not len(off):
         return None

@@ -195,7 +195,7 @@ def _graphs_held(record: Record) -> Finding:
         "loop",
         "warn",
         f"The graphs behind the losses of all {count.values[-1]:.0f} steps that were looked at are still held.",
-        "The loss is kept with its graph, in a list or a sum: keep loss.item() or loss.detach().",
+        "The loss or the answers are kept with their graph, in a list or a sum: keep loss.item() or detach() them.",
         0.9,
         record.step,
         statistic={"value": count.values[-1], "healthy": [0, 0], "series": picked(count)},

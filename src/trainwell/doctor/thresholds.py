@@ -101,6 +101,7 @@ class Thresholds:
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
     modes_apart: float = 0.2  # 18: of guessing's loss, by which evaluation raises that of rows just learned
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
+    norm_batch_maps: int = 6  # 37: the same where each row has many places
 
     shrunken: float = 0.7  # 36: weights over their first size
     pull: float = 0.3  # 36: of decay at a typical layer's weights over that of the loss
@@ -122,9 +123,12 @@ class Thresholds:
 
     # System.
     tiny_share: float = 0.1  # 27: half-precision gradients that are 0 or subnormal
-    waiting_seconds: float = 2e-3  # 44: shorter waits do no harm
+    waiting_seconds: float = 8e-3  # 44: shorter waits cost less than half a minute in three thousand steps
     leak_share: float = 0.1  # of the memory, by which it grows before it is told though no tensor is seen to be kept
     leak_growth: float = 16.0  # 46: MiB
+    later_half: float = 0.9  # 42: share of a ridge's skill that the later half of the sequences must leave unexplained
+    few_rows: int = 300  # 4: rows in all, with fewer of which nothing held out says of labels that they are wrong
+    many_rows: int = 2_000  # 4: that were learned from before it is said that nothing can be
     waiting_warn: float = 0.3  # 44 (trainproof)
     waiting_critical: float = 0.5
     leak_steps: int = 200  # 46

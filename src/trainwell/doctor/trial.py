@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.doctor.graph import Made, leaves_of, losses_in
-from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
+from trainwell.doctor.patient import Patient, answer_in, leaving_no_trace
 from trainwell.doctor.probe import ActivationMode
 from trainwell.doctor.reward_check import Rewards, rewards
 from trainwell.doctor.sample import Sample
@@ -80,7 +80,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
         strangers = _strangers(loss, model, [*patient.optimizers.values(), *optimizers.values()])
         if loss.requires_grad:
             loss.backward()
-    first = first_tensor(answers[0]) if answers else None
+    first = answer_in(answers[0]) if answers else None
     output = first.detach() if first is not None else None
     facts["tells its code"] = bool(answers) and code_of(answers[0]) is not None
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)

@@ -20,7 +20,7 @@ from trainwell.doctor.first_step import check_first_step
 from trainwell.doctor.losses import Graphs, scalar
 from trainwell.doctor.origin import not_finite, too_long
 from trainwell.doctor.outside import Outside
-from trainwell.doctor.patient import Patient, bare, rows_of
+from trainwell.doctor.patient import Patient, bare
 from trainwell.doctor.probe import WINDOW, Probe, has_batch_norm, has_dropout, is_compiled, marked
 from trainwell.doctor.proof import Proof
 from trainwell.doctor.pulse import Pulse, together
@@ -97,7 +97,7 @@ class Ward:
         """Get to know the patient and attach what must see every forward pass."""
         self.patient, self.outside = patient, Outside(patient.inputs_of)
         self.probe = Probe(patient.model if is_compiled(patient.model) else bare(patient.model), self.record)
-        self.first = Snapshot.of(patient) if patient.loss_of is not None or self.mode == "treat" else None
+        self.first = Snapshot.of(patient)
         gauges.note_facts(patient, self.record)
         self.closures = any(isinstance(each, torch.optim.LBFGS) for each in patient.optimizers.values())
         why = "the optimizer calls the loss itself, several times a step" if self.closures else ""
@@ -123,7 +123,9 @@ class Ward:
                 self.inputs = inputs
                 if not module.training and self.moods:
                     self.record.add(self.step, "mode", "training in eval mode", 1.0)
-            elif module.training and self.moods:
+                return
+            self.pulse.between()
+            if module.training and self.moods:
                 self.record.add(self.step, "mode", "evaluation in train mode", 1.0)
 
         return see
@@ -230,11 +232,11 @@ class Ward:
         self.batches.append(batch)
         self.outside.batch(self.step, batch, loss)
         if not self.examined or self._looks_at(self.step):
-            size = self.record.facts["rows a batch"] = rows_of(self.patient.inputs_of(batch))
+            size = self.record.facts["rows a batch"] = self.patient.rows(batch)
             self.kept = max(KEPT, KEPT_ROWS // max(1, size))
         del self.batches[: -self.kept if self.examined else -4 * self.kept]
         if not self.examined:
-            rows = sum(rows_of(self.patient.inputs_of(each)) for each in self.batches)
+            rows = sum(map(self.patient.rows, self.batches))
             if not self.wired and rows >= EARLY:
                 self.examine(list(self.batches), early=True)
             if len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512):

@@ -6,7 +6,7 @@ and not across says that the parts differ in what the network must learn, in whi
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,15 @@ def part_of(sample: Sample | None, classes: int = 0) -> Part | None:
         return None
     answers = target.detach().double().cpu().numpy().reshape(-1, 1)[:ROWS]
     return Part(features[once], answers[once], False) if np.isfinite(answers).all() else None
+
+
+def _of_later_half(sample: Sample, classes: int) -> float | None:
+    """The skill within the later half of each sequence alone; None where the inputs are none."""
+    if len(sample.inputs) != 1 or sample.inputs[0].dim() != 3 or sample.inputs[0].shape[1] < 8:
+        return None
+    (values,) = sample.inputs
+    part = part_of(replace(sample, inputs=[values[:, values.shape[1] // 2 :]]), classes)
+    return crossed(part).value if part is not None and _varied(part) else None
 
 
 def _flat(values: Tensor) -> np.ndarray | None:
@@ -133,6 +142,7 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
     if ours is not None and len(ours) >= 200 and _varied(ours):
         facts["ridge"] = crossed(ours).value
         facts["ridge leaves"] = _left(ours, facts)
+        facts["ridge of the later half"] = _of_later_half(sample, classes)
     if facts.get("folds"):
         raise CannotJudge("the rows take turns at being held out, so both parts are the same")
     theirs = part_of(held, classes)
