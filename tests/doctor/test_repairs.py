@@ -168,3 +168,51 @@ def test_labels_that_held_out_rows_bear_out_are_not_called_shuffled() -> None:
     assert _only_by_heart(record) is None
     record.get("held out", "accuracy").values[:] = [0.35, 0.33, 0.34, 0.36]
     assert _only_by_heart(record) is not None
+
+
+class Split(nn.Module):
+    """Scores of two kinds, as of what is said and by whom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.other = nn.Linear(COLUMNS, 2), nn.Linear(COLUMNS, 2)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.one(x), self.other(x)
+
+
+def test_what_a_head_lacks_is_put_on_each_of_several_answers() -> None:
+    def both(outputs, target):
+        return nn.functional.nll_loss(outputs[0], target) + nn.functional.nll_loss(outputs[1], target)
+
+    model = Split()
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    doctor = Doctor(model, optimizer, loss=both, mode="treat", steps=100)
+    x, y = rows(1024)
+    for step in range(100):
+        picked = torch.randint(0, len(x), (64,), generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        loss = both(model(x[picked]), y[picked])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[picked], y[picked])
+    doctor.close()
+    assert not doctor.broken and names(doctor)[0] == "loss-head-mismatch"
+    assert float(loss.detach()) > 0 and torch.allclose(model(x)[0].exp().sum(1), torch.ones(len(x)), atol=1e-5)
+
+
+def test_a_cure_after_which_the_network_takes_no_batch_is_taken_off_again(monkeypatch) -> None:
+    from trainwell.doctor import cures
+
+    def spoil(chart, finding):
+        chart.patient.bare.register_forward_hook(lambda module, inputs, output: output[:, :, None, 5])
+        return "something that does not fit"
+
+    monkeypatch.setitem(cures.CURES, "learning-rate-too-low", (cures.Cure(spoil, "something", "first"),))
+    model = network()
+    hooks = len(model._forward_hooks)
+    doctor = train(model, torch.optim.SGD(model.parameters(), 1e-6))
+    assert names(doctor)[0] == "learning-rate-too-low"
+    assert all(each["finding"] != "learning-rate-too-low" for each in doctor.history)
+    assert len(model._forward_hooks) == hooks

@@ -168,3 +168,43 @@ def leapt(record: Record) -> int | None:
         if not losses[place] <= limit:
             return steps[place]
     return None
+
+
+class Trying:
+    """A change about to be made to a network in a loop of one's own, which an error in it would end.
+
+    `failed` tells, once it is made, whether the network no longer takes the latest batch that it took before, and takes
+    hooks that the change has hung on it off again.
+    """
+
+    def __init__(self, doctor: "Ward") -> None:
+        self.doctor, self.took = doctor, _answers(doctor)
+        self.hooks = self._hooks() if self.took else {}
+
+    def failed(self) -> bool:
+        if not self.took or _answers(self.doctor):
+            return False
+        for key, (table, _) in self._hooks().items():
+            if key not in self.hooks:
+                table.pop(key[1], None)
+        return True
+
+    def _hooks(self) -> dict[tuple[int, int], tuple[Any, Any]]:
+        assert self.doctor.patient is not None
+        tables = [
+            each for one in self.doctor.patient.bare.modules() for each in (one._forward_hooks, one._forward_pre_hooks)
+        ]
+        return {(id(table), key): (table, hook) for table in tables for key, hook in table.items()}
+
+
+def _answers(doctor: "Ward") -> bool:
+    """Whether the network takes its latest batch, where it can be asked in a loop of one's own."""
+    patient = doctor.patient
+    if patient is None or doctor.state is not None or patient.loss_of is None or not doctor.batches:
+        return False
+    try:
+        with answering(patient.bare):
+            patient.loss(patient.bare, doctor.batches[-1])
+    except Exception:  # whatever it is, the loop would meet it as well
+        return False
+    return True

@@ -296,9 +296,19 @@ def _free_sigmoid(model: nn.Module) -> str | None:
     return None
 
 
+def _scores(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point() and value.dim() > 1
+
+
 def _put_on(chart: Chart, change: Callable[..., Tensor], words: str) -> str:
     """The change made to every output of the model from now on."""
-    chart.patient.bare.register_forward_hook(lambda module, inputs, output: change(output))
+
+    def put(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+        if type(output) in (tuple, list):
+            return type(output)(change(each) if _scores(each) else each for each in output)
+        return change(output) if isinstance(output, Tensor) else None
+
+    chart.patient.bare.register_forward_hook(put)
     return words
 
 

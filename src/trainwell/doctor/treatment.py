@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from trainwell.doctor.afresh import LATEST, Afresh
 from trainwell.doctor.aftercare import (
     Before,
+    Trying,
     back_to_best,
     build_of,
     changed,
@@ -263,10 +264,13 @@ class Treatments:
                 self._keep_better(before.snapshot)
             rates, was = self._rates(), recipe_of(self._patient, self.chart)
             lost = self._go_back(cure, finding) or self._idle(finding)
-            sign, change = self._patient.sign, cure.remedy(chart, finding)
+            trying, sign, change = Trying(self.doctor), self._patient.sign, cure.remedy(chart, finding)
             self._note_rates(rates)
             if change is None:
                 before.snapshot.into(self._patient.bare, self._patient.optimizers)
+                continue
+            if trying.failed():
+                before.put_back(self._patient, chart)
                 continue
             turned = self._patient.sign != sign
             made = Treatment(finding, self.doctor.step, self._usual_loss(turned), tried, before)
