@@ -29,7 +29,7 @@ def draw_more(chart: Chart, finding: Finding) -> str | None:
 
 def own_gradients(chart: Chart, finding: Finding) -> str | None:
     """Each step's gradients made anew, where a copy with nothing changed learns and the loop's own steps do not."""
-    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _may_replay(chart):
+    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _alone(chart):
         return None
     chart.replay.one_back, chart.replay.latest = True, chart.seen[-1]
     chart.patient.scale = 1.0  # from now on the gradients are those of the loss that was told
@@ -52,10 +52,14 @@ def _replays(chart: Chart) -> bool:
 
 
 def _may_replay(chart: Chart) -> bool:
-    """Whether a step's gradient can be made anew: one player, a loss that is known, batches of inputs and targets."""
-    alone = len(chart.patient.players) == 1 and chart.patient.loss_of is not None
+    """Whether a step can be taken on rows drawn: batches of inputs and targets row by row."""
     batches = chart.sample.batches if chart.sample is not None else []
-    return not chart.own_loop and alone and bool(batches) and is_pair(batches[0])
+    return _alone(chart) and bool(batches) and is_pair(batches[0])
+
+
+def _alone(chart: Chart) -> bool:
+    """Whether a step's gradient can be made anew in a loop of one's own: one player, a loss that is known."""
+    return not chart.own_loop and len(chart.patient.players) == 1 and chart.patient.loss_of is not None
 
 
 def zero_gradients(chart: Chart, finding: Finding) -> str | None:

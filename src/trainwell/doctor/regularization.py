@@ -46,7 +46,7 @@ def _decayed(record: Record) -> Finding | None:
     )
     if pull > LIMITS.pull:
         evidence += f" In a typical layer it pulls {pull:.3g} times as hard as the loss."
-    told = {"value": kept, "healthy": [LIMITS.shrunken, 2.0], "gone": gone, "settled": settled}
+    told = {"value": kept, "healthy": [LIMITS.shrunken, 2.0], "gone": gone, "settled": settled, "pull": pull}
     return _restrained(record, "optimizer", evidence, told, 0.9 if gone else 0.6)
 
 

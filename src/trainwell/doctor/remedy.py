@@ -293,18 +293,20 @@ def settle_head(chart: Chart, finding: Finding) -> str | None:
 
 
 def less_decay(chart: Chart, finding: Finding) -> str | None:
-    """Weight decay that takes at most a tenth of a weight in all the steps, a hundredth of what it was where it is
-    added to gradients that are then scaled; nothing where dropout is what is heavy."""
+    """Weight decay that takes at most a tenth of a weight in all the steps; where it is added to gradients that are
+    then scaled, a hundredth of what it was or less, so that it pulls no harder than a tenth of the loss; nothing where
+    dropout is what is heavy."""
     if finding.where == "dropout":
         return None
     steps = max(1000, int(chart.facts.get("steps") or 0))
+    apart = max(100.0, 10 * float(finding.statistic.get("pull") or 0.0))
     changed = []
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:
             if group.get("weight_decay"):
                 rate = max(float(group["lr"]), 1e-12)
                 scaled = "betas" in group and not group.get("decoupled_weight_decay")
-                group["weight_decay"] = min(group["weight_decay"] / (100 if scaled else 10), 0.1 / (rate * steps))
+                group["weight_decay"] = min(group["weight_decay"] / (apart if scaled else 10), 0.1 / (rate * steps))
                 changed.append(f"weight decay to {group['weight_decay']:.2g}")
     return ", ".join(dict.fromkeys(changed)) or None
 

@@ -21,12 +21,12 @@ class Replay:
     def __init__(self) -> None:
         self.on, self.least = False, 1  # rows that a step is taken on at least
         self.one_back = False
-        self.latest: tuple[Tensor, Tensor] | None = None  # the batch that was handed over last
+        self.latest: Any = None  # the batch that was handed over last
         self.store: tuple[Tensor, Tensor] | None = None
         self.count = 0  # rows in the store
         self.seen, self.spent, self.size = 0, 0, 0
         self.loss: Tensor | None = None  # of the rows that the latest step was taken on
-        self.batch: tuple[Tensor, Tensor] | None = None  # those rows
+        self.batch: Any = None  # those rows
         self.mark: Tensor | None = None  # the first row kept, by which the loop is known to have come round
         self.round = False  # whether it has, or as many rows were seen as are kept
         self.generator = torch.Generator().manual_seed(0)
@@ -35,7 +35,7 @@ class Replay:
         """Rows of a batch, (inputs, target), beside or in place of those kept; whether the loop has come round."""
         grew = self.grows
         if self.one_back:
-            self.latest = batch if is_pair(batch) else None
+            self.latest = batch
         elif self.on and is_pair(batch):
             self._keep(*batch)
         return grew and not self.grows

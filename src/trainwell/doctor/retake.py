@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor.replay import is_pair
-
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
@@ -18,6 +16,14 @@ SPOILED = 10.0  # times the usual loss, from which on a batch is left out
 SHARE = 0.4  # of the training's steps that may be taken again, in all
 
 
+def bytes_of(batch: Any) -> int:
+    """What the tensors of a batch take, however it holds them."""
+    if isinstance(batch, Tensor):
+        return batch.nbytes
+    several = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, tuple | list) else ()
+    return sum(map(bytes_of, several))
+
+
 class Retake:
     """Keeps a loop's latest batches, and takes the steps that were lost again, with the loop's own optimizer.
 
@@ -25,19 +31,16 @@ class Retake:
     """
 
     def __init__(self) -> None:
-        self.batches: deque[tuple[Tensor, Tensor]] = deque()
+        self.batches: deque[Any] = deque()
         self.bytes, self.spent, self.under_way = 0, 0, False
         self.losses: list[float] = []  # of the steps under way
 
     def keep(self, batch: Any) -> None:
-        """The latest batch, (inputs, target), beside those before it."""
-        if not is_pair(batch):
-            return
+        """The latest batch beside those before it."""
         self.batches.append(batch)
-        self.bytes += batch[0].nbytes + batch[1].nbytes
+        self.bytes += bytes_of(batch)
         while self.bytes > BYTES and self.batches:
-            old = self.batches.popleft()
-            self.bytes -= old[0].nbytes + old[1].nbytes
+            self.bytes -= bytes_of(self.batches.popleft())
 
     def take(self, doctor: "Ward", lost: int) -> int:
         """As many steps as were lost, on the latest batches; how many were taken."""
@@ -72,7 +75,7 @@ class Retake:
         if made and doctor.history:
             doctor.history[-1]["change"] += f", {made} steps more once all were known"
 
-    def _latest(self, count: int) -> list[tuple[Tensor, Tensor]]:
+    def _latest(self, count: int) -> list[Any]:
         return list(self.batches)[-count:]
 
     def _step(self, doctor: "Ward", optimizer: torch.optim.Optimizer, learning: list[Any], batch: Any) -> bool:
