@@ -1,6 +1,7 @@
 """Files of pictures or sounds to what is wrong with them before a network sees them: broken, blank, telling, apart."""
 
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ ALIKE = 8  # of 255, within which two pixels say the same
 OWN, OTHERS = 0.98, 0.1  # shares of a class and of the other rows that have what tells the class
 
 
-class Read:
+class Read(ABC):
     """What some of the files hold: rows that could be read, why the others could not, marks and numbers of each."""
 
     def __init__(self, view: View, name: str) -> None:
@@ -43,8 +44,9 @@ class Read:
             self.marks.append(mark)
             self.values.append(value)
 
+    @abstractmethod
     def read(self, cell: Any) -> tuple[tuple[Any, ...], Any]:
-        raise NotImplementedError
+        """A file's mark and what is kept of it."""
 
 
 class Pictures(Read):
