@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.acquaint import _one_hot
 
 ROWS, COLUMNS = 64, 6
 
@@ -163,3 +164,25 @@ def test_once_known_nothing_listens_on_where_the_batch_is_told() -> None:
     model = network(3)
     doctor = watched(model, lambda: F.cross_entropy(model(X), CLASS), F.cross_entropy, lambda: (X, CLASS), steps=1)
     assert doctor.acquaintance is not None and not doctor.acquaintance.handles
+
+
+def test_answers_that_are_large_numbers_are_not_laid_out_one_hot() -> None:
+    with pytest.raises(ValueError):
+        _one_hot(torch.tensor([0, 1_000_000]))
+    assert _one_hot(torch.tensor([0, 2])).tolist() == [[1, 0, 0], [0, 0, 1]]
+
+
+def test_what_is_told_stays_the_batch_where_the_loss_is_not_known_to_come_of_the_call() -> None:
+    model = network(3)
+
+    def make() -> Tensor:
+        return F.cross_entropy(model(X), CLASS) + F.cross_entropy(model(X.flip(0)), CLASS.flip(0))
+
+    doctor = watched(model, make, F.cross_entropy, lambda: (X, CLASS))
+    assert doctor.batches[-1][0] is X
+
+
+def test_a_doctor_that_cannot_make_a_loss_keeps_no_first_weights() -> None:
+    model = network(3)
+    assert watched(model, lambda: 1.7 * F.cross_entropy(model(X), CLASS)).first is None
+    assert watched(model, lambda: F.cross_entropy(model(X), CLASS), batch=lambda: (X, CLASS)).first is not None

@@ -53,8 +53,9 @@ WANTED: tuple[Joint, ...] = (
     lambda target: target.unsqueeze(-1).float(),
     lambda target: target.squeeze(-1),
     lambda target: target.squeeze(-1).long(),
-    lambda target: F.one_hot(target).float(),
+    lambda target: _one_hot(target),
 )
+KINDS = 1000  # classes, of more than which nobody compares one-hot rows
 # What a function raises that was not made for such answers.
 UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -80,6 +81,7 @@ class Acquaintance:
         patient = self.doctor.patient
         if patient is None or len(patient.players) > 1 or is_compiled(patient.model) or self.doctor.closures:
             self.known = True
+            self._let_go()
             return
 
         def see(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
@@ -104,6 +106,7 @@ class Acquaintance:
                 warnings.simplefilter("ignore")  # of shapes that are tried
                 self._settle(float(scalar(loss)) if self.made is None else self.made, batch)
             self.output = None
+            self._let_go()
             while len(self.handles) > self.feeds:  # the first one listens on where the model's calls are the batch
                 self.handles.pop().remove()
         if not self.feeds or self.arguments is None:
@@ -123,16 +126,23 @@ class Acquaintance:
             self._made_inside(inside, arguments)
         elif batch is not None and rows_of(arguments):
             inputs, target = batch[0], _target(batch)
-            self.feeds = not _same(as_tuple(inputs), arguments)
             if target is None and self.loss is not None and _value(self.loss, *as_tuple(output)) is not None:
                 loss = self.loss  # of answers alone, as of three pictures' places
                 patient.loss_of = lambda model, batch, player: _mean(loss(*as_tuple(model(*as_tuple(batch[0])))))
+                exact = True
             else:
-                self._made_outside(output, target if target is not None else arguments[0], told, target is None)
+                exact = self._made_outside(output, arguments[0] if target is None else target, told, target is None)
+            # Only what is known to make the loss takes the place of what the doctor is told.
+            self.feeds = exact and not _same(as_tuple(inputs), arguments)
 
-    def _made_outside(self, output: Any, target: Any, told: float, blind: bool) -> None:
-        """The nearest way to the told loss; of a function that the loop did not tell only one that gives the very
-        same. blind: the target is the input, as an autoencoder's."""
+    def _let_go(self) -> None:
+        """The first weights are of no use to a doctor that only watches and cannot make a loss."""
+        if self.doctor.mode == "watch" and self.doctor.patient is not None and self.doctor.patient.loss_of is None:
+            self.doctor.first = None
+
+    def _made_outside(self, output: Any, target: Any, told: float, blind: bool) -> bool:
+        """The nearest way to the told loss, and whether it gives the very same; of functions that the loop did not
+        tell only such a one. blind: the target is the input, as an autoencoder's."""
         patient, nearest, way = self.doctor.patient, math.inf, None
         for function, answer, wanted, part in _ways(self.loss, output, target):
             made = _value(function, answer(_part(output, part)), wanted(target))
@@ -142,7 +152,7 @@ class Acquaintance:
             if off < SAME:
                 break
         if patient is None or way is None or (self.loss is None and nearest > CLOSE):
-            return
+            return False
         function, answer, wanted, part = way
 
         def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
@@ -150,6 +160,7 @@ class Acquaintance:
             return _mean(function(answer(_part(model(*inputs), part)), wanted(inputs[0] if blind else batch[1])))
 
         patient.loss_of = loss_of
+        return nearest < CLOSE
 
     def _made_inside(self, where: Any, arguments: tuple[Any, ...]) -> None:
         """The model makes its loss itself: it stands at this place of what it gives."""
@@ -179,6 +190,12 @@ def detached(value: Any) -> Any:
     if isinstance(getattr(value, "loss", None), Tensor):
         return {"loss": value.loss.detach()}
     return value
+
+
+def _one_hot(target: Tensor) -> Tensor:
+    if int(target.max()) >= KINDS:
+        raise ValueError("too many classes for one-hot rows")
+    return F.one_hot(target).float()
 
 
 def _mean(loss: Any) -> Tensor:
