@@ -230,3 +230,25 @@ def test_an_optimizer_that_remembers_what_it_no_longer_holds():
     for mode in ("watch", "treat"):
         doctor, _, _ = Loop(model=lambda: mlp(64, 64, 10), optimizer=head_alone, steps=60).run(mode)
         assert "disconnected-parameters" in named(doctor)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda each: torch.optim.lr_scheduler.LambdaLR(each, lambda step: min(1.0, (step + 1) / 50)),
+        lambda each: torch.optim.lr_scheduler.OneCycleLR(each, 3.0, total_steps=121),
+    ],
+)
+def test_a_rate_cut_from_the_first_weights_stays_cut_under_a_schedule_that_makes_it_anew(schedule):
+    """Going back to the first weights once gave the optimizer new groups, which nobody remembered to have cut."""
+    taken = []
+
+    def adam(model):
+        optimizer = torch.optim.Adam(model.parameters(), 3.0)
+        optimizer.register_step_post_hook(lambda each, *_: taken.append(each.param_groups[0]["lr"]))
+        return optimizer
+
+    loop = Loop(optimizer=adam, schedule=schedule, steps=120, evaluations=20)
+    doctor, _, losses = loop.run("treat")
+    assert named(doctor)[0] == "learning-rate-too-high", [str(each) for each in doctor.findings]
+    assert losses[-1] < 1.0 and max(taken[60:]) <= 0.31, taken[30:]

@@ -1,5 +1,6 @@
 """A treatment to whether it left the training worse, and the moment before it to what is put back where it did."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,24 @@ def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
     if len(losses) < RECENT or not 0 <= before < np.inf:
         return False  # what may be below zero has no such bounds
     return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
+
+
+def guessing(record: Record) -> float:
+    """The loss of the best constant answer; infinite where it is not known."""
+    return float(record.facts.get("prior loss") or math.inf)
+
+
+def improved(record: Record, finding: Finding, before: float, now: float) -> bool:
+    """Whether the loss is clearly below what it was before a treatment, or below guessing where it had only begun."""
+    if before < 0:
+        return now < before
+    if finding.name == "class-imbalance":  # whose loss is another one from then on
+        recalls = record.get("recall").values
+        return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
+    guess = guessing(record)
+    reference = min(before, guess) if math.isfinite(min(before, guess)) else record.get("loss").values[0]
+    fine = finding.name in ("overfitting", "wrong-train-eval-mode", "disconnected-parameters", "loss-spike")
+    return now < (1.1 if fine else 0.95) * reference or now < 0.3 * guess
 
 
 def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:

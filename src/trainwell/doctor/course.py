@@ -135,6 +135,12 @@ def warming(record: Record) -> bool:
     return len(rates) > 5 and bool(rates[-1] > 1.02 * rates[0])
 
 
+def ahead(record: Record) -> float:
+    """The rate that a schedule which still raises it aims at over the present one; 1 where none does."""
+    rates, aim = record.get("rate").last(1), float(record.facts.get("aimed rate") or 0.0)
+    return max(1.0, aim / float(rates[-1])) if warming(record) and rates[-1] > 0 else 1.0
+
+
 def largest_gradient(record: Record) -> str:
     """The layer whose gradient is largest at the latest probe."""
     recent = record.recent("gradient", 1)

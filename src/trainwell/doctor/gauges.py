@@ -51,7 +51,8 @@ def note_settings(patient: Patient, record: Record) -> None:
     )
     record.facts["memory"] = max(map(memory.of_group, groups), default=0.0)
     record.facts["betas turned round"] = next(filter(None, map(memory.turned_round, groups)), None)
-    record.facts["aimed rate"] = max((float(group.get("initial_lr") or 0.0) for group in groups), default=0.0)
+    aims = (float(group.get(name) or 0.0) for group in groups for name in ("initial_lr", "max_lr"))
+    record.facts["aimed rate"] = max(aims, default=0.0)
     dropouts = [each.p for each in patient.bare.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
     record.facts["dropout"] = float(max(dropouts, default=0.0))
 

@@ -30,6 +30,7 @@ FREER = 0.9  # of the loss on other batches, that without restraint is left at m
 NO_WORSE = 0.9  # of the loss that the training has, which copies without dropout must come below
 OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
 APART = 2  # batches at least that twins are judged on
+TO_PROVE, TO_CURE = 210, 360  # steps of copies that may be spent however short the training is
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
 
@@ -45,10 +46,10 @@ class Proof:
         self.refuted: dict[str, int] = {}
         self.kept: dict[str, tuple[int, dict[str, Twin]]] = {}  # "start", "now" or a change -> (step, twins)
 
-    def may_spend(self, steps: int, done: int, planned: int) -> bool:
+    def may_spend(self, steps: int, done: int, planned: int, least: int = TO_PROVE) -> bool:
         whole = max(self.planned, time.perf_counter() - self.began)
         late = self.seconds > max(THRESHOLDS.proof_seconds, THRESHOLDS.proof_share * whole)
-        return not late and self.spent + steps <= max(210, self.share * max(done, planned))
+        return not late and self.spent + steps <= max(least, self.share * max(done, planned))
 
     def compare(
         self,
@@ -117,24 +118,14 @@ def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
     if "start" not in proof.kept:
         if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
             return None
-        changes: dict[str, Change | None] = {OWN: suspect.start, TENTH: _slower(suspect, 0.1)}
+        changes: dict[str, Change | None] = {OWN: suspect.start, TENTH: slower(suspect, 0.1)}
         twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
         proof.kept["start"] = suspect.step, twins
         first = twins[OWN].losses[0]
         if not twins[TENTH].end < first and twins[OWN].end > 0.8 * first:
-            try_hundredth(suspect, proof)
+            hundredth: dict[str, Change | None] = {HUNDREDTH: slower(suspect, 0.01)}
+            twins |= proof.compare(suspect.patient, suspect.batches, hundredth, suspect.length)
     return proof.kept["start"][1]
-
-
-def try_hundredth(suspect: Suspect, proof: Proof) -> float | None:
-    """A hundredth of the rate from the first weights as well: the better factor of the two, None if none was tried."""
-    if "start" not in proof.kept:
-        return None
-    twins = proof.kept["start"][1]
-    if HUNDREDTH not in twins and proof.may_spend(suspect.length, suspect.step, suspect.planned):
-        changes: dict[str, Change | None] = {HUNDREDTH: _slower(suspect, 0.01)}
-        twins |= proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
-    return 0.01 if HUNDREDTH in twins and twins[HUNDREDTH].end < twins[TENTH].end else 0.1
 
 
 def does_best(change: Any, suspect: Suspect, proof: Proof, margin: float = 1.0) -> bool:
@@ -161,7 +152,9 @@ def outdone(suspect: Suspect, proof: Proof) -> bool:
     return twins[OWN].end < OUTDONE * min(twins[OWN].losses[0], suspect.guess, suspect.now)
 
 
-def _slower(suspect: Suspect, factor: float) -> Change:
+def slower(suspect: Suspect, factor: float) -> Change:
+    """The first weights, and the rate times the factor."""
+
     def change(model: Any, optimizers: Any) -> None:
         suspect.start(model, optimizers)
         scaled_rate(factor)(model, optimizers)

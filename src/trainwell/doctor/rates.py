@@ -4,11 +4,12 @@ import math
 from typing import Any
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.proof import Proof, try_hundredth
+from trainwell.doctor.proof import TO_CURE, Proof, slower
 from trainwell.doctor.suspect import Suspect
-from trainwell.doctor.twin import scaled_rate
+from trainwell.doctor.twin import Change, scaled_rate
 
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
+AS_FAR = 0.05  # of the way to the best of the lower rates, by which a still lower one may lag in so few steps
 
 
 def hold_highest(patient: Patient, held: dict[int, float], step: int, planned: int) -> None:
@@ -44,8 +45,8 @@ def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool
 
     Proofs that were made for the diagnosis are used before new twins are run, unless all is to be tried anew.
     """
-    if max(factors) < 1 and "start" in proof.kept:
-        return try_hundredth(suspect, proof)
+    if max(factors) < 1:
+        return _lower_factor(suspect, proof)
     twins = dict(proof.kept.get("now", (0, {}))[1]) if min(factors) > 1 and not anew else {}
     known = {factor: twins[name] for factor in factors if (name := f"{factor:g} times the rate") in twins}
     if not known:
@@ -60,3 +61,23 @@ def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool
     # Of those that go nearly as far as the best, the least rate when raising it, the best itself when lowering it.
     near = [factor for factor, twin in known.items() if twin.end <= best + 0.15 * max(own.losses[0] - best, 0.0)]
     return min(near) if min(near) > 1 else min(near, key=lambda factor: known[factor].end)
+
+
+def _lower_factor(suspect: Suspect, proof: Proof) -> float | None:
+    """A tenth to a thousandth of the rate, whichever does best from the first weights on batches not trained on, of two
+    that do alike the lower; None where nothing may be tried.
+
+    Where a schedule still raises the rate, copies are tried at the one that it aims at, as that is what is cut.
+    """
+    best, lowest = None, math.inf
+    for factor in (0.1, 0.01, 0.001):
+        if not proof.may_spend(suspect.length, suspect.step, suspect.planned, least=TO_CURE):
+            break
+        change: dict[str, Change | None] = {"": slower(suspect, factor * suspect.ahead)}
+        (twin,) = proof.compare(suspect.patient, suspect.batches, change, suspect.length, judge=True).values()
+        end = twin.apart if math.isfinite(twin.apart) else twin.end
+        lowest = min(lowest, end)
+        if end > lowest + AS_FAR * max(twin.losses[0] - lowest, 0.0):
+            break
+        best = factor
+    return best

@@ -15,6 +15,7 @@ from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient
 from trainwell.doctor.replay import Replay
 from trainwell.doctor.sample import Sample
+from trainwell.doctor.snapshot import RATES
 from trainwell.nn.init import initialize_for
 
 RECTIFYING = (nn.ReLU, nn.ReLU6)
@@ -52,7 +53,7 @@ Remedy = Callable[[Chart, Finding], str | None]
 
 
 def lower_rate(chart: Chart, finding: Finding) -> str | None:
-    """A tenth or a hundredth of the rate, whichever does best on a copy."""
+    """A tenth, a hundredth or a thousandth of the rate, whichever does best on a copy."""
     if "from the start" in finding.cause or finding.statistic.get("origin") == "input":
         return None
     lower = chart.best_factor([1 / 10, 1 / 100]) or 0.1
@@ -126,6 +127,8 @@ def stop_rise(chart: Chart, finding: Finding) -> str | None:
     groups = [group for optimizer in chart.patient.optimizers.values() for group in optimizer.param_groups]
     if chart.own_loop or not any(group["lr"] > 3 * group.get("initial_lr", group["lr"]) > 0 for group in groups):
         return None
+    if all(group["lr"] <= group.get("max_lr", 0.0) for group in groups):
+        return None  # one cycle, on its way to where it is meant to turn
     for group in groups:
         group["lr"] = chart.held[id(group)] = float(group["initial_lr"])
     highest = max(float(group["lr"]) for group in groups)
@@ -347,9 +350,8 @@ def _scale_rates(patient: Patient, factor: float) -> float:
     rate = 0.0
     for optimizer in patient.optimizers.values():
         for group in optimizer.param_groups:
-            group["lr"] = group["lr"] * factor
-            if "initial_lr" in group:
-                group["initial_lr"] = group["initial_lr"] * factor
+            for name in RATES & group.keys():
+                group[name] = group[name] * factor
             rate = max(rate, float(group["lr"]))
     return rate
 

@@ -10,7 +10,8 @@ from torch.optim import Optimizer
 
 from trainwell.doctor.patient import Patient
 
-SETTINGS = ("lr", "initial_lr", "weight_decay", "momentum", "betas", "eps", "maximize")  # what remedies change
+RATES = {"lr", "initial_lr", "max_lr", "min_lr"}  # of a group, the latter two of one cycle
+SETTINGS = (*RATES, "weight_decay", "momentum", "betas", "eps", "maximize")  # what remedies change
 
 
 @dataclass
@@ -42,14 +43,12 @@ class Snapshot:
                 stand_in.state.clear()
             if type(optimizer) is not self.kinds[name]:
                 continue
-            rates = [{key: group[key] for key in SETTINGS if key in group} for group in optimizer.param_groups]
             saved = copy.deepcopy(self.optimizers[name])
             if _sizes(saved["param_groups"]) != _sizes(optimizer.param_groups):
                 continue  # it holds other parameters than then
+            groups = optimizer.param_groups
             optimizer.load_state_dict(saved)
-            for group, kept in zip(optimizer.param_groups, rates, strict=True):
-                for key, value in kept.items():
-                    group[key] = value
+            optimizer.param_groups = groups  # the same objects, by which what a remedy changed of each is remembered
 
     def patient(self, patient: Patient) -> Patient:
         """A copy of the patient as it was then."""

@@ -22,6 +22,7 @@ class Suspect:
     gone: float = 1.0  # how much of the way to a loss of zero the training itself has gone
     now: float = math.inf  # the median of its latest losses
     guess: float = math.inf  # the loss of the best constant answer
+    ahead: float = 1.0  # times the present rate that a schedule which still raises it aims at
 
     @property
     def length(self) -> int:

@@ -17,6 +17,8 @@ from trainwell.doctor.aftercare import (
     build_of,
     changed,
     does_harm,
+    guessing,
+    improved,
     leapt,
     left_worse,
     note_descent,
@@ -31,7 +33,6 @@ from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
-from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import run_trial
 from trainwell.doctor.wiring_check import CHECKS as WIRING
 
@@ -74,11 +75,8 @@ class Treatments:
     @torch.no_grad()
     def before_step(self, parameters: list[nn.Parameter], total: Tensor) -> None:
         """What the remedies asked for at each step: a turned sign, a clipped norm."""
+        self.hold()
         chart = self.chart
-        if chart is not None and chart.held:
-            hold_highest(self._patient, chart.held, self.doctor.step, int(chart.facts.get("steps") or 0))
-        elif self.rates:
-            hold_factors(self._patient, self.rates)
         if chart is None or (chart.clip is None and not chart.turn_sign):
             return
         gradients = [each.grad for each in parameters if each.grad is not None]
@@ -86,6 +84,13 @@ class Treatments:
             torch._foreach_neg_(gradients)
         if chart.clip is not None:
             torch._foreach_mul_(gradients, (chart.clip / (total + 1e-6)).clamp(max=1.0))
+
+    def hold(self) -> None:
+        """The rates as remedies have changed them, where a schedule has written its own since the last step."""
+        if self.chart is not None and self.chart.held:
+            hold_highest(self._patient, self.chart.held, self.doctor.step, int(self.chart.facts.get("steps") or 0))
+        elif self.rates:
+            hold_factors(self._patient, self.rates)
 
     def after_update(self, player: str) -> None:
         if self.chart is not None and self.chart.zero_after:
@@ -195,12 +200,15 @@ class Treatments:
     def _judge(self, fired: set[str]) -> None:
         current = self.current
         assert current is not None
-        again = current.finding.name in fired
-        if not again and self.doctor.step < current.step + WATCHED:
-            return
         losses = finite(self.doctor.record.get("loss").array)
         now = float(np.median(losses[-20:])) if len(losses) else math.inf
-        if not again and not self._improved(current, now):
+        guess = guessing(self.doctor.record)
+        # Long steps are no more than suspected where the loss goes down as it should.
+        doubted = current.finding.name == "learning-rate-too-high" and now < 0.5 * min(current.loss, guess)
+        again = current.finding.name in fired and not doubted
+        if not again and self.doctor.step < current.step + WATCHED:
+            return
+        if not again and not improved(self.doctor.record, current.finding, current.loss, now):
             signs = any(explained_by(name, [current.finding]) is not None for name in fired)  # which should have gone
             if not (signs and now <= current.loss) and self.doctor.step < current.step + 3 * WATCHED:
                 return
@@ -212,21 +220,6 @@ class Treatments:
             current.finding.cured = False
         helped = "helped" if current.finding.cured else "did not help"
         self.doctor.tell(f"doctor, step {self.doctor.step}: that {helped} against {current.finding.title}.")
-
-    def _improved(self, current: Treatment, now: float) -> bool:
-        """Whether the loss is clearly below what it was, or below guessing where it had only begun."""
-        before = current.loss
-        if before < 0:
-            return now < before
-        if current.finding.name == "class-imbalance":  # whose loss is another one from then on
-            recalls = self.doctor.record.get("recall").values
-            return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
-        guess = self.doctor.record.facts.get("prior loss") or math.inf
-        reference = (
-            min(before, guess) if math.isfinite(min(before, guess)) else self.doctor.record.get("loss").values[0]
-        )
-        fine = current.finding.name in ("overfitting", "wrong-train-eval-mode", "disconnected-parameters", "loss-spike")
-        return now < (1.1 if fine else 0.95) * reference or now < 0.3 * guess
 
     def _still_there(self, finding: Finding) -> bool:
         """Whether a check of the wiring that found it finds it again on the weights as they are now."""

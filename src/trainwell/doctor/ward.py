@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
-from trainwell.doctor.course import clipped_at, latest, learned
+from trainwell.doctor.course import ahead, clipped_at, latest, learned
 from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
@@ -262,6 +262,7 @@ class Ward:
         self.record.facts["doctor's own memory"] = self.retake.bytes / 2**20
         gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, (self.sample, self.held))
         self.graphs.count(self.record, self.step)
+        self.treatments.hold()
         findings = self._judge()
         if self.mode != "watch":
             self.treatments.round(findings)
@@ -334,7 +335,8 @@ class Ward:
         chart = self.treatments.chart
         self.patient.clip = chart.clip if chart is not None and chart.clip is not None else clipped_at(self.record)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        told = learned(self.record), latest(self.record), self.record.facts.get("prior loss") or math.inf
+        guess = self.record.facts.get("prior loss") or math.inf
+        told = learned(self.record), latest(self.record), guess, ahead(self.record)
         return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, *told)
 
     def _not_finite(self) -> bool:
