@@ -18,7 +18,8 @@ RECTIFIERS = {"relu", "relu_", "relu6", "threshold"}
 SQUASHERS = {"tanh", "sigmoid"}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
 ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, and that of nn/attention
-SEEN = RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax"}
+HEADS = "multi_head_attention_forward"  # nn.MultiheadAttention's, within which no function is seen
+SEEN = RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax", HEADS}
 ROWS = 64  # of a batch that activation statistics look at
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
 
@@ -33,9 +34,24 @@ class ActivationMode(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "")
-        if isinstance(result, Tensor) or name == "lstm":
+        if isinstance(result, Tensor) or name in ("lstm", HEADS):
             self.seen(name, args, kwargs or {}, result)
         return result
+
+
+def _projected(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Queries and keys, (rows, heads, time, size), of the first rows, as torch's own layer makes them of what it
+    gets."""
+    query, key, _, size, heads, weight, bias = args[:7]
+    separate = weight is None
+    weights = (kwargs["q_proj_weight"], kwargs["k_proj_weight"]) if separate else weight.split(size)[:2]
+    biases = (None, None) if bias is None else bias.split(size)[:2]
+    made = []
+    for each, matrix, shift in zip((query, key), weights, biases, strict=True):
+        several = each[:, :4] if each.dim() == 3 else each[:, None]  # (time, rows, size)
+        projected = nn.functional.linear(several.detach(), matrix.detach(), shift)
+        made.append(projected.unflatten(2, (heads, size // heads)).permute(1, 2, 0, 3))
+    return made[0], made[1]
 
 
 class Probe:
@@ -134,8 +150,8 @@ class Probe:
         place = place if number == 1 else f"{place} {number}"
         if number > 8:  # a layer that is called once a time step
             return
-        if name in ATTENDING:
-            self._attention(place, args[0], args[1])
+        if name in ATTENDING or name == HEADS:
+            self._attention(place, *(args[:2] if name in ATTENDING else _projected(args, kwargs)))
             return
         value = result.detach()[:ROWS]
         if not value.is_floating_point() or not value.numel():
