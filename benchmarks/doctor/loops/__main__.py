@@ -1,7 +1,9 @@
 """Hand-written loops under the doctor: python -m benchmarks.doctor.loops --seeds 0 1 2 --mode watch --out FILE.
 
---mode alone trains without a doctor (which is how harm is told), --healthy the loops as they are and their awkward
-kin, --show FILE prints what a file of results holds. A later call goes on from where the file ends.
+--mode alone trains without a doctor (which is how harm is told), tenth and random give the curable ones a tenth of
+the rate with clipping, or a remedy drawn by chance; in watch and treat the rules of other tools judge the doctor's
+numbers beside it. --healthy trains the loops as they are and their awkward kin, --show FILE prints what a file of
+results holds. A later call goes on from where the file ends.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmarks.doctor.loops.nobody import Nobody
+from benchmarks.doctor.loops.others import TENTH, Remedied, drawn, judged
 from benchmarks.doctor.loops.planted import AWKWARD, LOOPS, MISTAKES, Mistake, finite
 from benchmarks.doctor.loops.summary import summary
 
@@ -27,7 +30,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--mode", choices=("alone", "watch", "treat"), default="watch")
+    parser.add_argument("--mode", choices=("alone", "tenth", "random", "watch", "treat"), default="watch")
     parser.add_argument("--only", default="", help="mistakes whose loop, name or ailment holds this word")
     parser.add_argument("--healthy", action="store_true", help="the healthy loops instead of the mistakes")
     parser.add_argument("--out", type=Path, default=Path("loops.jsonl"))
@@ -51,7 +54,7 @@ def cases(arguments: argparse.Namespace) -> Iterator[Row]:
         if arguments.healthy:
             wanted: list[Any] = [*((loop, "") for loop in LOOPS), *AWKWARD]
         else:
-            wanted = list(MISTAKES)
+            wanted = [each for each in MISTAKES if each.curable or arguments.mode not in ("tenth", "random")]
         for each in wanted:
             loop, name = (each.loop, each.name) if isinstance(each, Mistake) else each
             if arguments.only not in f"{loop} {name} {each.ailment if isinstance(each, Mistake) else ''}":
@@ -91,7 +94,12 @@ def run(loop: str, name: str, seed: int, mode: str) -> Row:
     made: list[Counted] = []
 
     def doctor_of(*parts: Any, **options: Any) -> Counted:
-        doctor = Nobody() if mode == "alone" else Doctor(*parts, mode=mode, **options)
+        if mode == "alone":
+            doctor: Any = Nobody()
+        elif mode in ("tenth", "random"):
+            doctor = Remedied(TENTH if mode == "tenth" else drawn(loop, name, seed), *parts, **options)
+        else:
+            doctor = Doctor(*parts, mode=mode, **options)
         made.append(Counted(doctor))
         return made[-1]
 
@@ -109,7 +117,7 @@ def run(loop: str, name: str, seed: int, mode: str) -> Row:
             for each in getattr(doctor, "findings", [])
         ],
         "history": [str(each.get("change", each)) for each in getattr(doctor, "history", [])],
-        "spent": spent(doctor), "broken": str(getattr(doctor, "broken", "") or ""),
+        "spent": spent(doctor), "broken": str(getattr(doctor, "broken", "") or ""), **judged(doctor),
     }  # fmt: skip
 
 

@@ -26,12 +26,36 @@ def repaired(row: Row) -> bool:
 def summary(rows: list[Row]) -> str:
     """Markdown, a part for each mode."""
     parts = []
-    for mode in ("alone", "watch", "treat"):
+    for mode in ("alone", "tenth", "random", "watch", "treat"):
         planted = [row for row in rows if row["mode"] == mode and "ailment" in row]
         healthy = [row for row in rows if row["mode"] == mode and "ailment" not in row]
-        if planted or (healthy and mode != "alone"):
-            parts.append(f"## {mode}\n\n" + "\n".join(_harm(planted) if mode == "alone" else _told(planted, healthy)))
+        if mode in ("watch", "treat") and (planted or healthy):
+            parts.append(f"## {mode}\n\n" + "\n".join([*_others(planted, healthy), "", *_told(planted, healthy)]))
+        elif planted:
+            lines = _harm(planted) if mode == "alone" else []
+            parts.append(f"## {mode}\n\n" + "\n".join([_cured(planted), *lines]))
     return "\n\n".join(parts)
+
+
+def _cured(planted: list[Row]) -> str:
+    curable = [row for row in planted if row["curable"]]
+    return f"Curable ones at 95 % of the healthy twin: {share(sum(map(repaired, curable)), len(curable))}\n"
+
+
+def _others(planted: list[Row], healthy: list[Row]) -> list[str]:
+    """What other tools' rules make of the numbers that the doctor read in these runs."""
+    lines = []
+    for tool in ("autotrainer", "sagemaker"):
+        seen = [row for row in planted if tool in row]
+        sound = [row for row in healthy if tool in row]
+        right = [len(set(row[tool]) & set(row["accept"])) for row in seen]
+        lines += [
+            f"- {tool}'s rules: detected {share(sum(bool(row[tool]) for row in seen), len(seen))}, cause among those "
+            f"named {share(sum(map(bool, right)), len(seen))}, precision "
+            f"{share(sum(right), sum(len(row[tool]) for row in seen))}, healthy runs with a false alarm "
+            f"{share(sum(bool(row[tool]) for row in sound), len(sound))}"
+        ]
+    return lines
 
 
 def _harm(planted: list[Row]) -> list[str]:
