@@ -249,6 +249,8 @@ def test_error_inside_the_doctor_leaves_the_training_going(capsys, monkeypatch):
     doctor, _, same = healthy.run("treat")
     assert losses == same and "made to fail" in doctor.broken
     assert capsys.readouterr().err.count("stopped watching") == 1
+    assert "made to fail" in doctor.checks()["broken"] and str(doctor).count("made to fail") == 1
+    assert "broken" not in Doctor().checks()
 
 
 def test_says_what_could_not_run():

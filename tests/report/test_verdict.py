@@ -122,6 +122,8 @@ def test_health_says_only_what_the_files_say(facts, tmp_path):
     files = digits()
     sentence = health_of(facts(files))["sentence"]
     assert sentence == "Watched 2 checks; 1 could not run, because there is no attention; nothing found."
+    files["checks.json"]["broken"] = "RuntimeError: sizes differ"
+    assert health_of(facts(files))["sentence"].endswith("after an error of its own: RuntimeError: sizes differ.")
     del files["checks.json"]
     unknown = health_of(read_facts(write(tmp_path / "a", files)))["sentence"]
     assert unknown == "No finding was recorded. Which checks ran was not recorded."

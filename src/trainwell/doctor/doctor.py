@@ -266,17 +266,15 @@ class Doctor(Ward):
         folder.write_json("probes.json", {"episodes": [each.to_dict() for each in (*self.episodes, self.record)]})
 
     def checks(self) -> dict[str, Any]:
-        """{"run": names, "skipped": {name: why}} over all ailments."""
+        """{"run": names, "skipped": {name: why}} over all ailments, and "broken", the error that ended the watching."""
         unseen = "nothing in this run shows it" if self.step else "shows only while training"
         skipped = {name: self.skipped.get(name, unseen) for name in AILMENTS if name not in self.ran}
         seconds = {"doctor": round(self.seconds, 2), "proofs": round(self.diagnosis.proof.seconds, 2)}
-        return {"run": [name for name in AILMENTS if name in self.ran], "skipped": skipped, "seconds": seconds}
+        checks = {"run": [name for name in AILMENTS if name in self.ran], "skipped": skipped, "seconds": seconds}
+        return checks | ({"broken": self.broken} if self.broken else {})
 
     def __str__(self) -> str:
-        text = told(self.findings, self.checks(), f" over {self.step} steps" if self.step else "")
-        if self.broken:
-            text += f"\nThe doctor stopped watching after an error of its own: {self.broken}"
-        return text
+        return told(self.findings, self.checks(), f" over {self.step} steps" if self.step else "")
 
 
 def told(findings: list[Finding], checks: dict[str, Any], during: str = "") -> str:
@@ -290,4 +288,6 @@ def told(findings: list[Finding], checks: dict[str, Any], during: str = "") -> s
     lines += [f"  {why}: {', '.join(names)}" for why, names in reasons.items()]
     if not findings:
         lines.append("Nothing found.")
+    if checks.get("broken"):
+        lines.append(f"The doctor stopped watching after an error of its own: {checks['broken']}")
     return "\n".join(lines)

@@ -17,9 +17,11 @@ from trainwell.doctor.thresholds import THRESHOLDS
 RECTIFIERS = {"relu", "relu_", "relu6", "threshold"}
 SQUASHERS = {"tanh", "sigmoid"}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
+PRODUCTS = {"linear", "matmul", "__matmul__", "bmm", "baddbmm", "einsum"}  # whose units lie last
 ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, and that of nn/attention
 HEADS = "multi_head_attention_forward"  # nn.MultiheadAttention's, within which no function is seen
-SEEN = RECTIFIERS | SQUASHERS | WEIGHTED | ATTENDING | {"rnn_tanh", "softmax", HEADS}
+LAYERS = WEIGHTED | PRODUCTS | {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
+SEEN = RECTIFIERS | SQUASHERS | LAYERS | ATTENDING | {"rnn_tanh", "softmax", HEADS}
 ROWS = 64  # of a batch that activation statistics look at
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
 
@@ -75,6 +77,7 @@ class Probe:
         self.mode: ActivationMode | None = None
         self.window = WINDOW
         self.layer = self.feeder = ""  # the kind and the name of the layer that was called last
+        self.units = 0  # how many numbers the last product gave each row or place; 0 after a convolution
         self.feeds: dict[str, str] = {}  # each rectifier to the layer before it
         self.compiled = is_compiled(model)
         self.places = {each: name for name, each in model.named_parameters()}
@@ -145,6 +148,10 @@ class Probe:
         """Note the statistics of one function's result, if it is an activation or a layer with weights."""
         if name not in SEEN:
             return
+        if name in LAYERS:
+            self.units = result.shape[-1] if name in PRODUCTS and result.dim() else 0
+            if name not in WEIGHTED:
+                return
         place = f"{self.stack[-1] if self.stack else ''} {name}".strip()
         number = self.counts[place] = self.counts.get(place, 0) + 1
         place = place if number == 1 else f"{place} {number}"
@@ -175,9 +182,10 @@ class Probe:
             self._rectified(place, value)
 
     def _rectified(self, place: str, value: Tensor) -> None:
-        """Which units of a rectifier fired; the unit's axis is 1 for pictures (batch, units, height, width),
-        else the last."""
-        axis = 1 if value.dim() >= 4 or (value.dim() == 3 and self.layer == "conv1d") else value.dim() - 1
+        """Which units of a rectifier fired; the unit's axis is 1 for pictures (batch, units, height, width), else the
+        last, as where a product before it gave so many."""
+        drawn = value.dim() >= 4 and value.shape[-1] != self.units
+        axis = 1 if drawn or (value.dim() == 3 and self.layer == "conv1d") else value.dim() - 1
         fired = value > 0
         others = [each for each in range(value.dim()) if each != axis]
         self.note("zeros", place, fired.sum(dtype=torch.float32), by=_share_left(fired.numel()))
@@ -186,9 +194,13 @@ class Probe:
         window.append(fired.any(dim=others[0]) if len(others) == 1 else fired.amax(dim=others))
         samples.append(value.numel() // value.shape[axis])
         del window[: -self.window], samples[: -self.window]
-        if sum(samples) >= THRESHOLDS.dead_samples and all(each.shape == window[0].shape for each in window):
-            alive = torch.stack(window).any(0)
+        alive = fired_in(window) if sum(samples) >= THRESHOLDS.dead_samples else None
+        if alive is not None:
             self.note("dead", place, alive.sum(dtype=torch.float32), by=_share_left(alive.numel()))
+
+    def alive(self) -> dict[str, Tensor]:
+        """Of each rectifier with as many units at each of the last probes, which fired at any, (units,)."""
+        return {place: units for place, window in self.active.items() if (units := fired_in(window)) is not None}
 
     def _attention(self, place: str, query: Tensor, key: Tensor) -> None:
         """Largest score and, of the last position, entropy over what it looks at."""
@@ -309,6 +321,11 @@ class Probe:
                 found = list(itertools.islice(fetched, len(values)))
                 self.record.add(step, quantity, place, found[0] if by is None else by(*found))
         self.pending = []
+
+
+def fired_in(window: list[Tensor]) -> Tensor | None:
+    """Which units fired in any of these probes, None where they are not as many in each."""
+    return torch.stack(window).any(0) if len({each.shape for each in window}) == 1 else None
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:

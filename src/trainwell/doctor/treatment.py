@@ -378,7 +378,7 @@ class Treatments:
             (now := suspect()) is not None and does_best(change, now, proof, margin)
         )
         self.chart.feeds = doctor.probe.feeds
-        self.chart.dead = {place: ~torch.stack(each).any(0) for place, each in doctor.probe.active.items() if each}
+        self.chart.dead = {place: ~alive for place, alive in doctor.probe.alive().items()}
         return self.chart
 
     def _propose(self, finding: Finding) -> dict[str, list[Any]] | None:

@@ -200,9 +200,9 @@ def dying_relu(trial: Trial) -> Finding | None:
             if time.thread_time() - began > LIMITS.dead_seconds:
                 break
     seen = {place: sum(counts) for place, counts in watcher.samples.items()}
-    for place, window in watcher.active.items():
-        if seen[place] >= LIMITS.dead_samples // 2 and all(each.shape == window[0].shape for each in window):
-            fired[place] = torch.stack(window).any(0)
+    for place, alive in watcher.alive().items():
+        if seen[place] >= LIMITS.dead_samples // 2:
+            fired[place] = alive
     if not fired:
         raise CannotJudge("no rectifiers were seen")
     worst = min(fired, key=lambda place: float(fired[place].float().mean()))

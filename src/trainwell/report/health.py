@@ -102,6 +102,8 @@ def _drawable(losses: list[Any]) -> list[float]:
 
 def _health_sentence(facts: Facts, ran: Any, skipped: int, reasons: list[str]) -> str:
     """What was watched and what came of it, from the files that are there."""
+    broken = str(facts.checks.get("broken") or "")
+    broken = f" The doctor stopped watching after an error of its own: {broken}." if broken else ""
     notes = sum(f.get("severity") == "note" for f in facts.findings)
     found = len(facts.findings) - notes
     open_ones = [f for f in facts.findings if f.get("severity") == "critical" and f.get("cured") is not True]
@@ -119,14 +121,14 @@ def _health_sentence(facts: Facts, ran: Any, skipped: int, reasons: list[str]) -
         nothing = (
             f"{watched}; nothing found{beside}." if isinstance(ran, list) else f"No finding was recorded. {watched}."
         )
-        return nothing if not notes or isinstance(ran, list) else f"{counted(notes, 'note')}. {watched}."
+        return (nothing if not notes or isinstance(ran, list) else f"{counted(notes, 'note')}. {watched}.") + broken
     cured = sum(f.get("cured") is True for f in facts.findings)
     text = f"{watched}; found {counted(found, 'ailment')}" if isinstance(ran, list) else f"{counted(found, 'finding')}"
     text += f" and {counted(notes, 'note')}" if notes else ""
     text += f", of which {grouped(cured)} {'was' if cured == 1 else 'were'} cured." if cured else "."
     if open_ones:
         text += " A critical one stands: mend it before relying on the result."
-    return text
+    return text + broken
 
 
 def layer_figures(probes: dict[str, Any]) -> list[tuple[Markup, str]]:
