@@ -1,7 +1,8 @@
-"""The hand-written loops of the doctor's benchmark: their names are known, and each comes to its second step."""
+"""The hand-written loops of the doctor's benchmark, both lists: names are known, and each comes to its second step."""
 
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the benchmarks lie beside the package
 
+from benchmarks.doctor.judge import planted as judge
+from benchmarks.doctor.loops import planted
 from benchmarks.doctor.loops.nobody import Nobody
-from benchmarks.doctor.loops.planted import AWKWARD, LOOPS, MISTAKES
 
 from trainwell.doctor.finding import AILMENTS
 
@@ -30,16 +32,17 @@ class Impatient(Nobody):
             raise Enough
 
 
-def test_every_name_is_an_ailment_and_every_mistake_stands_in_its_loop() -> None:
-    assert {name for each in MISTAKES for name in (each.ailment, *each.also)} <= set(AILMENTS)
-    assert set(AILMENTS) - {each.ailment for each in MISTAKES} == {"underused-device"}  # which needs an accelerator
-    pairs = [*((each.loop, each.name) for each in MISTAKES), *AWKWARD]
+@pytest.mark.parametrize("of", [planted, judge])
+def test_every_name_is_an_ailment_and_every_mistake_stands_in_its_loop(of: Any) -> None:
+    assert {name for each in of.MISTAKES for name in (each.ailment, *each.also)} <= set(AILMENTS)
+    assert set(AILMENTS) - {each.ailment for each in of.MISTAKES} == {"underused-device"}  # which needs an accelerator
+    pairs = [*((each.loop, each.name) for each in of.MISTAKES), *of.AWKWARD]
     assert len(set(pairs)) == len(pairs)
     for loop, name in pairs:  # a name that no line asks for would plant nothing and be counted as missed
-        assert f'"{name}"' in inspect.getsource(sys.modules[LOOPS[loop].__module__]), (loop, name)
+        assert f'"{name}"' in inspect.getsource(sys.modules[of.LOOPS[loop].__module__]), (loop, name)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_loop_comes_to_its_second_step(loop: str, shared_data: Path) -> None:
+@pytest.mark.parametrize("loop", [*planted.LOOPS.values(), *judge.LOOPS.values()])
+def test_a_loop_comes_to_its_second_step(loop: Callable[..., float], shared_data: Path) -> None:
     with pytest.raises(Enough):
-        LOOPS[loop](Impatient, 0)
+        loop(Impatient, 0)

@@ -3,7 +3,8 @@
 --mode alone trains without a doctor (which is how harm is told), tenth and random give the curable ones a tenth of
 the rate with clipping, or a remedy drawn by chance; in watch and treat the rules of other tools judge the doctor's
 numbers beside it. --healthy trains the loops as they are and their awkward kin, --show FILE prints what a file of
-results holds. A later call goes on from where the file ends.
+results holds, --list judge takes the loops of benchmarks.doctor.judge instead. A later call goes on from where the
+file ends.
 """
 
 import argparse
@@ -11,20 +12,23 @@ import json
 import random
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.doctor.judge import planted as judge
+from benchmarks.doctor.loops import planted
 from benchmarks.doctor.loops.nobody import Nobody
 from benchmarks.doctor.loops.others import TENTH, Remedied, drawn, judged
-from benchmarks.doctor.loops.planted import AWKWARD, LOOPS, MISTAKES, Mistake, finite
+from benchmarks.doctor.loops.planted import Mistake, finite
 from benchmarks.doctor.loops.summary import summary
 
 from trainwell.doctor import Doctor
 
 Row = dict[str, Any]
+LISTS: dict[str, Any] = {"loops": planted, "judge": judge}
 
 
 def main() -> None:
@@ -32,6 +36,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--mode", choices=("alone", "tenth", "random", "watch", "treat"), default="watch")
     parser.add_argument("--only", default="", help="mistakes whose loop, name or ailment holds this word")
+    parser.add_argument("--list", choices=tuple(LISTS), default="loops", help="whose loops and mistakes")
     parser.add_argument("--healthy", action="store_true", help="the healthy loops instead of the mistakes")
     parser.add_argument("--out", type=Path, default=Path("loops.jsonl"))
     parser.add_argument("--show", type=Path, help="print what this file holds, and train nothing")
@@ -50,22 +55,23 @@ def main() -> None:
 def cases(arguments: argparse.Namespace) -> Iterator[Row]:
     """One row a run that the file does not hold yet; a mistake's healthy twin, trained alone, goes before it."""
     done = {(row["mode"], row["loop"], row["fault"], row["seed"]): row for row in rows_of(arguments.out)}
+    of = LISTS[arguments.list]
     for seed in arguments.seeds:
         if arguments.healthy:
-            wanted: list[Any] = [*((loop, "") for loop in LOOPS), *AWKWARD]
+            wanted: list[Any] = [*((loop, "") for loop in of.LOOPS), *of.AWKWARD]
         else:
-            wanted = [each for each in MISTAKES if each.curable or arguments.mode not in ("tenth", "random")]
+            wanted = [each for each in of.MISTAKES if each.curable or arguments.mode not in ("tenth", "random")]
         for each in wanted:
             loop, name = (each.loop, each.name) if isinstance(each, Mistake) else each
             if arguments.only not in f"{loop} {name} {each.ailment if isinstance(each, Mistake) else ''}":
                 continue
             twin = ("alone", loop, "" if isinstance(each, Mistake) else name, seed)
             if twin not in done:
-                done[twin] = run(*twin[1:3], seed, "alone")
+                done[twin] = run(of.LOOPS[loop], *twin[1:3], seed, "alone")
                 yield done[twin]
             key = (arguments.mode, loop, name, seed)
             if key not in done:
-                done[key] = run(loop, name, seed, arguments.mode) | {"healthy": done[twin]["score"]}
+                done[key] = run(of.LOOPS[loop], loop, name, seed, arguments.mode) | {"healthy": done[twin]["score"]}
                 if isinstance(each, Mistake):
                     done[key] |= {"ailment": each.ailment, "accept": [each.ailment, *each.also]}
                     done[key] |= {"curable": each.curable, "harm": each.harm}
@@ -86,7 +92,7 @@ class Counted:
         return getattr(self.doctor, name)
 
 
-def run(loop: str, name: str, seed: int, mode: str) -> Row:
+def run(train: Callable[..., float], loop: str, name: str, seed: int, mode: str) -> Row:
     """One training, from its files to its score on held-out rows."""
     random.seed(seed)
     np.random.seed(seed)
@@ -105,7 +111,7 @@ def run(loop: str, name: str, seed: int, mode: str) -> Row:
 
     began, trouble = time.perf_counter(), ""
     try:
-        score = finite(LOOPS[loop](doctor_of, seed, name))
+        score = finite(train(doctor_of, seed, name))
     except Exception as error:  # what a doctor breaks is a result as well
         score, trouble = finite(float("nan")), f"{type(error).__name__}: {error}"
     doctor = made[0].doctor if made else None
