@@ -179,8 +179,7 @@ def explained(model: Sketcher, held: torch.Tensor) -> float:
 
 
 def sketch_optimizer(model: nn.Module, fault: str) -> torch.optim.Optimizer:
-    rate = 0.05 if fault == "a rate of a twentieth" else 3e-3
-    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=60.0 if fault == "a decay of sixty" else 0)
+    return torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=60.0 if fault == "a decay of sixty" else 0)
 
 
 def drawing(

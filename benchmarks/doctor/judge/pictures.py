@@ -47,7 +47,8 @@ def digit_model(fault: str) -> nn.Sequential:
         if fault == "squared errors of sigmoids begun wide":
             model[7].weight.normal_(std=8.0)
         if fault == "mostly dark":
-            model[5].bias.fill_(-0.15)
+            model[5].weight.mul_(6)
+            model[5].bias.fill_(-0.3)
     return model
 
 
@@ -186,8 +187,6 @@ def photo_rows(fault: str) -> list[torch.Tensor]:
         ]
     if fault == "test photos among those learned":
         out[:2] = [torch.cat([out[0][:200], out[2]]), torch.cat([out[1][:200], out[3]])]
-    if fault == "sixty photos":
-        out[:2] = [out[0][:60], out[1][:60]]
     return out
 
 

@@ -73,7 +73,6 @@ MISTAKES = (
     Mistake("photos", "a rate of a millionth", "learning-rate-too-low", ("update-ratio-off",)),
     Mistake("photos", "two photos a batch", "batch-too-small", ("oscillating-loss",)),
     Mistake("photos", "each photo decoded when it is asked for", "dataloader-starvation", (), False, "symptom"),
-    Mistake("photos", "sixty photos", "overfitting", (), False),
     Mistake("pairs", "only drawn together", "representation-collapse", ("loss-head-mismatch",), False),
     Mistake("pairs", "a decay that holds all down", "over-regularized", ("representation-collapse",)),
     Mistake("spoken", "read after the silence", "padding-or-mask-fault", ("no-long-range-signal",), False),
@@ -101,11 +100,11 @@ MISTAKES = (
     Mistake("heard", "scores not divided by the root, at a hot rate", "transformer-instability",
             ("learning-rate-too-high", "representation-collapse")),
     Mistake("heard", "milestones of epochs taken for steps", "plateau", ("learning-rate-too-low",)),
-    Mistake("heard", "slow from two thirds on", "step-time-cliff", (), False, "symptom"),
     Mistake("grid", "a meter that stands still", "bad-features", (), False),
     Mistake("grid", "held-out hours measured from their own mean", "preprocessing-mismatch", (), False),
     Mistake("grid", "answers between nought and one", "loss-head-mismatch", ("targets-out-of-range",)),
-    Mistake("grid", "a plain recurrence that grows", "exploding-gradient", ("learning-rate-too-high",)),
+    Mistake("grid", "a plain recurrence that grows", "exploding-gradient",
+            ("learning-rate-too-high", "non-finite-values")),
     Mistake("grid", "gates begun at their ends", "saturated-activations", ("bad-initialization",)),
     Mistake("spoken", "cut off at every frame", "no-long-range-signal"),
     Mistake("grid", "momentum of ninety-nine hundredths at a high rate", "oscillating-loss",
@@ -125,7 +124,6 @@ MISTAKES = (
             ("learning-rate-too-high",)),
     Mistake("plays", "every answer kept with what made it", "memory-leak", (), False, "symptom"),
     Mistake("plays", "one line a batch", "batch-too-small", ("oscillating-loss",)),
-    Mistake("plays", "a width of four", "underfitting", (), False),
     Mistake("plays", "an old checkpoint taken up", "training-state-lost", ("loss-spike",)),
     Mistake("plays", "longer and longer lines", "step-time-cliff", (), False, "symptom"),
     Mistake("captions", "words hidden and gaps seen", "padding-or-mask-fault", (), False),
@@ -152,7 +150,6 @@ MISTAKES = (
     Mistake("glyphs", "a decay of sixty", "over-regularized", ("posterior-collapse",)),
     Mistake("glyphs", "biases far below nought", "dying-relu", ("bad-initialization", "posterior-collapse")),
     Mistake("glyphs", "set to nought every hundredth step", "missing-zero-grad"),
-    Mistake("glyphs", "a rate of a twentieth", "learning-rate-too-high", ("posterior-collapse", "dying-relu")),
 )  # fmt: skip
 
 AWKWARD = (

@@ -1,7 +1,6 @@
 """Spoken digits, heard by an LSTM and by a transformer with its padding masked."""
 
 import itertools
-import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -243,8 +242,6 @@ def heard(doctor_of: DoctorOf, seed: int, fault: str = "") -> float:
         optimizer.step()
         if rates:
             rates.step()
-        if fault == "slow from two thirds on" and step > 200:
-            time.sleep(0.06)
         doctor.watch(loss, (x[pick], lengths[pick]), y[pick])
         if step % 50 == 49:
             doctor.evaluated(**examined(model, parts))

@@ -33,7 +33,7 @@ class Writer(nn.Module):
 
     def __init__(self, kinds: int, fault: str) -> None:
         super().__init__()
-        width = 4 if fault == "a width of four" else 32
+        width = 32
         after = fault == "norms behind, and hot from the first step"
         self.table = nn.Embedding(kinds, width)
         self.places = nn.Parameter(torch.randn(4 * LENGTH, width) * 0.02)
