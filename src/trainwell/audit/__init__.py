@@ -4,7 +4,7 @@ import warnings
 
 import polars as pl
 
-from trainwell.audit import columns, copies, files, leaks, parts, texts, times
+from trainwell.audit import columns, copies, files, labels, leaks, parts, texts, times
 from trainwell.audit.view import View
 from trainwell.data.rows import Source
 from trainwell.data.schema import Schema
@@ -13,7 +13,7 @@ from trainwell.doctor.finding import Finding
 __all__ = ["audit"]
 
 RULES = tuple(
-    rule for stage in (columns, leaks, copies, parts, files, texts, times) for rule in stage.RULES
+    rule for stage in (columns, leaks, copies, parts, files, texts, labels, times) for rule in stage.RULES
 )  # in the order in which a cause comes before what it leads to
 MOST = 3  # findings of one name that are told
 

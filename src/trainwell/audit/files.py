@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from trainwell.audit.columns import said
 from trainwell.audit.copies import near
 from trainwell.audit.parts import FEWEST, ks
+from trainwell.audit.points import bands_of
 from trainwell.audit.view import View
 from trainwell.data.audio import AudioError, open_sound
 from trainwell.data.image import PictureError, header, open_picture
@@ -50,22 +52,47 @@ class Read(ABC):
 
 
 class Pictures(Read):
-    """Pictures in one size and mode, (rows, height, width, channels); a mark is size as it is shown."""
+    """Pictures in one mode; a mark is size as it is shown."""
 
     def read(self, cell: Any) -> tuple[tuple[Any, ...], Any]:
         shown = header(cell)[0]
         side = (min(SIDE, shown[0]), min(SIDE, shown[1]))
         return shown, np.asarray(open_picture(cell, side, "RGB", whole=True), dtype=np.int16)
 
+    @cached_property
+    def pixels(self) -> np.ndarray:
+        """All in one size, (rows, height, width, 3)."""
+        return _one_size(self.values)
+
 
 class Sounds(Read):
-    """What a sound is like: silent or not, the share of samples at full scale; a mark is rate, channels, bits."""
+    """What a sound is like: silent or not, the share of samples at full scale, how loud it is by band and stretch; a
+    mark is rate, channels, bits."""
 
     def read(self, cell: Any) -> tuple[tuple[Any, ...], Any]:
         sound = open_sound(cell)
         top = float(np.abs(sound.samples).max())
         full = float((np.abs(sound.samples) >= 0.999).mean()) if top >= 0.999 else 0.0
-        return (sound.rate, sound.channels, sound.bits), (sound.silent, full)
+        return (sound.rate, sound.channels, sound.bits), (sound.silent, full, bands_of(sound.samples, sound.rate))
+
+    @cached_property
+    def bands(self) -> np.ndarray:
+        """How loud each band of tones is in each stretch, (rows, features)."""
+        return np.stack([bands for _, _, bands in self.values])
+
+
+def pictures_of(view: View, name: str) -> Pictures:
+    """Some of the pictures of a column, read once for all rules."""
+    if name not in view.read:
+        view.read[name] = Pictures(view, name)
+    return view.read[name]
+
+
+def sounds_of(view: View, name: str) -> Sounds:
+    """Some of the sounds of a column, read once for all rules."""
+    if name not in view.read:
+        view.read[name] = Sounds(view, name)
+    return view.read[name]
 
 
 def picture_files(view: View) -> list[Finding]:
@@ -73,12 +100,12 @@ def picture_files(view: View) -> list[Finding]:
     name = view.column("image")
     if name is None or name not in view.frame.columns:
         return []
-    files = Pictures(view, name)
+    files = pictures_of(view, name)
     found = _unreadable(files, "pictures")
     if len(files.kept) < 50:
         return found
     labels = view.labels[files.kept] if view.labels is not None else None
-    pixels = _one_size(files.values)
+    pixels = files.pixels
     told = _by_mark(view, files.marks, labels, "size in pixels") if labels is not None else []
     told = told or (_by_place(view, pixels, labels) if labels is not None else [])
     told = told or _by_part(view, pixels, files.kept) or _grounds(pixels)
@@ -90,12 +117,12 @@ def sound_files(view: View) -> list[Finding]:
     name = view.column("audio")
     if name is None:
         return []
-    files = Sounds(view, name)
+    files = sounds_of(view, name)
     found = _unreadable(files, "sounds")
     if len(files.kept) < 20:
         return found
-    silent = float(np.mean([silent for silent, _ in files.values]))
-    clipped = float(np.mean([share > 0.01 for _, share in files.values]))
+    silent = float(np.mean([silent for silent, _, _ in files.values]))
+    clipped = float(np.mean([share > 0.01 for _, share, _ in files.values]))
     if silent > 0.01:
         text = f"{silent:.0%} of {len(files.kept):,} sounds looked at are silent from end to end."
         found.append(said("bad-features", "sounds", "warn", text, "A recording that failed, or a muted channel.", 0.95))

@@ -1,6 +1,7 @@
 """A source and its schema to what rules ask of them: some thousand rows, columns as numbers, answers, parts."""
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,8 +19,10 @@ class View:
     def __init__(self, data: Source, schema: Schema) -> None:
         self.whole, self.schema = data, schema
         many = data.rows > ROWS
-        self.data = data.take(np.linspace(0, data.rows - 1, ROWS).round().astype(np.int64)) if many else data
+        self.places = np.linspace(0, data.rows - 1, min(data.rows, ROWS)).round().astype(np.int64)
+        self.data = data.take(self.places) if many else data
         self.frame, self.parts, self.rows = self.data.frame, self.data.parts, self.data.rows
+        self.read: dict[str, Any] = {}  # by column, what rules have read of its files
 
     def series(self, name: str) -> pl.Series:
         return self.frame[name]
