@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import answers_check, head_check, stack_check, start_check
+from trainwell.doctor import answers_check, head_check, stack_check, start_check, tokens_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
@@ -224,31 +224,6 @@ def dying_relu(trial: Trial) -> Finding | None:
     )
 
 
-def data_leakage(trial: Trial) -> Finding | None:
-    """A model of sequences that is asked at each place for the very token that it is given there."""
-    inputs, target, scores = trial.patient.inputs_of(trial.batch), trial.target, trial.made.output
-    tokens = inputs[0] if inputs else None
-    if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dim() != 2 or tokens.shape[1] < 4:
-        raise CannotJudge("the inputs are no sequences of tokens")
-    if target is None or target.shape != tokens.shape or scores is None or trial.classes < 2:
-        return None
-    every = scores.numel() // trial.classes == target.numel()  # a loss that shifts by itself leaves one place out
-    padding = tokens[:, -1].mode().values
-    real = (tokens != padding) | (target != padding)  # where both are filled up there is nothing to copy
-    same = float((target == tokens)[real].float().mean()) if real.any() else 0.0
-    if not every or same < 0.98:
-        return None
-    return Finding(
-        "data-leakage",
-        "target",
-        "critical",
-        f"At {same:.0%} of the places the answer asked for is the token given there.",
-        "The targets were not shifted by one, so copying the input is the whole task.",
-        0.85,
-        statistic={"value": same, "healthy": [0.0, 0.98]},
-    )
-
-
 def vanishing_gradient(trial: Trial) -> Finding | None:
     """A deep stack whose first layer's gradient begins as a thousandth of the last one's; a copy with a way past the
     depth says what that costs."""
@@ -283,10 +258,10 @@ def faded(trial: Trial) -> tuple[str, float]:
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
     **answers_check.CHECKS,
+    **tokens_check.CHECKS,
     "bad-initialization": start_check.bad_initialization,
     "disconnected-parameters": disconnected_parameters,
     "cross-sample-leak": cross_sample_leak,
-    "data-leakage": data_leakage,
     "dying-relu": dying_relu,
     "vanishing-gradient": vanishing_gradient,
     "mixed-precision-underflow": mixed_precision_underflow,
