@@ -186,3 +186,20 @@ def test_a_doctor_that_cannot_make_a_loss_keeps_no_first_weights() -> None:
     model = network(3)
     assert watched(model, lambda: 1.7 * F.cross_entropy(model(X), CLASS)).first is None
     assert watched(model, lambda: F.cross_entropy(model(X), CLASS), batch=lambda: (X, CLASS)).first is not None
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_loss_in_half_precision_is_not_taken_for_one_of_rows_laid_out_one_hot(told: bool) -> None:
+    """Which differs from it by rounding alone, and takes no labels of unlike number."""
+    model, x, y = network(3), numbers(), torch.randint(3, (ROWS,), generator=torch.Generator().manual_seed(1))
+
+    def make() -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return F.cross_entropy(model(x), y)
+
+    doctor = watched(model, make, nn.CrossEntropyLoss() if told else None, lambda: (x, y))
+    assert not doctor.broken and doctor.patient is not None
+    few = doctor.patient.loss(model.eval(), (x[:5], y[:5].clamp(max=1)))
+    assert float(few.detach()) == pytest.approx(
+        float(F.cross_entropy(model(x[:5]), y[:5].clamp(max=1)).detach()), rel=1e-4
+    )

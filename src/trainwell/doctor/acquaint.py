@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Joint = Callable[[Any], Any]
 SAME = 1e-6  # share of the told loss within which another way need not be looked for
 CLOSE = 1e-3  # share of the told loss by which one made anew may differ, as of sums in another order
+ROUNDED = 1e-2  # the same of the function that the loop told, which half precision may have rounded
 TARGETS = ("labels", "label", "targets", "target", "y", "answers")
 # What a loop may call in its place, tried by whether it gives the very loss that was told.
 USUAL: tuple[Callable[..., Tensor], ...] = (
@@ -144,12 +145,14 @@ class Acquaintance:
         """The nearest way to the told loss, and whether it gives the very same; of functions that the loop did not
         tell only such a one. blind: the target is the input, as an autoencoder's."""
         patient, nearest, way = self.doctor.patient, math.inf, None
+        output = _in_full(output)  # as autocast has losses in
         for function, answer, wanted, part in _ways(self.loss, output, target):
             made = _value(function, answer(_part(output, part)), wanted(target))
             off = math.inf if made is None else abs(made - told) / max(abs(told), 1e-9)
             if off < nearest:
                 nearest, way = off, (function, answer, wanted, part)
-            if off < SAME:
+            plain = answer is ANSWERS[0] and wanted is WANTED[0] and self.loss is not None
+            if off < (ROUNDED if plain else SAME):  # of ways that differ by rounding the plain one is meant
                 break
         if patient is None or way is None or (self.loss is None and nearest > CLOSE):
             return False
@@ -190,6 +193,13 @@ def detached(value: Any) -> Any:
     if isinstance(getattr(value, "loss", None), Tensor):
         return {"loss": value.loss.detach()}
     return value
+
+
+def _in_full(output: Any) -> Any:
+    """What a model gives, halves as float32."""
+    if isinstance(output, Tensor):
+        return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+    return type(output)(map(_in_full, output)) if type(output) in (list, tuple) else output
 
 
 def _one_hot(target: Tensor) -> Tensor:
