@@ -54,6 +54,7 @@ from trainwell.doctor.surgery import (
     unsoften,
     weigh_classes,
 )
+from trainwell.doctor.units import scale_answers
 from trainwell.doctor.usual_steps import usual_steps
 
 ANEW = "another network of the recipe"
@@ -89,6 +90,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
     "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
     "wrong-initial-loss": (
+        Cure(scale_answers, "answers in the targets' units", "first"),
         Cure(settle_head, "settle the head at the prior", "first"),
         Cure(initialize_again, "initialize again", "first"),
     ),

@@ -10,6 +10,7 @@ from torch import Tensor
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
+from trainwell.doctor.units import in_units
 
 LIMITS = THRESHOLDS
 RANGES = {
@@ -246,7 +247,7 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
     if kind in NUMBERS and target is not None and target.is_floating_point() and target.numel() > 1:
         center, deviation = float(target.float().mean()), float(target.float().std())
         expected = deviation**2 if kind == "mse" else deviation
-        raw = math.hypot(center, deviation) > 30 and deviation > 10
+        raw = math.hypot(center, deviation) > 30 and deviation > 10 and not in_units(trial.model)
         if not (raw or loss > 10 * expected + 1e-6):
             return None
         cause = (

@@ -119,6 +119,9 @@ def _numbers(output: Tensor, target: Tensor) -> Any:
     answered = float((ranked[-1] - ranked[0]).abs().max())
     if spread == 0 or not FAINT * spread < answered < spread / FAINT:
         return None
+    apart = (ranked[-1] < told.min(0).values) | (ranked[0] > told.max(0).values)
+    # An absolute error of answers beyond all targets is the same in any order.
+    ranked = torch.where(apart, ranked - ranked.mean(0) + told.mean(0), ranked)
     upward = torch.zeros_like(given).scatter(0, order, ranked)
     downward = torch.zeros_like(given).scatter(0, order, ranked.flip(0))
 

@@ -10,6 +10,7 @@ from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.units import scale_answers
 
 FEW = 5  # rows without a value in a column, from which on their answers may say what it was
 SURE = 2.5  # standard errors that those answers have to lie from all others'
@@ -51,7 +52,9 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
         )
 
     chart.patient.bare.register_forward_pre_hook(scale)
-    return "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
+    words = "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
+    answers = scale_answers(chart, finding)  # which are in the same raw units where a series is asked to go on
+    return f"{words}; {answers}" if answers else words
 
 
 def impute_inputs(chart: Chart, finding: Finding) -> str | None:
