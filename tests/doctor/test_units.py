@@ -43,9 +43,9 @@ def test_answers_in_the_targets_units_are_learned_as_standardized_ones(kind, los
     chart = Chart(from_loop(hooked, torch.optim.SGD(hooked.parameters(), 0.1), loss), sample, {"loss": kind}, False)
     change = scale_answers(chart, Finding("wrong-initial-loss", "head", "warn", "", "", 0.8, 0))
     assert change is not None and in_units(hooked) and not in_units(plain)
-    expected = steps(plain, (PRICES - PRICES.mean()) / PRICES.std(), loss)
+    expected = steps(plain, (PRICES - PRICES.mean()) / PRICES.std(correction=0), loss)
     assert torch.allclose(steps(hooked, PRICES, loss), expected, atol=1e-4)
-    assert torch.allclose(hooked(X)[:, 0], plain(X)[:, 0] * PRICES.std() + PRICES.mean(), rtol=1e-3)
+    assert torch.allclose(hooked(X)[:, 0], plain(X)[:, 0] * PRICES.std(correction=0) + PRICES.mean(), rtol=1e-3)
 
 
 def test_standardized_targets_and_classes_are_left_as_they_are():

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import Chart
+from trainwell.doctor.thresholds import THRESHOLDS
 
 WIDE, FAR = 10.0, 3.0  # a deviation, and a mean in deviations, beyond which a fresh network's answers lie nowhere near
 COLUMNS = 20  # answers a row, each with a mean and a deviation of its own; of more all have the same
@@ -32,9 +33,13 @@ def scale_answers(chart: Chart, finding: Finding) -> str | None:
         return None
     rows = target.detach().float().reshape(len(target), -1)
     rows = rows if rows.shape[1] <= COLUMNS else rows.reshape(-1, 1)
-    mean, deviation = rows.mean(0), rows.std(0)
-    if not bool(((deviation > WIDE) | (mean.abs() > FAR * deviation)).any() and (deviation > 0).all()):
+    middle = rows.median(0).values
+    spread = 1.4826 * (rows - middle).abs().median(0).values  # of the usual answers, as a few slips may lie far off
+    if not bool(((spread > WIDE) | (middle.abs() > FAR * spread)).any() and (spread > 0).all()):
         return None
+    usual = torch.where((rows - middle).abs() <= THRESHOLDS.outlier * spread, rows, torch.nan)
+    mean = usual.nanmean(0)
+    deviation = (usual - mean).square().nanmean(0).sqrt()
     factor = 1 / deviation if kind == "mse" else torch.ones_like(deviation)  # an absolute error's slope has no unit
 
     def scale(module: nn.Module, inputs: Any, output: Any) -> Any:

@@ -12,7 +12,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from trainwell.doctor import gauges
+from trainwell.doctor.aftercare import guessing
 from trainwell.doctor.course import ahead, clipped_at, latest, learned
+from trainwell.doctor.data_check import CHECKS as OF_ROWS
 from trainwell.doctor.diagnosis import Diagnosis
 from trainwell.doctor.examine import examine
 from trainwell.doctor.finding import Finding
@@ -37,7 +39,7 @@ from trainwell.doctor.wiring_check import CHECKS as OF_WIRING
 from trainwell.train.state import State
 
 Mode = Literal["watch", "ask", "treat"]
-WIRED = {*OF_WIRING, "cannot-fit-one-batch"}
+WIRED = {*OF_WIRING, "cannot-fit-one-batch"} - {*OF_ROWS}  # what few rows show is asked of many again
 OF_MANY_ROWS = {*OF_SPLIT, "class-imbalance", "label-noise", "data-not-shuffled", "dying-relu", "cannot-fit-one-batch"}
 EARLY = 32  # rows after which the wiring is looked at, and what else so few rows can show
 KEPT = 8  # batches that twins may train on
@@ -312,7 +314,6 @@ class Ward:
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient
         left_out = OF_MANY_ROWS if early else self.ran & WIRED
-
         known = {each.name for each in self.findings}
         self.conclude(*examine(patient, sample, held, self.record.facts, left_out=left_out, found=known))
 
@@ -335,8 +336,7 @@ class Ward:
         chart = self.treatments.chart
         self.patient.clip = chart.clip if chart is not None and chart.clip is not None else clipped_at(self.record)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
-        guess = self.record.facts.get("prior loss") or math.inf
-        told = learned(self.record), latest(self.record), guess, ahead(self.record)
+        told = learned(self.record), latest(self.record), guessing(self.record), ahead(self.record)
         return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, *told)
 
     def _not_finite(self) -> bool:
