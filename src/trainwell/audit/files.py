@@ -11,6 +11,7 @@ from trainwell.audit.columns import said
 from trainwell.audit.copies import near
 from trainwell.audit.parts import FEWEST, ks
 from trainwell.audit.points import bands_of
+from trainwell.audit.shortcuts import burnt_class, exchanged_colors, hum_of, humming_class
 from trainwell.audit.view import View
 from trainwell.data.audio import AudioError, open_sound
 from trainwell.data.image import PictureError, header, open_picture
@@ -66,19 +67,24 @@ class Pictures(Read):
 
 
 class Sounds(Read):
-    """What a sound is like: silent or not, the share of samples at full scale, how loud it is by band and stretch; a
-    mark is rate, channels, bits."""
+    """What a sound is like: silent or not, the share of samples at full scale, how loud it is by band and stretch, and
+    at the mains' frequencies; a mark is rate, channels, bits."""
 
     def read(self, cell: Any) -> tuple[tuple[Any, ...], Any]:
         sound = open_sound(cell)
         top = float(np.abs(sound.samples).max())
         full = float((np.abs(sound.samples) >= 0.999).mean()) if top >= 0.999 else 0.0
-        return (sound.rate, sound.channels, sound.bits), (sound.silent, full, bands_of(sound.samples, sound.rate))
+        return (sound.rate, sound.channels, sound.bits), (
+            sound.silent,
+            full,
+            bands_of(sound.samples, sound.rate),
+            hum_of(sound.samples, sound.rate),
+        )
 
     @cached_property
     def bands(self) -> np.ndarray:
         """How loud each band of tones is in each stretch, (rows, features)."""
-        return np.stack([bands for _, _, bands in self.values])
+        return np.stack([bands for _, _, bands, _ in self.values])
 
 
 def pictures_of(view: View, name: str) -> Pictures:
@@ -108,7 +114,8 @@ def picture_files(view: View) -> list[Finding]:
     pixels = files.pixels
     told = _by_mark(view, files.marks, labels, "size in pixels") if labels is not None else []
     told = told or (_by_place(view, pixels, labels) if labels is not None else [])
-    told = told or _by_part(view, pixels, files.kept) or _grounds(pixels)
+    told = told or (burnt_class(view, pixels, labels) if labels is not None else [])
+    told = told or _by_part(view, pixels, files.kept) or exchanged_colors(view, pixels, files.kept) or _grounds(pixels)
     return found + told + _near(pixels, view.parts[files.kept] if view.parts is not None else None)
 
 
@@ -121,8 +128,8 @@ def sound_files(view: View) -> list[Finding]:
     found = _unreadable(files, "sounds")
     if len(files.kept) < 20:
         return found
-    silent = float(np.mean([silent for silent, _, _ in files.values]))
-    clipped = float(np.mean([share > 0.01 for _, share, _ in files.values]))
+    silent = float(np.mean([silent for silent, *_ in files.values]))
+    clipped = float(np.mean([share > 0.01 for _, share, *_ in files.values]))
     if silent > 0.01:
         text = f"{silent:.0%} of {len(files.kept):,} sounds looked at are silent from end to end."
         found.append(said("bad-features", "sounds", "warn", text, "A recording that failed, or a muted channel.", 0.95))
@@ -131,7 +138,9 @@ def sound_files(view: View) -> list[Finding]:
         cause = "They were recorded or made too loud, so that what was louder is cut off."
         found.append(said("bad-features", "sounds", "warn", text, cause, 0.85))
     if view.labels is not None:
-        found += _by_mark(view, files.marks, view.labels[files.kept], "samples a second, channels and bits")
+        labels = view.labels[files.kept]
+        told = _by_mark(view, files.marks, labels, "samples a second, channels and bits")
+        found += told or humming_class(view, np.array([hums for *_, hums in files.values]), labels)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Labels beside what other rows say of them, to whether a share of them is wrong: at random or one way.
+"""Labels beside what other rows say of them, to whether a share of them is wrong: at random, one way, or all.
 
 A hard task has misses too, but of another kind: they are many where classes meet, and hardly any where a class is told
 most surely. Wrong labels strike clear rows as often as others.
@@ -22,8 +22,9 @@ WRONG = 0.05  # of these carry another label, at least, by two standard errors
 REST = 3 / 8  # of what there is to learn is missed for another reason, at most; 0.40 and more in hard tasks
 FLAT = 0.45  # misses among the clear rows by those among all, at least
 KNOWN = 0.6  # misses among the clear rows by those of guessing, at most: beyond it nothing is clear
-REGION, SIDE, BACK = 30, 0.1, 0.15  # rows told to be of a class; wrong labels among them; lost to the other class
+REGION, SIDE, BACK = 30, 0.1, 0.15  # rows told to be of a class; what is wrong there or elsewhere; lost to the other
 LEVEL, FOUND = 0.6, 0.7  # chance that a right label is told surer than a wrong one; rows of the class that are found
+ENOUGH, BARE = 400, 2.0  # rows of which something would be told; standard errors of chance that are nothing
 SHOWN = 5
 
 
@@ -35,7 +36,7 @@ def wrong_labels(view: View) -> list[Finding]:
     if found is None:
         return []
     rows, answers = found
-    return _at_random(view, rows, answers) or _one_way(view, rows, answers)
+    return _at_random(view, rows, answers) or _one_way(view, rows, answers) or _unrelated(view, answers)
 
 
 def told(view: View) -> tuple[np.ndarray, Told] | None:
@@ -102,8 +103,8 @@ def at_random(answers: Told) -> float | None:
 def one_way(answers: Told) -> tuple[int, int, float] | None:
     """(class, class that its rows carry, share of them that do) where labels of one class are another's, at random.
 
-    The other class has clear rows of its own, and among the rows that are told to be of the first neither label is
-    told surer than the other.
+    The other class has clear rows of its own, among the rows that are told to be of the first neither label is told
+    surer than the other, and other classes, where there are any, are told well.
     """
     kinds, said_to_be, labels = answers.relative.shape[1], answers.relative.argmax(1), answers.labels
     best: tuple[float, tuple[int, int, float]] | None = None
@@ -116,16 +117,29 @@ def one_way(answers: Told) -> tuple[int, int, float] | None:
                 continue
             share = float(theirs.mean())
             low = share - 2 * float(np.sqrt(share * (1 - share) / both.sum()))
-            pair = np.isin(labels, (one, other)) & np.isin(said_to_be, (one, other))
             if low < SIDE or share > FOUND or (labels[home] == one).mean() > BACK:
                 continue
             ahead = answers.relative[both, one] - answers.relative[both, other]
             level = chance_of_order(ahead, ~theirs) <= LEVEL
             clear = theirs[np.argsort(-answers.relative[both, one])[: both.sum() // 2]]
-            rest = float(((said_to_be != labels) & ~pair).mean())
-            if level and clear.mean() >= FOUND * share and rest <= SIDE and (best is None or low > best[0]):
+            beside = ~np.isin(labels, (one, other))
+            easy = not beside.any() or (said_to_be != labels)[beside].mean() <= SIDE
+            if level and easy and clear.mean() >= FOUND * share and (best is None or low > best[0]):
                 best = low, (one, other, share)
     return best and best[1]
+
+
+def unrelated(answers: Told) -> float | None:
+    """The chance that a row of the class that is told best is told to be of it rather than another row, where that is
+    no more than a coin gives."""
+    rows = len(answers.labels)
+    best, farthest = 0.5, 0.0
+    for kind, count in enumerate(np.bincount(answers.labels).tolist()):
+        if count >= ENOUGH // 20:
+            chance = chance_of_order(answers.shares[:, kind], answers.labels == kind)
+            away = (chance - 0.5) / np.sqrt((rows + 1) / (12 * count * (rows - count)))
+            best, farthest = max(best, chance), max(farthest, float(away))
+    return best if rows >= ENOUGH and farthest < BARE else None
 
 
 def _at_random(view: View, rows: np.ndarray, answers: Told) -> list[Finding]:
@@ -157,7 +171,26 @@ def _one_way(view: View, rows: np.ndarray, answers: Told) -> list[Finding]:
         f"like {names[1]!r} are labeled so. {_shown(view, rows, answers, suspects)}"
     )
     cause = f"A part of {names[0]!r} was labeled {names[1]!r}, or the two differ in something that is no input."
-    return [said("label-noise", f"classes {names[0]!r} and {names[1]!r}", "warn", text, cause, 0.75)]
+    # Of two classes alone nothing shows that the task is easy elsewhere, and a rare one may be so by itself.
+    several = len(answers.kinds) > 2
+    where = f"classes {names[0]!r} and {names[1]!r}"
+    return [said("label-noise", where, "warn" if several else "note", text, cause, 0.75 if several else 0.5)]
+
+
+def _unrelated(view: View, answers: Told) -> list[Finding]:
+    """Texts are left out: words of other texts tell too little to say that there is nothing."""
+    best = unrelated(answers) if view.column("text") is None else None
+    if best is None:
+        return []
+    text = (
+        f"Of {len(answers.labels):,} rows, what the others show tells nothing of the class: a row of the class that is "
+        f"told best looks more like it than another row does in {best:.0%} of pairs, where a coin gives 50%."
+    )
+    cause = (
+        "Labels of other rows, as by a join on a wrong key, a shift or a sort of one column; or inputs that have "
+        "nothing to do with the answer."
+    )
+    return [said("label-noise", f"column {view.target!r}", "warn", text, cause, 0.7)]
 
 
 def _shown(view: View, rows: np.ndarray, answers: Told, suspects: np.ndarray) -> str:
