@@ -15,7 +15,7 @@ from trainwell.audit.points import of_pictures, of_sounds, of_table, of_texts
 from trainwell.audit.view import View
 from trainwell.doctor.finding import Finding
 
-ROWS, TEXTS = 2_000, 1_200  # that are learned from
+ROWS, TEXTS = 2_000, 1_000  # that are learned from
 LEAST, FEW, CLASSES = 150, 5, 50  # rows in all and of a class, classes
 CLEAR = 0.3  # of the rows, among which a hard task has hardly a miss
 WRONG = 0.05  # of these carry another label, at least, by two standard errors
