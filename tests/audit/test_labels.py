@@ -109,6 +109,9 @@ def test_rows_with_gaps_rare_classes_and_few_rows():
     assert noise_in(frame, rare) == []
     few = frame[: rule.LEAST - 1]
     assert noise_in(few, anew(labels, 0.3)[: rule.LEAST - 1]) == []
+    for rows, found in ((2 * rule.LEAST, 1), (2 * rule.LEAST - 1, 0)):  # of two classes
+        frame_of_two, labels_of_two = heaps(6.0, rows=rows, kinds=2)
+        assert len(noise_in(frame_of_two, anew(labels_of_two, 0.15))) == found
     empty = frame.with_columns(n0=pl.lit(None, pl.Float64), n1=pl.lit(1.0))
     assert noise_in(empty, labels) == []
 

@@ -79,8 +79,8 @@ def _of_classes(
     kinds, counts = np.unique(labels, return_counts=True)
     kinds = kinds[counts >= FEW]
     kept = np.flatnonzero(np.isin(labels, kinds))
-    if len(kept) < LEAST or len(kinds) < 2:
-        return None
+    if len(kinds) < 2 or len(kept) < (2 * LEAST if len(kinds) == 2 else LEAST):
+        return None  # of two classes a coin is right so often that few rows show nothing
     names = np.searchsorted(kinds, labels[kept])
     return rows[kept], Told(learn(kept, names), names, kinds)
 
