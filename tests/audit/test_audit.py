@@ -112,6 +112,10 @@ def test_rows_that_come_again():
     cells = frame.with_columns(pl.col("c").cast(pl.Float64))
     assert told(pl.concat([cells, near])) == {"data-leakage": "rows"}
     assert told(pl.concat([frame, frame.head(200)])) == {}  # equal rows stay on one side of the split
+    source = read(pl.concat([frame, frame.head(200)]))
+    assert [each.remedy for each in audit(source, infer(source, target="y"))] == [
+        "none, unless rows were copied by mistake"
+    ]
     parts = np.array(["train"] * 400 + ["test"] * 200)
     assert told(pl.concat([frame, frame.head(200)]), parts) == {"data-leakage": "split"}
 

@@ -56,6 +56,17 @@ def test_a_simple_answer_beyond_the_interval_wins(facts):
     assert "trained in 3.0 s" in plain(verdict.advice)
 
 
+def test_a_training_cut_short_says_so(facts):
+    files = with_accuracy(0.93, 0.91, 0.95)
+    files["summary.json"].update(stopped="40 seconds were over", steps=62, best_step=62)
+    assert "still getting better when its time was over, after 62 steps" in plain(verdict_of(facts(files)).advice)
+    files["summary.json"]["best_step"] = 31
+    assert "its time was over" not in verdict_of(facts(files)).advice
+    ahead = with_accuracy(0.975, 0.96, 0.985)
+    ahead["summary.json"].update(stopped="40 seconds were over", steps=62, best_step=62)
+    assert "its time was over" not in verdict_of(facts(ahead)).advice
+
+
 def test_a_constant_that_wins_says_that_nothing_was_learned(facts):
     files = with_accuracy(0.09, 0.08, 0.1)
     files["baselines.json"] = files["baselines.json"][:1]

@@ -30,6 +30,7 @@ def equal_rows(view: View) -> list[Finding]:
     if not found and again > 0.01 * view.rows:
         text = f"{again:,} of {view.rows:,} rows equal another one."
         found = [said("data-leakage", "rows", "note", text, "Equal rows are kept on one side of the split.", 0.9)]
+        found[0].remedy = "none, unless rows were copied by mistake"
     return found
 
 

@@ -52,6 +52,7 @@ class Verdict:
     after: str = ""  # what simple answers give on the same rows
     outcome: str = "unknown"  # wins, ties, loses, or unknown where nothing can be compared
     heading: str = ""  # of the box, where a simple answer is as good or better
+    ahead: bool = False  # of every simple answer, be it by little
     advice: str = ""
     footnotes: list[str] = field(default_factory=list)
     short: str = ""  # for the title of the page
@@ -120,6 +121,8 @@ def verdict_of(facts: Facts) -> Verdict:
         beginning = " On the same rows " if evaluation.get("sentence") else "; "
         verdict.after = f"{beginning}{', '.join(parts)}."
         _compare(verdict, baselines, goal, (value, low, high), decimals)
+        if verdict.outcome in ("ties", "loses") and not verdict.ahead:
+            verdict.advice += _hurried(facts.summary)
     else:
         verdict.after = "" if evaluation.get("sentence") else "."
         verdict.footnotes.append("No simple answer was measured on these rows, so what this is worth is not known.")
@@ -166,10 +169,9 @@ def _compare(
     reach = best.gives(written(best.value, percent, decimals))
     same = written(best.value, percent, decimals) == written(value, percent, decimals)
     if inside or best.value == value:
-        ahead = sign * (value - best.value) > 0 and not same
-        verdict.outcome = "ties"
+        verdict.outcome, verdict.ahead = "ties", sign * (value - best.value) > 0 and not same
         verdict.heading = "Ahead of every simple answer, but by less than these rows can tell"
-        if not ahead:
+        if not verdict.ahead:
             verdict.heading = "No better than a simple answer, as far as these rows can tell"
         where = "the same" if same else f"{apart} {'better' if sign * (best.value - value) > 0 else 'worse'}"
         verdict.advice = f"On the same rows {reach}: {where}" + (", inside this network's interval." if inside else ".")
@@ -179,7 +181,7 @@ def _compare(
         if not (is_number(low) and is_number(high)):
             verdict.advice = f"On the same rows {reach}: {apart} better than this network."
     else:
-        verdict.outcome = "wins"
+        verdict.outcome, verdict.ahead = "wins", True
         certainty = "by more than the interval" if is_number(low) else "though without an interval to judge by"
         verdict.footnotes.append(f"Better than every simple answer on the same rows, {certainty}.")
         return
@@ -193,6 +195,14 @@ def _compare(
             if verdict.outcome == "ties"
             else f" Unless a network is needed for another reason, use that one{took}."
         )
+
+
+def _hurried(summary: dict[str, Any]) -> str:
+    """That its time was over while it still got better, where that is so."""
+    steps = summary.get("steps")
+    if "seconds were over" not in str(summary.get("stopped")) or not steps or summary.get("best_step") != steps:
+        return ""
+    return f" It was still getting better when its time was over, after {counted(steps, 'step')}: `--time` gives more."
 
 
 def _footnotes(verdict: Verdict, facts: Facts, low: Any, high: Any) -> None:
