@@ -56,6 +56,16 @@ def test_a_simple_answer_beyond_the_interval_wins(facts):
     assert "trained in 3.0 s" in plain(verdict.advice)
 
 
+def test_one_row_tells_nothing_apart(facts):
+    files = with_accuracy(35 / 36, 0.858, 0.995)
+    files["evaluation.json"]["rows"] = 36
+    files["baselines.json"][1]["metrics"]["accuracy"] = 1.0
+    verdict = verdict_of(facts(files))
+    assert verdict.outcome == "ties" and "2.8 points better, which is one row." in plain(verdict.advice)
+    files["evaluation.json"]["rows"] = 3600
+    assert verdict_of(facts(files)).outcome == "loses"
+
+
 def test_a_training_cut_short_says_so(facts):
     files = with_accuracy(0.93, 0.91, 0.95)
     files["summary.json"].update(stopped="40 seconds were over", steps=62, best_step=62)

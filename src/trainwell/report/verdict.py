@@ -120,7 +120,8 @@ def verdict_of(facts: Facts) -> Verdict:
         parts.insert(0, baselines[0].gives(written(baselines[0].value, percent, decimals)))
         beginning = " On the same rows " if evaluation.get("sentence") else "; "
         verdict.after = f"{beginning}{', '.join(parts)}."
-        _compare(verdict, baselines, goal, (value, low, high), decimals)
+        one_row = 1 / evaluation["rows"] if goal == "accuracy" and evaluation.get("rows") else 0.0
+        _compare(verdict, baselines, goal, (value, low, high), decimals, one_row)
         if verdict.outcome in ("ties", "loses") and not verdict.ahead:
             verdict.advice += _hurried(facts.summary)
     else:
@@ -156,9 +157,14 @@ def _lead(facts: Facts, goal: str, value: str, interval: str) -> Verdict:
 
 
 def _compare(
-    verdict: Verdict, baselines: list[Baseline], goal: str, measured: tuple[float, Any, Any], decimals: int
+    verdict: Verdict,
+    baselines: list[Baseline],
+    goal: str,
+    measured: tuple[float, Any, Any],
+    decimals: int,
+    one_row: float,
 ) -> None:
-    """Set the outcome and, where a simple answer is as good or better, the words of the box."""
+    """Set the outcome and, where a simple answer is as good or better, the words of the box; one_row: what it makes."""
     value, low, high = measured
     sign = 1 if more_is_better(goal) else -1
     percent = in_percent(goal)
@@ -168,13 +174,15 @@ def _compare(
     apart = f"{grouped(gap, decimals)} points" if percent else grouped(gap, decimals)
     reach = best.gives(written(best.value, percent, decimals))
     same = written(best.value, percent, decimals) == written(value, percent, decimals)
-    if inside or best.value == value:
+    alone = not inside and is_number(low) and abs(best.value - value) < 1.5 * one_row  # which tells nothing apart
+    if inside or alone or best.value == value:
         verdict.outcome, verdict.ahead = "ties", sign * (value - best.value) > 0 and not same
         verdict.heading = "Ahead of every simple answer, but by less than these rows can tell"
         if not verdict.ahead:
             verdict.heading = "No better than a simple answer, as far as these rows can tell"
         where = "the same" if same else f"{apart} {'better' if sign * (best.value - value) > 0 else 'worse'}"
-        verdict.advice = f"On the same rows {reach}: {where}" + (", inside this network's interval." if inside else ".")
+        how = ", inside this network's interval." if inside else ", which is one row." if alone and not same else "."
+        verdict.advice = f"On the same rows {reach}: {where}{how}"
     elif sign * best.value > sign * value:
         verdict.outcome, verdict.heading = "loses", "A simple answer does better"
         verdict.advice = f"On the same rows {reach}: {apart} better than this network, beyond its interval."
