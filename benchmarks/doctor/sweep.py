@@ -93,7 +93,9 @@ def main() -> None:
                 rows.append(fitted(name, mode, words.seconds))
                 with words.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
-                print(table(rows[-1:]).splitlines()[2], f"{rows[-1]['took']} s", flush=True)
+                row = rows[-1]
+                found = [each["name"] for each in row["findings"] if each["severity"] != "note"]
+                print(f"{name} ({mode}): {row['goal']} {row['score']}, found {found}, {row['took']} s", flush=True)
     print(table(rows))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -13,10 +13,14 @@ from torch.optim import SGD, Adam
 sys.path.insert(0, str(Path(__file__).parent))
 from loops import Loop, digits, mlp
 
+from trainwell.doctor.finding import CannotJudge
+from trainwell.doctor.head_check import wrong_initial_loss
 from trainwell.doctor.patient import from_loop
 from trainwell.doctor.reward_check import Rewards, rewards
 from trainwell.doctor.sample import collect
-from trainwell.doctor.trial import run_trial
+from trainwell.doctor.trial import Trial, run_trial
+from trainwell.tasks.likeness import added_angle
+from trainwell.tasks.ordinal import conditional
 
 
 def overlap(output: Tensor, target: Tensor) -> Tensor:
@@ -155,3 +159,56 @@ def test_cosines_given_to_cross_entropy_are_told_and_multiplied():
     assert doctor.history[0]["change"].startswith("the scores multiplied by 16")
     scaled, _, _ = Loop(model=lambda: Cosines(6.0)).run("watch")
     assert scaled is not None and not scaled.findings
+
+
+class Directions(NamedTuple):
+    """What a network that tells likeness gives: where a row lies, and how near each class is."""
+
+    place: Tensor
+    cosine: Tensor
+
+
+def begun(network: nn.Module, loss: Any) -> Trial:
+    x, y, _, _ = digits()
+    patient = from_loop(network, SGD(network.parameters(), 0.1), loss)
+    return run_trial(patient, collect(patient, [(x[:256], y[:256])]), {})
+
+
+class Near(nn.Module):
+    def __init__(self, loud: float) -> None:
+        super().__init__()
+        self.body, self.loud = mlp(64, 32, 10), loud
+
+    def forward(self, x: Tensor) -> Directions:
+        scores = self.body(x) * self.loud
+        return Directions(scores, scores / (1 + scores.abs()))
+
+
+def margin(output: Directions, target: Tensor) -> Tensor:
+    own = F.one_hot(target, 10).bool()
+    return F.cross_entropy(torch.where(own, added_angle(output.cosine, 0.3), output.cosine) * 32, target)
+
+
+def steps_up(output: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(conditional(output.tile(1, 4)), target * 4)
+
+
+@pytest.mark.parametrize(("network", "loss"), [(lambda: Near(0.1), margin), (lambda: mlp(64, 32, 10), steps_up)])
+def test_a_loss_that_begins_high_by_itself_is_no_fault_of_the_head(network, loss):
+    torch.manual_seed(0)
+    with pytest.raises(CannotJudge, match="scores of zero cost"):
+        wrong_initial_loss(begun(network(), loss))
+
+
+def test_a_loud_head_is_told_however_it_answers():
+    torch.manual_seed(0)
+    by_name = begun(Near(60.0), lambda output, target: F.cross_entropy(output.place, target))
+    plain = begun(nn.Sequential(mlp(64, 32, 10), Louder()), F.cross_entropy)
+    for trial in (by_name, plain):
+        finding = wrong_initial_loss(trial)
+        assert finding is not None and "scores are too large" in finding.cause
+
+
+class Louder(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return 60 * x

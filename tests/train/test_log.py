@@ -88,12 +88,14 @@ def test_a_log_file_gets_plain_lines():
 def test_the_time_left_is_never_more_than_what_is_left_of_the_time_given():
     stream = io.StringIO()
     bar = Bar(Recorder(None), seconds=100.0, stream=stream)
+    bar.console = Console(file=stream, width=20)
     state = state_of(net(), Squares())
     bar.start(state)
     bar.began, bar.spoken = time.perf_counter() - 60.0, -100.0  # 20 of them before the clock of the training ran
     state.steps, state.seconds = 1000, 40.0
     bar.evaluate(state, {"mse": 1.0})
     assert " 40%" in stream.getvalue() and "at most 60 s left" in stream.getvalue()
+    assert stream.getvalue().count("\n") == 1  # however narrow it is
 
 
 def test_a_terminal_gets_a_bar_that_goes_away():

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.patient import leaving_no_trace
+from trainwell.doctor.reward_check import UNASKED, Given
 from trainwell.doctor.thresholds import THRESHOLDS
-from trainwell.doctor.trial import Trial
+from trainwell.doctor.trial import Trial, each_tensor
 from trainwell.doctor.units import in_units
 
 LIMITS = THRESHOLDS
@@ -232,7 +234,7 @@ def gradient_ascent(trial: Trial) -> Finding | None:
 
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:
-    """A first loss far above that of guessing."""
+    """A first loss far above that of guessing, and not of the loss's own making."""
     kind, target, loss = trial.made.kind, trial.sample.target, trial.loss / trial.summed
     if not kind:
         raise CannotJudge("the loss is none of the known kinds")
@@ -240,8 +242,14 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
         raise CannotJudge("the first loss is not finite")
     if kind == "cross_entropy" and trial.classes > 1:
         expected = math.log(trial.classes)
-        if loss <= (1 + LIMITS.initial_loss) * expected + 0.2:
+        most = (1 + LIMITS.initial_loss) * expected + 0.2
+        if loss <= most:
             return None
+        plain = _of_nothing(trial)
+        if plain is not None and plain / trial.summed > most:
+            raise CannotJudge(
+                f"scores of zero cost {plain / trial.summed:.3g} too: the loss begins there, not the head"
+            )
         cause = "The untrained model is sure of wrong answers: its last layer's scores are too large."
         return _initial(loss, expected, cause, f"guessing among {trial.classes} classes gives {expected:.3g}")
     if kind in NUMBERS and target is not None and target.is_floating_point() and target.numel() > 1:
@@ -258,6 +266,17 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
         told = f"the targets have a mean of {center:.3g} and a deviation of {deviation:.3g}"
         return _initial(loss, min(expected, 1.0) if raw else expected, cause, told)
     return None
+
+
+def _of_nothing(trial: Trial) -> float | None:
+    """The loss of answers that are all zero; None where it cannot be asked."""
+    if trial.answer is None or len(trial.patient.players) > 1:
+        return None
+    try:
+        with leaving_no_trace(), torch.no_grad():
+            return float(trial.patient.loss(Given(each_tensor(trial.answer, torch.zeros_like)), trial.batch))
+    except UNASKED:
+        return None
 
 
 def _initial(loss: float, expected: float, cause: str, told: str) -> Finding:

@@ -16,6 +16,8 @@ MANY = 2**21  # numbers in an answer, beyond which sorting them takes too long
 AGREED = 0.8  # of the rows, whose own slope must say the same
 FAINT = 1e-3  # differences between answers over those between targets, or the other way, that a loss need not see
 SAME = 1e-6  # of a loss, within which two are the same
+# What a loss raises that asks for more of the network than its answer.
+UNASKED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass
@@ -73,8 +75,8 @@ def rewards(trial: "Trial") -> Rewards | None:
             losses = [float(_loss(trial, each).detach()) for each in (better, worse, 2 * output + 1)]
             asked = output.clone().requires_grad_(True)
             (slope,) = torch.autograd.grad(_loss(trial, asked), asked, allow_unused=True)
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-        return None  # the loss asks for more of the network than its answer
+    except UNASKED:
+        return None
     away = float((toward(slope) > 0).float().mean()) if slope is not None else 0.0
     return Rewards(losses[0], losses[1], away, abs(losses[2] - losses[0]) > SAME * max(abs(losses[0]), 1e-12))
 

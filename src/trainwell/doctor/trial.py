@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -35,6 +36,7 @@ class Trial:
     strangers: list[tuple[int, ...]] = field(default_factory=list)  # shapes of weights that nobody has registered
     seconds: float = 0.0  # that the pass there and back took
     rest: tuple[Any, ...] = ()  # of the answer, behind the first tensor
+    answer: Any = None  # the whole of it
     told: tuple[Any, ...] = ()  # what the loss called the network with, such as a time beside noised rows
 
     @cached_property
@@ -86,9 +88,23 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
     trial = Trial(patient, sample, model, batch, output, float(loss.detach()), made, sizes)
     trial.called, trial.strangers, trial.seconds = called, strangers, time.thread_time() - began
     trial.told = told[0] if told else ()
+    trial.answer = each_tensor(answers[0], Tensor.detach) if answers else None
     trial.rest = tuple(answers[0][1:]) if answers and isinstance(answers[0], tuple | list) else ()
     _note_facts(trial, facts)
     return trial
+
+
+def each_tensor(answer: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The answer with each tensor changed, named tuples, lists and dictionaries as they were."""
+    if isinstance(answer, Tensor):
+        return change(answer)
+    if isinstance(answer, tuple) and hasattr(answer, "_fields"):
+        return type(answer)(*(each_tensor(each, change) for each in answer))
+    if isinstance(answer, list | tuple):
+        return type(answer)(each_tensor(each, change) for each in answer)
+    if isinstance(answer, dict):
+        return {name: each_tensor(each, change) for name, each in answer.items()}
+    return answer
 
 
 def code_of(answer: Any) -> tuple[Tensor, Tensor] | None:

@@ -91,6 +91,7 @@ class Bar:
     def start(self, state: State) -> None:
         self.began = time.perf_counter()
         self.goal = state.task.goal[0].replace("_", " ")
+        self.goal = "held-out loss" if self.goal == "loss" else self.goal
         if self.console.is_terminal:
             columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
             self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
@@ -114,7 +115,7 @@ class Bar:
             left = (now - self.began) * (1 - share) / max(share, 1e-9)
             left = left if self.seconds is None else min(left, self.seconds - state.seconds)
             rest = f"  at most {math.ceil(left)} s left" if share < 1 else ""
-            self.console.print(f"{share:4.0%}  {self.words(state)}{rest}")
+            self.console.print(f"{share:4.0%}  {self.words(state)}{rest}", soft_wrap=True)  # a line for each
 
     def words(self, state: State) -> str:
         loss = next(
