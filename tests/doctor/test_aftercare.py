@@ -252,3 +252,23 @@ def test_a_rate_cut_from_the_first_weights_stays_cut_under_a_schedule_that_makes
     doctor, _, losses = loop.run("treat")
     assert named(doctor)[0] == "learning-rate-too-high", [str(each) for each in doctor.findings]
     assert losses[-1] < 1.0 and max(taken[60:]) <= 0.31, taken[30:]
+
+
+@pytest.mark.parametrize("steps_both", [True, False])
+def test_one_of_two_optimizers_that_never_steps(steps_both):
+    torch.manual_seed(0)
+    x, y, _, _ = digits()
+    trunk, head = nn.Sequential(nn.Linear(64, 32), nn.ReLU()), nn.Linear(32, 10)
+    model = nn.Sequential(trunk, head)
+    optimizers = [torch.optim.Adam(each.parameters(), 1e-3) for each in (trunk, head)]
+    doctor = Doctor(model, optimizers, nn.CrossEntropyLoss())
+    for _ in range(140):
+        rows = torch.randint(len(x), (64,))
+        model.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        for optimizer in optimizers[0 if steps_both else 1 :]:
+            optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    assert named(doctor) == ([] if steps_both else ["disconnected-parameters"])

@@ -26,7 +26,7 @@ PAGE = 4096 / 2**20  # MiB
 def note_facts(patient: Patient, record: Record) -> None:
     """What is known of a model and its optimizers without running them."""
     model = patient.bare
-    record.facts["players"] = len(patient.players)
+    record.facts["players"], record.facts["optimizers"] = len(patient.players), list(patient.optimizers)
     note_settings(patient, record)
     record.facts["trained before"] = structure(model)
     record.facts["batch norm"] = has_batch_norm(model)

@@ -287,6 +287,7 @@ class Probe:
     def updates(self, player: str) -> None:
         """Note by how much the player's optimizer has changed each layer, and whether along or against the gradient."""
         pairs = self.before.pop(player, [])
+        self.record.facts.setdefault("stepped", set()).add(player)
         if not pairs:
             return
         undone = [then for _, then in pairs]

@@ -238,6 +238,9 @@ def update_ratio_off(record: Record) -> Finding | None:
 
 def disconnected_parameters(record: Record) -> Finding | None:
     """Weights whose gradient is missing, or exactly zero, at every probe."""
+    idle = _never_stepped(record)
+    if idle is not None:
+        return idle
     steps = len(record.get("along gradient"))
     if steps < LIMITS.persist or record.step < LIMITS.warm_up:
         raise CannotJudge("needs more probes")
@@ -282,6 +285,24 @@ def disconnected_parameters(record: Record) -> Finding | None:
                 statistic={"value": len(places), "healthy": [0, 0]},
             )
     return None
+
+
+def _never_stepped(record: Record) -> Finding | None:
+    """One of several optimizers that has taken no step while others have taken many."""
+    stepped, names = record.facts.get("stepped", set()), record.facts.get("optimizers", [])
+    idle = [each for each in names if each not in stepped]
+    if not stepped or not idle or record.step < max(5 * LIMITS.warm_up, 0.2 * (record.facts.get("steps") or 0)):
+        return None  # players may begin one after the other
+    return Finding(
+        "disconnected-parameters",
+        idle[0],
+        "critical",
+        f"After {record.step} steps {len(idle)} of {len(names)} optimizers ({', '.join(idle)}) have taken none.",
+        "Its step() is never called, so its weights stay as they began.",
+        0.9,
+        record.step,
+        statistic={"value": len(idle), "healthy": [0, 0]},
+    )
 
 
 def wrong_train_eval_mode(record: Record) -> Finding | None:

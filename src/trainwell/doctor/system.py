@@ -54,6 +54,7 @@ def training_state_lost(record: Record) -> Finding | None:
     empty = record.facts.get("resumed") and len(values) and values[0] <= 1 < record.facts["resumed"]
     # Always 1 is a state emptied before each step; always 0 may be a step that is gathered for over many batches.
     still = len(values) >= 4 and (values == values[0]).all() and count.steps[-1] - count.steps[0] >= LIMITS.warm_up
+    still = still and len(record.facts.get("optimizers", ())) < 2  # one of several may have taken no step at all
     still = still and (values[0] == 1 or count.steps[-1] - count.steps[0] >= 10 * LIMITS.warm_up)
     if still and not len(back) and not empty:
         return _anew(count.steps[-1], float(values[-1]))
