@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.losses import scalar
 from trainwell.doctor.patient import as_tuple, first_tensor, leaving_no_trace, rows_of
 from trainwell.doctor.probe import is_compiled, marked
@@ -57,8 +58,6 @@ WANTED: tuple[Joint, ...] = (
     lambda target: _one_hot(target),
 )
 KINDS = 1000  # classes, of more than which nobody compares one-hot rows
-# What a function raises that was not made for such answers.
-UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 class Acquaintance:
@@ -87,7 +86,7 @@ class Acquaintance:
 
         def see(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any) -> None:
             if torch.is_grad_enabled() and not self.doctor.inside and module is patient.model:
-                self.arguments = _in_order(patient.bare, inputs, named)
+                self.arguments = self._in_turn(_in_order(patient.bare, inputs, named))
                 self.output = None if self.known else detached(output)
 
         def ask(criterion: nn.Module, asked: Any, value: Any) -> None:
@@ -98,6 +97,14 @@ class Acquaintance:
         if isinstance(self.loss, nn.Module):
             self.handles.append(self.loss.register_forward_hook(marked(ask)))
         self.doctor.handles += self.handles
+
+    def _in_turn(self, arguments: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+        """The arguments one after the other, also where the model takes them as one."""
+        patient = self.doctor.patient
+        if patient is None or arguments is None or len(arguments) != 1 or type(arguments[0]) not in (tuple, list):
+            return arguments
+        patient.whole = True
+        return tuple(arguments[0])
 
     def batch(self, loss: Any, batch: Any) -> Any:
         """The batch of this step, (inputs, target), as the doctor is told it or as the model was called with it."""
@@ -129,7 +136,9 @@ class Acquaintance:
             inputs, target = batch[0], _target(batch)
             if target is None and self.loss is not None and _value(self.loss, *as_tuple(output)) is not None:
                 loss = self.loss  # of answers alone, as of three pictures' places
-                patient.loss_of = lambda model, batch, player: _mean(loss(*as_tuple(model(*as_tuple(batch[0])))))
+                patient.loss_of = lambda model, batch, player: _mean(
+                    loss(*as_tuple(patient.ask(model, as_tuple(batch[0]))))
+                )
                 exact = True
             else:
                 exact = self._made_outside(output, arguments[0] if target is None else target, told, target is None)
@@ -160,7 +169,8 @@ class Acquaintance:
 
         def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
             inputs = as_tuple(batch[0])
-            return _mean(function(answer(_part(model(*inputs), part)), wanted(inputs[0] if blind else batch[1])))
+            output = _part(patient.ask(model, inputs), part)
+            return _mean(function(answer(output), wanted(inputs[0] if blind else batch[1])))
 
         patient.loss_of = loss_of
         return nearest < CLOSE
@@ -178,8 +188,8 @@ class Acquaintance:
             inputs = as_tuple(batch[0])
             return inputs if self.place is None else (*inputs[: self.place], batch[1], *inputs[self.place :])
 
-        patient.loss_of = lambda model, batch, player: _part(model(*whole(batch)), where)
-        patient.answer_of = lambda model, batch: _answer(model(*whole(batch)), where)
+        patient.loss_of = lambda model, batch, player: _part(patient.ask(model, whole(batch)), where)
+        patient.answer_of = lambda model, batch: _answer(patient.ask(model, whole(batch)), where)
 
 
 def detached(value: Any) -> Any:

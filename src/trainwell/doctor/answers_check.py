@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from trainwell.doctor import head_check
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import first_tensor, leaving_no_trace
+from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace
 from trainwell.doctor.probe import ATTENDING, WEIGHTED, ActivationMode
 from trainwell.doctor.trial import Trial
 
@@ -23,8 +23,8 @@ DRAWING = {"randn_like", "rand_like", "randn", "rand", "normal", "normal_", "uni
 HALF_MOST = torch.finfo(torch.float16).max
 
 
-def _answer(model: nn.Module, rows: list[Any]) -> Tensor | None:
-    output = first_tensor(model(*rows))
+def _answer(patient: Patient, model: nn.Module, rows: list[Any]) -> Tensor | None:
+    output = first_tensor(patient.ask(model, rows))
     return output.float() if output is not None and output.dim() else None
 
 
@@ -40,9 +40,9 @@ def _rows(trial: Trial, count: int) -> list[Any]:
 
 
 @torch.no_grad()
-def by_chance(model: nn.Module, rows: list[Any]) -> float:
+def by_chance(patient: Patient, model: nn.Module, rows: list[Any]) -> float:
     """By how much of their size the answers to the same rows differ from one time to the next, 0 where they do not."""
-    before, after = _answer(model, rows), _answer(model, rows)
+    before, after = _answer(patient, model, rows), _answer(patient, model, rows)
     if before is None or after is None or before.shape != after.shape:
         return 0.0
     moved = float((before - after).abs().max() / (before.abs().max() + 1e-9))
@@ -68,7 +68,7 @@ def wrong_train_eval_mode(trial: Trial) -> Finding | None:
         with leaving_no_trace(), torch.no_grad():
             model = trial.model.eval()
             with ActivationMode(see):
-                moved = by_chance(model, rows)
+                moved = by_chance(trial.patient, model, rows)
     finally:
         for module, training in modes:
             module.training = training
@@ -149,13 +149,15 @@ def no_long_range_signal(trial: Trial) -> Finding | None:
         for each in model.eval().parameters():
             each.add_(JOLT * torch.randn_like(each))
         with ActivationMode(see):
-            before = _answer(model, rows)
+            before = _answer(trial.patient, model, rows)
         if not any(seen) or before is None or before.dim() != 3 or length not in before.shape[1:]:
             raise CannotJudge("no attention with an answer at each place was seen")
-        if before.shape[1] == before.shape[2] or by_chance(model, rows):
+        if before.shape[1] == before.shape[2] or by_chance(trial.patient, model, rows):
             raise CannotJudge("which axis is time cannot be told, or chance has a part in the answers")
         time, half = (1 if before.shape[1] == length else 2), length // 2
-        moved = [_moved(model, rows, before, time, part) for part in (slice(0, half), slice(half, length))]
+        moved = [
+            _moved(trial.patient, model, rows, before, time, part) for part in (slice(0, half), slice(half, length))
+        ]
     if any(each is None or each > UNTOUCHED for each in moved):
         return None
     return Finding(
@@ -169,11 +171,11 @@ def no_long_range_signal(trial: Trial) -> Finding | None:
     )
 
 
-def _moved(model: nn.Module, rows: list[Any], before: Tensor, time: int, part: slice) -> float | None:
+def _moved(patient: Patient, model: nn.Module, rows: list[Any], before: Tensor, time: int, part: slice) -> float | None:
     """By how much of their size the other places' answers move where this part's tokens are other rows'."""
     changed = [rows[0].clone(), *rows[1:]]
     changed[0][:, part] = changed[0][:, part].roll(1, 0)
-    after = _answer(model, changed)
+    after = _answer(patient, model, changed)
     if after is None or after.shape != before.shape or bool((changed[0] == rows[0]).all()):
         return None
     others = [place for place in range(before.shape[time]) if not part.start <= place < part.stop]

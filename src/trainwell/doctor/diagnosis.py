@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from trainwell.doctor.differential import told_by_copies
-from trainwell.doctor.finding import AILMENTS, Finding
+from trainwell.doctor.finding import AILMENTS, UNFIT, Finding
 from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, confirm
 from trainwell.doctor.suspect import Suspect
 
@@ -219,6 +219,6 @@ class Diagnosis:
             if told is not None and told.name == "plateau":
                 told.severity = "note"  # nothing that was tried does better, so nothing says that better can be done
             return told
-        except RuntimeError as error:
+        except UNFIT as error:
             finding.statistic["unproven"] = str(error)
             return finding

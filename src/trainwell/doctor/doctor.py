@@ -27,7 +27,7 @@ from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.overheard import Overheard
 from trainwell.doctor.patient import Patient, answering, bare, from_loop, from_state, leaving_no_trace
-from trainwell.doctor.sample import read
+from trainwell.doctor.sample import Sample, read
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.ward import Mode, Ward
 from trainwell.runs import RunFolder
@@ -132,10 +132,18 @@ class Doctor(Ward):
             if self.mode == "treat":
                 self.treatments.evaluated("loss" in name and value <= min(before))
             if self.held:
-                gauges.read_held(self.patient, self.record, self.held, self.step)
-                if "loss" in metrics and self.state is None:
-                    modes.read_held(self.patient, self.record, self.held.batches, float(metrics["loss"]), self.step)
+                self._read_held(self.patient, self.held, metrics.get("loss"))
         self.pulse.stamp()
+
+    def _read_held(self, patient: Patient, held: Sample, loss: float | None) -> None:
+        gauges.attempt(self.record, "held out", lambda: gauges.read_held(patient, self.record, held, self.step))
+        if loss is not None and self.state is None:
+            told = float(loss)
+            gauges.attempt(
+                self.record,
+                "held out by mode",
+                lambda: modes.read_held(patient, self.record, held.batches, told, self.step),
+            )
 
     def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:
         """Show samples of a generator beside as many real rows, each (rows, ...); classes: that both were made for."""

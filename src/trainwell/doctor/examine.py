@@ -14,7 +14,7 @@ from trainwell.doctor import (
     wiring_check,
     yardstick,
 )
-from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.patient import Patient, rows_of
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -66,7 +66,7 @@ def examine(
         except CannotJudge as reason:
             skipped[name] = str(reason)
             return
-        except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError) as error:
+        except UNFIT as error:
             skipped[name] = f"the check failed: {_short(error)}"
             return
         ran.append(name)
@@ -120,7 +120,7 @@ def _trial(patient: Patient, sample: Sample, facts: dict[str, Any], skipped: dic
     else:
         try:
             return run_trial(patient, sample, facts)
-        except (RuntimeError, ValueError, IndexError, TypeError, KeyError, AttributeError, AssertionError) as error:
+        except UNFIT as error:
             why = f"one batch on a copy failed: {_short(error)}"
     skipped.update({name: why for name in (*wiring_check.CHECKS, "cannot-fit-one-batch")})
     return None

@@ -169,5 +169,9 @@ class Finding:
         )
 
 
+# What a network, a loss or a check raises that was not made for the rows that it is asked about.
+UNFIT = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
 class CannotJudge(Exception):
     """Raised by a rule that lacks what it needs; its message says what, for the list of skipped checks."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainwell.doctor import memory, minority, modes
 from trainwell.doctor.course import learned
+from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace
@@ -85,12 +87,15 @@ def read(
     step: int,
     samples: tuple[Sample | None, Sample | None] = (None, None),
 ) -> None:
-    """The readings of one look; samples: of the training rows and of the held-out rows."""
+    """The readings of one look, each by itself: one that fails is not tried again and ends none of the others.
+
+    samples: of the training rows and of the held-out rows.
+    """
     note_settings(patient, record)
     sample, held = samples
     if sample is not None and batches:
-        _rows_again(patient, record, batches[-1], step, sample)
-    _labels(patient, record, batches, step)
+        attempt(record, "rows again", lambda: _rows_again(patient, record, batches[-1], step, sample))
+    attempt(record, "labels", lambda: _labels(patient, record, batches, step))
     _kept_statistics(patient, record, step)
     own = record.facts.get("doctor's own memory", 0.0)
     used = _memory(patient) - own
@@ -107,29 +112,49 @@ def read(
     if scaler is not None:
         record.add(step, "scale", "", float(scaler.get_scale()))
     _device(patient, record, step)
-    batch = batches[-1] if batches else None
-    if batch is None or patient.loss_of is None:
-        return
+    if batches and patient.loss_of is not None:
+        _of_answers(patient, record, batches, step, held)
+
+
+def _of_answers(patient: Patient, record: Record, batches: list[Any], step: int, held: Sample | None) -> None:
+    """Readings for which the model is asked."""
+    batch = batches[-1]
     if held is None and step >= minority.FIRST:
-        minority.read(patient, record, batches, step)
+        attempt(record, "recall", lambda: minority.read(patient, record, batches, step))
     if record.facts.get("tells its code"):
-        _divergence(patient, record, batch, step)
+        attempt(record, "divergence", lambda: _divergence(patient, record, batch, step))
     if len(patient.players) == 1:
-        modes.read(patient, record, batch, step)
+        attempt(record, "modes", lambda: modes.read(patient, record, batch, step))
     if step >= 2 * (record.get("wrong rows").steps or [THRESHOLDS.warm_up])[-1]:
-        note_certainty(patient, record, batches, step, held.batches if held is not None else None)
+        others = held.batches if held is not None else None
+        attempt(record, "certainty", lambda: note_certainty(patient, record, batches, step, others))
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
-        _slow_rows(patient, record, batch, step)
+        attempt(record, "slow rows", lambda: _slow_rows(patient, record, batch, step))
     if record.facts.get("recurrent") and learned(record) < 0.3 and step > 80:
-        reach = long_reach(patient, batch)
-        if reach is not None:
-            record.add(step, "reach", "", reach)
+        attempt(record, "reach", lambda: _reach(patient, record, batch, step))
+
+
+def attempt(record: Record, name: str, reading: Callable[[], None]) -> None:
+    """A reading that asks the model or its loss, which may take no such rows as the doctor asks about."""
+    unread = record.facts.setdefault("unread", {})
+    if name in unread:
+        return
+    try:
+        reading()
+    except UNFIT as error:
+        unread[name] = f"{type(error).__name__}: {error}"
+
+
+def _reach(patient: Patient, record: Record, batch: Any, step: int) -> None:
+    reach = long_reach(patient, batch)
+    if reach is not None:
+        record.add(step, "reach", "", reach)
 
 
 def _divergence(patient: Patient, record: Record, batch: Any, step: int) -> None:
     """How far an autoencoder's codes are from the prior, in nats a row (Kingma and Welling 2014)."""
     with answering(patient.bare):
-        code = code_of(patient.bare(*patient.inputs_of(batch)))
+        code = code_of(patient.ask(patient.bare, patient.inputs_of(batch)))
     if code is not None:
         mean, spread = (each.float() for each in code)
         nats = 0.5 * (mean.square() + spread.exp() - 1 - spread).sum(1).mean()
@@ -274,7 +299,7 @@ def takes(patient: Patient, held: Sample) -> bool:
     """Whether the model answers held-out rows as they are, which a loop may first turn into something else."""
     try:
         held_answers(patient, held)
-    except modes.NO_LOSS:
+    except UNFIT:
         return False
     return True
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.patient import leaving_no_trace
-from trainwell.doctor.reward_check import UNASKED, Given
+from trainwell.doctor.reward_check import Given
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, each_tensor
 from trainwell.doctor.units import in_units
@@ -275,7 +275,7 @@ def _of_nothing(trial: Trial) -> float | None:
     try:
         with leaving_no_trace(), torch.no_grad():
             return float(trial.patient.loss(Given(each_tensor(trial.answer, torch.zeros_like)), trial.batch))
-    except UNASKED:
+    except UNFIT:
         return None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace, rows_of
 from trainwell.doctor.series import Record, Series, picked
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -15,7 +15,6 @@ from trainwell.doctor.twin import without_dropout
 LIMITS = THRESHOLDS
 FIRST = 60  # steps before the first look, after which kept statistics of the usual memory have come along
 # What a network raises that gives no loss in this mode, or none for such rows.
-NO_LOSS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 HELD = 4  # held-out batches that are answered anew beside what an evaluation told
 
 
@@ -35,7 +34,7 @@ def read(patient: Patient, record: Record, batch: Any, step: int) -> None:
             kept = float(patient.loss(model, batch))
             model.train()
             own = float(patient.loss(model, batch))
-        except NO_LOSS:
+        except UNFIT:
             record.facts["answers by mode"] = False  # in one of the modes it gives no loss, as detectors do
             return
     record.facts["answers by mode"] = kept != own
@@ -52,7 +51,7 @@ def read_held(patient: Patient, record: Record, batches: Sequence[Any], told: fl
     try:
         with answering(patient.bare):
             losses = np.array([float(patient.loss(patient.bare, each)) for each in few])
-    except NO_LOSS:
+    except UNFIT:
         return
     # Rows may differ from batch to batch, and what is evaluated may be more of them.
     error = float(losses.std(ddof=1)) / len(few) ** 0.5 if len(few) > 1 else 0.0

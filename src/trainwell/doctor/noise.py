@@ -67,6 +67,8 @@ def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, ...] | N
             return None
         if output is None or output.dim() != 2 or output.shape[1] < 2 or len(output) != len(target):
             return None
+        if len(target) and int(target.max()) >= output.shape[1]:
+            return None  # places in a space, not scores of classes
         given = target >= 0
         scores, target = output.float()[given], target[given].to(output.device)
         best = scores.max(1)

@@ -3,7 +3,7 @@
 import contextlib
 import copy
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Patient:
     scale: float = 1.0  # the loop's gradients over those of the loss it told, where it adds up many
     sign: float = 1.0  # -1 where what the loop calls its loss is a score, to be made larger
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
+    whole: bool = False  # whether the model takes all of a batch's inputs as one argument
 
     @property
     def players(self) -> list[str]:
@@ -58,7 +59,13 @@ class Patient:
 
     def output(self, model: nn.Module, batch: Any) -> Tensor | None:
         """What the model answers to a batch: the first floating tensor of it."""
-        return self.answer_of(model, batch) if self.answer_of is not None else answer_in(model(*self.inputs_of(batch)))
+        if self.answer_of is not None:
+            return self.answer_of(model, batch)
+        return answer_in(self.ask(model, self.inputs_of(batch)))
+
+    def ask(self, model: nn.Module, inputs: Sequence[Any]) -> Any:
+        """What this model, which may be a copy, gives for a batch's inputs."""
+        return model(tuple(inputs)) if self.whole else model(*inputs)
 
     def rows(self, batch: Any) -> int:
         """How many rows a batch has: as many as answers where some input has so many, else those of its first input."""
@@ -69,7 +76,7 @@ class Patient:
     def copy(self) -> tuple[nn.Module, dict[str, Optimizer]]:
         """Model and optimizers copied together, so that the copied optimizers train the copied model."""
         in_place = {name: each.stands_in for name, each in self.optimizers.items() if hasattr(each, "stands_in")}
-        model, optimizers, in_place = copy.deepcopy((self.bare, self.optimizers, in_place))
+        model, optimizers, in_place = copy.deepcopy((self.bare, self.optimizers, in_place), remembered(self.bare))
         optimizers |= in_place
         for module in model.modules():
             forget_hooks(module)
@@ -100,13 +107,35 @@ def from_loop(model: nn.Module, optimizer: Any, loss: Callable[..., Any] | None)
     else:
         optimizers = {"model": optimizer}
 
+    patient = Patient(model, optimizers)
+
     def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
         assert loss is not None
-        value = loss(model(*as_tuple(batch[0])), batch[1])
+        value = loss(patient.ask(model, as_tuple(batch[0])), batch[1])
         found = first_tensor(value)
         return value if found is None else found.mean()
 
-    return Patient(model, optimizers, loss_of if loss is not None else None)
+    patient.loss_of = loss_of if loss is not None else None
+    return patient
+
+
+def remembered(model: nn.Module) -> dict[int, Any]:
+    """Tensors with a graph that a model has kept from its latest pass, without it, by their identity: as a memo of
+    `copy.deepcopy`, which refuses them."""
+    found: dict[int, Any] = {}
+
+    def look(value: Any, depth: int) -> None:
+        if isinstance(value, Tensor) and value.grad_fn is not None:
+            found[id(value)] = value.detach().clone()
+        elif isinstance(value, dict | list | tuple) and depth < 3:
+            for each in value.values() if isinstance(value, dict) else value:
+                look(each, depth + 1)
+
+    for module in model.modules():
+        for name, value in module.__dict__.items():
+            if name not in ("_modules", "_parameters"):
+                look(value, 0)
+    return found
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:

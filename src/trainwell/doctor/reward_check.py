@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.patient import leaving_no_trace
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ MANY = 2**21  # numbers in an answer, beyond which sorting them takes too long
 AGREED = 0.8  # of the rows, whose own slope must say the same
 FAINT = 1e-3  # differences between answers over those between targets, or the other way, that a loss need not see
 SAME = 1e-6  # of a loss, within which two are the same
-# What a loss raises that asks for more of the network than its answer.
-UNASKED = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass
@@ -75,8 +74,8 @@ def rewards(trial: "Trial") -> Rewards | None:
             losses = [float(_loss(trial, each).detach()) for each in (better, worse, 2 * output + 1)]
             asked = output.clone().requires_grad_(True)
             (slope,) = torch.autograd.grad(_loss(trial, asked), asked, allow_unused=True)
-    except UNASKED:
-        return None
+    except UNFIT:
+        return None  # the loss asks for more of the network than its answer
     away = float((toward(slope) > 0).float().mean()) if slope is not None else 0.0
     return Rewards(losses[0], losses[1], away, abs(losses[2] - losses[0]) > SAME * max(abs(losses[0]), 1e-12))
 

@@ -20,7 +20,7 @@ from trainwell.doctor import (
     signal,
     system,
 )
-from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.series import Record
 
 Rule = Callable[[Record], Finding | None]
@@ -58,7 +58,7 @@ def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[li
             except CannotJudge as reason:
                 skipped[name] = str(reason)
                 continue
-            except (ValueError, IndexError, KeyError, TypeError, ArithmeticError) as error:
+            except UNFIT as error:
                 skipped[name] = f"the rule failed: {error}"
                 continue
             ran.add(name)

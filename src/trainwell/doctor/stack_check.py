@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import leaving_no_trace
+from trainwell.doctor.patient import leaving_no_trace, remembered
 from trainwell.doctor.trial import Trial
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd)
@@ -56,7 +56,7 @@ def _features(trial: Trial, last: str, inputs: list[Tensor]) -> list[Tensor]:
     begins at zero, as a residual branch may, bends nothing yet."""
     seen: list[Tensor] = []
     with leaving_no_trace(), torch.no_grad():
-        model = copy.deepcopy(trial.model).eval()
+        model = copy.deepcopy(trial.model, remembered(trial.model)).eval()
         generator = torch.Generator().manual_seed(0)
         for weight in model.parameters():
             if weight.is_floating_point():

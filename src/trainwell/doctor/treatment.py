@@ -27,7 +27,7 @@ from trainwell.doctor.aftercare import (
 from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.diagnosis import explained_by
-from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.proof import SLOW, does_best, outdone
 from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
@@ -257,7 +257,12 @@ class Treatments:
                 self._keep_better(before.snapshot)
             rates, was = self._rates(), recipe_of(self._patient, self.chart)
             lost = self._go_back(cure, finding) or self._idle(finding)
-            trying, sign, change = Trying(self.doctor), self._patient.sign, cure.remedy(chart, finding)
+            trying, sign = Trying(self.doctor), self._patient.sign
+            try:
+                change = cure.remedy(chart, finding)
+            except UNFIT:  # of a network or a loss that is not made for what the remedy asks
+                before.put_back(self._patient, chart)
+                continue
             self._note_rates(rates)
             if change is None:
                 before.snapshot.into(self._patient.bare, self._patient.optimizers)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainwell.doctor import answers_check, head_check, stack_check, start_check, tokens_check
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.patient import bare, leaving_no_trace
+from trainwell.doctor.patient import Patient, bare, leaving_no_trace
 from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -92,10 +92,10 @@ def cross_sample_leak(trial: Trial) -> Finding | None:
         other[0][0] = (
             other[0][1].flip(0) if other[0].dim() > 2 or not other[0].is_floating_point() else other[0][1] * 2 + 1
         )
-        before, after = _answers(model, rows), _answers(model, other)
+        before, after = _answers(trial.patient, model, rows), _answers(trial.patient, model, other)
         if before is not None and not before.isfinite().all():
             raise CannotJudge("the answers are not finite")
-        if answers_check.by_chance(model, rows):
+        if answers_check.by_chance(trial.patient, model, rows):
             raise CannotJudge("the same rows are answered differently each time")
         if before is not None and after is not None and before.shape == after.shape and len(before) == len(rows[0]):
             moved = (before[1:] - after[1:]).abs().max() / (before.abs().max() + 1e-9)
@@ -129,7 +129,7 @@ def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | N
     if middle == 0:
         return None
     changed[0][:, middle:] = changed[0][:, middle:].roll(1, 0)
-    before, after = _answers(model, rows), _answers(model, changed)
+    before, after = _answers(trial.patient, model, rows), _answers(trial.patient, model, changed)
     if before is None or after is None or before.dim() != 3 or tokens.shape[1] not in before.shape[1:]:
         return None
     time = 2 if before.shape[2] == tokens.shape[1] and before.shape[1] != tokens.shape[1] else 1
@@ -149,8 +149,8 @@ def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | N
     )
 
 
-def _answers(model: nn.Module, rows: list[Any]) -> Tensor | None:
-    output = model(*rows)
+def _answers(patient: Patient, model: nn.Module, rows: list[Any]) -> Tensor | None:
+    output = patient.ask(model, rows)
     output = output[0] if isinstance(output, tuple | list) else output
     output = getattr(output, "logits", output)
     return output.float() if isinstance(output, Tensor) and output.dim() else None
