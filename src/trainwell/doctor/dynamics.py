@@ -236,6 +236,8 @@ def plateau(record: Record) -> Finding | None:
     gone = learned(record)
     if gain > max(LIMITS.improvement, error) or gone > 0.1 or rate_share(record) < 0.3:
         return None
+    if median(recent) < 0.8 * float(record.facts.get("prior loss") or 0.0):
+        return None  # begun with weights that had learned before
     evidence = (
         f"Over the last {window} steps the loss improved by {gain:.2%} and stays at {median(recent):.3g}, "
         f"{max(gone, 0):.0%} below where guessing starts."

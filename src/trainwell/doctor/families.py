@@ -50,6 +50,11 @@ def mode_collapse(record: Record) -> Finding | None:
     last = spread.last(2)
     if (last >= LIMITS.sample_spread).any() or last[-1] > 1.3 * spread.values[-3]:
         return None
+    # A young generator makes much of the same; what was more once has collapsed, or is not getting to be more.
+    early = median(spread.array[:3])
+    stays = len(spread) >= LIMITS.young_generator and median(spread.last(3)) < 1.1 * early
+    if not (last[-1] < 0.5 * max(spread.values) or last.max() < 0.05 or stays):
+        return None
     evidence = (
         f"Generated samples lie {last[-1]:.0%} as far from each other as real "
         f"ones; it was {max(spread.values):.0%} at most."

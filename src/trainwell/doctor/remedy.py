@@ -238,13 +238,21 @@ def initialize_again(chart: Chart, finding: Finding) -> str | None:
     count = 0
     for module in modules:
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
-        if callable(reset):
-            reset()
+        if callable(reset) and _can_reset(reset):
             if isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and not own:
                 initialize_for(module, "relu")
             count += 1
     forget(chart.patient)
     return f"{count} layers initialized again" if count else None
+
+
+def _can_reset(reset: Callable[[], None]) -> bool:
+    """Draw a layer's weights anew, unless it took over a method for weights that it does not have."""
+    try:
+        reset()
+    except AttributeError:
+        return False
+    return True
 
 
 @torch.no_grad()

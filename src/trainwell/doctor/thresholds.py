@@ -71,6 +71,7 @@ class Thresholds:
     exploding_ratio: float = 10.0  # 22: gradient norm over its early median
     exploding_update: float = 0.1  # 22: update over weight
     dead_share: float = 0.5  # 23: units of a layer that never fire
+    dead_at_start: float = 0.8  # 23: the same before any step, as many units are told apart by learning
     dead_samples: int = 512
     dead_seconds: float = 1.0  # 23: before training, that rows are sent through the network for this
     saturated_share: float = 0.5  # 24
@@ -113,6 +114,7 @@ class Thresholds:
 
     # Families.
     sample_spread: float = 0.3  # 39: distance between generated samples over that between real ones
+    young_generator: int = 10  # 39: evaluations within which samples that are much alike may still become less so
     player_won: float = 0.1  # 40: a player's loss over its first
     kl_gone: float = 0.1  # 41: nats a row
     reach: float = 1e-3  # 42: dependence on the first inputs over that on the last

@@ -207,7 +207,7 @@ def dying_relu(trial: Trial) -> Finding | None:
         raise CannotJudge("no rectifiers were seen")
     worst = min(fired, key=lambda place: float(fired[place].float().mean()))
     share = 1 - float(fired[worst].float().mean())
-    if share <= LIMITS.dead_share:
+    if share <= LIMITS.dead_at_start:
         return None
     output = trial.output
     if share < 0.9 and output is not None and len(output) > 1 and float((output - output[:1]).abs().max()) < 1e-6:
@@ -220,7 +220,7 @@ def dying_relu(trial: Trial) -> Finding | None:
         f"fire on none of {seen[worst]:,} rows or places, before any step.",
         "They were dead from the start: weights or a bias that keep them below zero.",
         0.95,
-        statistic={"value": share, "healthy": [0, LIMITS.dead_share]},
+        statistic={"value": share, "healthy": [0, LIMITS.dead_at_start]},
     )
 
 
