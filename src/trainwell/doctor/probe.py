@@ -42,8 +42,7 @@ class ActivationMode(TorchFunctionMode):
 
 
 def _projected(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Queries and keys, (rows, heads, time, size), of the first rows, as torch's own layer makes them of what it
-    gets."""
+    """Queries and keys, (rows, heads, time, size), of the first rows, as torch's own layer makes them."""
     query, key, _, size, heads, weight, bias = args[:7]
     separate = weight is None
     weights = (kwargs["q_proj_weight"], kwargs["k_proj_weight"]) if separate else weight.split(size)[:2]
