@@ -111,3 +111,26 @@ def test_a_reading_that_fails_ends_no_other(monkeypatch):
     doctor.close()
     assert not doctor.broken and doctor.record.facts["unread"] == {"certainty": "IndexError: no such class"}
     assert doctor.findings[0].name == "learning-rate-too-low"
+
+
+@pytest.mark.parametrize("mode", ["watch", "treat"])
+def test_a_loss_that_reads_a_penalty_off_the_loops_model_reads_it_off_a_copy(mode):
+    torch.manual_seed(0)
+    model = Keeping()
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output, target) + 0.01 * model.code.square().mean()
+
+    doctor = watched(model, loss, rows, mode)
+    assert "cannot-fit-one-batch" in doctor.ran and doctor.patient is not None
+    other, _ = doctor.patient.copy()
+    kept = model.code
+    with torch.no_grad():
+        for each in other.parameters():
+            each.mul_(2)
+    x, y = rows()
+    asked = doctor.patient.loss(other, (x, y))
+    assert torch.isclose(asked, F.cross_entropy(other(x), y) + 0.01 * other.code.square().mean())
+    assert model.code is kept
+    asked.backward()
+    assert all(each.grad is not None for each in other.parameters())

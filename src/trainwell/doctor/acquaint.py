@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.losses import scalar
-from trainwell.doctor.patient import as_tuple, first_tensor, leaving_no_trace, rows_of
+from trainwell.doctor.patient import as_tuple, first_tensor, leaving_no_trace, lent, rows_of
 from trainwell.doctor.probe import is_compiled, marked
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ class Acquaintance:
         def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
             inputs = as_tuple(batch[0])
             output = _part(patient.ask(model, inputs), part)
-            return _mean(function(answer(output), wanted(inputs[0] if blind else batch[1])))
+            with lent(model, patient.bare):
+                return _mean(function(answer(output), wanted(inputs[0] if blind else batch[1])))
 
         patient.loss_of = loss_of
         return nearest < CLOSE

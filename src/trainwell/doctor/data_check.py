@@ -215,7 +215,7 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
     if target.is_floating_point():
         wrong = int((~target.isfinite()).sum())
         if not wrong:
-            return _far_off(target, facts)
+            return _no_share(target, facts) or _far_off(target, facts)
         if facts.get("loss leaves out missing targets"):
             return None
         return _targets(f"{wrong} targets are NaN or infinite.", "Missing answers were passed on.", "critical", wrong)
@@ -251,6 +251,18 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
             text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."
             return _targets(text, "Labels collapse several classes into one, or the head is too wide.", "warn", missing)
     return None
+
+
+def _no_share(target: Tensor, facts: dict[str, Any]) -> Finding | None:
+    """Answers below 0 or above 1 where the loss takes them for shares."""
+    low, high = float(target.min()), float(target.max())
+    if facts.get("loss") not in ("bce", "bce_logits") or (low >= 0 and high <= 1):
+        return None
+    text = f"The answers run from {low:.3g} to {high:.3g}; binary cross-entropy takes shares from 0 to 1."
+    outside = int(((target < 0) | (target > 1)).sum())
+    return _targets(
+        text, "Its terms have no lowest value beyond: code the two classes as 0 and 1.", "critical", outside
+    )
 
 
 def _far_off(target: Tensor, facts: dict[str, Any]) -> Finding | None:

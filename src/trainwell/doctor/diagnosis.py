@@ -78,6 +78,7 @@ EXPLAINS: dict[str, set[str]] = {
     "non-finite-values": ILL,
     "label-breaking-augmentation": ILL | {"overfitting", "label-noise"},
     "preprocessing-mismatch": {"overfitting", "label-noise", "class-imbalance", "label-breaking-augmentation"},
+    "step-time-cliff": {"dataloader-starvation"},
     "cross-sample-leak": ILL | {"overfitting", "label-noise", "preprocessing-mismatch"},
     "wrong-train-eval-mode": STUCK | {"overfitting", "preprocessing-mismatch"},
     "posterior-collapse": STUCK | {"representation-collapse", "over-regularized"},

@@ -17,6 +17,7 @@ AT_FIRST = 32  # batches that are all measured
 LEAP = 1.5  # times the usual loss, from which on a batch is measured
 BEYOND = 100.0  # times the largest size of any other batch
 BEFORE = 10  # batches that were seen before it
+FEW_WRITTEN = 2  # times that weights were written by another hand
 LASTING = 3  # batches that are worse where weights were lost
 PEAKED = 30.0  # a tensor's peakedness from which on one entry makes it up
 OTHERS = 5.0  # times the usual size, within which those lie
@@ -155,7 +156,9 @@ def _begun_anew(record: Record) -> Finding | None:
         if len(before) < BEFORE or len(after) < LASTING:
             continue
         middle, deviation = spread(before)
-        limit = max(LIMITS.spike * middle, middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
+        few = len(written) <= FEW_WRITTEN  # as where a checkpoint is loaded, not at each evaluation
+        limit = max(middle + LIMITS.spike_deviations * deviation, 1.1 * before.max())
+        limit = limit if few else max(limit, LIMITS.spike * middle)
         # One batch is high by chance, and weights are written at each evaluation where an average takes their place.
         if min(known[step], median(after)) > limit or _back_at_the_start(known, step):
             if peaked.get(step, 0.0) > PEAKED:

@@ -111,12 +111,31 @@ def from_loop(model: nn.Module, optimizer: Any, loss: Callable[..., Any] | None)
 
     def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
         assert loss is not None
-        value = loss(patient.ask(model, as_tuple(batch[0])), batch[1])
+        output = patient.ask(model, as_tuple(batch[0]))
+        with lent(model, patient.bare):
+            value = loss(output, batch[1])
         found = first_tensor(value)
         return value if found is None else found.mean()
 
     patient.loss_of = loss_of if loss is not None else None
     return patient
+
+
+@contextlib.contextmanager
+def lent(model: nn.Module, own: nn.Module) -> Iterator[None]:
+    """The tensors that a copy has kept of its pass in place of those of the loop's own model, off which the loop's loss
+    may read them, as a divergence of codes."""
+    changed = []
+    for theirs, mine in zip(model.modules(), own.modules(), strict=False) if model is not own else ():
+        for name, value in theirs.__dict__.items():
+            if isinstance(value, Tensor) and isinstance(mine.__dict__.get(name), Tensor):
+                changed.append((mine.__dict__, name, mine.__dict__[name]))
+                mine.__dict__[name] = value
+    try:
+        yield
+    finally:
+        for kept, name, value in changed:
+            kept[name] = value
 
 
 def remembered(model: nn.Module) -> dict[int, Any]:

@@ -69,6 +69,8 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
     endless = rising and planned and record.step * aim > planned * rates[-1] > 0  # at this pace it outlasts the plan
     if rising and not endless and record.step < max(100, 0.3 * planned if planned else 150):
         return None  # a warm-up takes a small part of a training
+    if _nothing_passed_back(record):
+        return None
     if gone > 0.2 or median(moves) > 3e-4:
         return None
     drop, error = slope(losses[-max(40, len(losses) // 2) :])
@@ -90,6 +92,13 @@ def _hardly_moves(record: Record, rates: np.ndarray) -> Finding | None:
         cause = "The rate is still warming up: the warm-up is far longer than the training can afford."
     sure = 0.75 if median(moves) < 1e-5 else 0.55
     return _told(record, "optimizer", "warn", evidence, cause, sure, statistic)
+
+
+def _nothing_passed_back(record: Record) -> bool:
+    """Whether a typical layer's gradient is gone, so that it stands still whatever the rate."""
+    series = [record.get("gradient", name) for name in record.facts.get("layers", [])]
+    left = [each.values[-1] / max(max(each.values), 1e-30) for each in series if len(each)]
+    return bool(left) and median(left) < 1e-6
 
 
 def _told(

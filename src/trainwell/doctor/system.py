@@ -98,6 +98,9 @@ def dataloader_starvation(record: Record) -> Finding | None:
     each = median(waiting)
     if share <= LIMITS.waiting_warn or each < LIMITS.waiting_seconds:
         return None
+    whole, all_waits = record.get("seconds").array, record.get("waiting").array
+    if len(whole) == len(all_waits) and median(all_waits / np.maximum(whole, 1e-9)) <= LIMITS.waiting_warn:
+        return None  # what has begun to take time is no loader
     evidence = f"Of each step's {median(seconds) * 1000:.1f} ms, {share:.0%} go by waiting for the batch."
     return Finding(
         "dataloader-starvation",

@@ -20,12 +20,12 @@ UNMOVED = 1e-6
 def padding_or_mask_fault(trial: Trial) -> Finding | None:
     """Answers that depend on padding and on no other token, or that are filled up on the side where the tokens are
     not."""
-    tokens, others = _tokens(trial)
+    tokens, _ = _tokens(trial)
     ends = padded(tokens)
     if not 0.02 < float(ends.float().mean()) < 0.95:
         return None
     asked = _answers(trial, tokens)
-    return _other_side(tokens, ends, asked, trial.made.ignored) or _turned_mask(trial, tokens, ends, others)
+    return _other_side(tokens, ends, asked, trial.made.ignored) or _turned_mask(trial, tokens, ends)
 
 
 def data_leakage(trial: Trial) -> Finding | None:
@@ -115,17 +115,13 @@ def _other_side(tokens: Tensor, ends: Tensor, asked: Tensor | None, ignored: int
     return _told("padding-or-mask-fault", "target", "critical", evidence, cause, share)
 
 
-def _turned_mask(trial: Trial, tokens: Tensor, ends: Tensor, others: list[Tensor]) -> Finding | None:
+def _turned_mask(trial: Trial, tokens: Tensor, ends: Tensor) -> Finding | None:
     """Whether other tokens where rows are filled up change the answers, and other tokens anywhere else do not."""
-    masks = [each for each in others if each.shape == tokens.shape and not bool(((each != 0) & (each != 1)).any())]
-    if not any(
-        ((each != 0) == ends).float().mean() > 0.99 or ((each != 0) != ends).float().mean() > 0.99 for each in masks
-    ):
-        return None
     chance = torch.Generator().manual_seed(0)
     real = tokens[~ends]
     drawn = real[torch.randint(len(real), tokens.shape, generator=chance).to(real.device)]
     some = (torch.rand(tokens.shape, generator=chance).to(ends.device) < 0.5) & ~ends
+    some[:, 0] = False  # often left to be seen, so that no row sees nothing
     before = _scores(trial, tokens, tokens)
     by_padding = _moved(before, _scores(trial, tokens, torch.where(ends, drawn, tokens)), ~ends)
     by_tokens = _moved(before, _scores(trial, tokens, torch.where(some, drawn, tokens)), ~ends & ~some)
