@@ -220,3 +220,27 @@ def test_answers_that_are_not_finite_have_no_order():
     target = torch.where(torch.arange(256)[:, None] % 3 == 0, torch.inf, torch.randn(256, 1))
     with pytest.raises(CannotJudge):
         data_not_shuffled(Sample([torch.randn(256, 4)], target, [], [64] * 4), {})
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_checkpoint_taken_up_between_the_update_and_its_telling(old, every):
+    """Weights of the first steps are told, the same weights written anew are not; rows may be added up over steps."""
+    torch.manual_seed(0)
+    x, y, _, _ = digits()
+    model = mlp(64, 64, 10)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    doctor = Doctor(model, optimizer, F.cross_entropy)
+    early = {name: each.clone() for name, each in model.state_dict().items()}
+    for step in range(160):
+        rows = torch.randint(len(x), (64,))
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        if step % every == every - 1:
+            optimizer.step()
+            optimizer.zero_grad()
+        if step == 99:
+            model.load_state_dict(early if old else model.state_dict())
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    assert ("training-state-lost" in named(doctor)) == old, str(doctor)

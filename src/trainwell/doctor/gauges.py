@@ -318,7 +318,7 @@ def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None
     labels = held.labels
     if labels is None and held.target is not None and held.target.is_floating_point():
         minority.read(patient, record, held.batches, step)
-    if labels is None or not held.batches or not record.facts.get("classes"):
+    if labels is None or not held.batches or not _are_classes(labels, record.facts):
         return
     answers = held_answers(patient, held)
     if answers is None or len(answers) != len(labels):
@@ -339,10 +339,15 @@ def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None
 def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float | None:
     """The share of a sample's rows that the model gets right; None where the target is no class."""
     labels = sample.labels
-    if labels is None or not sample.batches or not facts.get("classes"):
+    if labels is None or not sample.batches or not _are_classes(labels, facts):
         return None
     answers = held_answers(patient, sample)
     return float((answers.numpy() == labels).mean()) if answers is not None and len(answers) == len(labels) else None
+
+
+def _are_classes(labels: np.ndarray, facts: dict[str, Any]) -> bool:
+    """Whether labels are among the classes that the loss has scores for; what is compared by places has none."""
+    return bool(len(labels)) and int(labels.max()) < (facts.get("classes") or 0)
 
 
 def sample_spread(fake: Tensor, real: Tensor, classes: Tensor | None = None) -> float:

@@ -17,6 +17,7 @@ AT_FIRST = 32  # batches that are all measured
 LEAP = 1.5  # times the usual loss, from which on a batch is measured
 BEYOND = 100.0  # times the largest size of any other batch
 BEFORE = 10  # batches that were seen before it
+STEADY = 10  # steps in a row that write the weights as often, after which more is another hand's doing
 FEW_WRITTEN = 2  # times that weights were written by another hand
 LASTING = 3  # batches that are worse where weights were lost
 PEAKED = 30.0  # a tensor's peakedness from which on one entry makes it up
@@ -33,6 +34,7 @@ class Outside:
         self.inputs_of = inputs_of
         self.weights: list[nn.Parameter] = []
         self.writings = 0  # of all weights, as counted last
+        self.pace, self.steady = 0, 0  # writings of one step, and how many steps in a row have had as many
         self.given: dict[tuple[float, ...], int] = {}  # weights that were given from outside, by the step
         self.waiting: tuple[tuple[float, ...], int] | None = None
         self.asked, self.usual = 0, math.inf  # the last step before which it was asked, and the losses of late
@@ -44,6 +46,17 @@ class Outside:
         again, self.asked = step == self.asked, step  # the optimizer has just written, where a step is told in parts
         if again or self._count() == self.writings or record.facts.get("players", 1) > 1:
             return
+        self._written(step, record)
+
+    def told(self, step: int, record: Record) -> None:
+        """When a step is told of: whether the weights were written oftener than every step so far has written them."""
+        grown = self._count() - self.writings
+        if grown > self.pace > 0 and self.steady >= STEADY and record.facts.get("players", 1) == 1:
+            self._written(step + 1, record)
+        elif grown:
+            self.steady, self.pace = self.steady + 1 if grown == self.pace else 0, grown
+
+    def _written(self, step: int, record: Record) -> None:
         record.add(step, "written outside", "", 1.0)
         mark = _mark(self.weights)
         record.add(step, "weights peaked", "", _peaked(self.weights, mark))

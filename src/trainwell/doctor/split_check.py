@@ -267,6 +267,9 @@ def _some_columns(ours: np.ndarray, theirs: np.ndarray, place: int) -> Finding |
     below, above = (ours < low_too).mean(0), (ours > high_too).mean(0)
     below_too, above_too = (theirs < low).mean(0), (theirs > high).mean(0)
     wide = np.where(np.max([abs(each - 0.25) for each in (below, above, below_too, above_too)], 0) > error, wide, 0.0)
+    # Other units stretch a column's ends as much as its middle, which may lie at the edge of a heap of zeros.
+    ends = np.log((theirs.std(0) + 1e-12) / (ours.std(0) + 1e-12))
+    wide = np.where(np.abs(ends) > 0.5 * np.log(LIMITS.column_stretch), wide, 0.0)
     off = np.flatnonzero(apart | (np.abs(wide) > np.log(LIMITS.column_stretch)))
     if not len(off):
         return None

@@ -192,6 +192,7 @@ class Ward:
         """Count the step; at a probe, fetch what was measured, judge it, and act."""
         assert self.patient is not None
         self.step += 1
+        self.outside.told(self.step, self.record)
         self.pulse.beat(
             self.step, loss if self.replay.loss is None else self.replay.loss, self.used or self.patient.rate
         )
@@ -300,8 +301,7 @@ class Ward:
     def examine(self, batches: Iterable[Any], *, early: bool = False) -> None:
         """The checks before training, on the weights as they were before the first step where those are kept.
 
-        early: on the first rows of a loop that hands over one batch a step, to mend the wiring before more are lost;
-        the data, and what so few rows could not show, come when there are enough.
+        early: on the first rows alone, to mend the wiring before more are lost; what so few cannot show comes later.
         """
         assert self.patient is not None
         self.wired, self.examined, sample = True, not early, collect(self.patient, batches)
