@@ -50,7 +50,8 @@ class Outside:
 
     def told(self, step: int, record: Record) -> None:
         """When a step is told of: whether the weights were written oftener than every step so far has written them."""
-        grown = self._count() - self.writings
+        before, self.writings = self.writings, self._count()
+        grown = self.writings - before
         if grown > self.pace > 0 and self.steady >= STEADY and record.facts.get("players", 1) == 1:
             self._written(step + 1, record)
         elif grown:

@@ -193,9 +193,8 @@ class Ward:
         assert self.patient is not None
         self.step += 1
         self.outside.told(self.step, self.record)
-        self.pulse.beat(
-            self.step, loss if self.replay.loss is None else self.replay.loss, self.used or self.patient.rate
-        )
+        learned_from = loss if self.replay.loss is None else self.replay.loss
+        self.pulse.beat(self.step, learned_from, self.used or self.patient.rate)
         if self.step % self.every == 0:
             self.graphs.mark(self.step, loss)
         if isinstance(loss, dict) and len(loss) > 1:
@@ -219,7 +218,8 @@ class Ward:
             weights = list(self.patient.bare.parameters())
             self.plain = all(each.is_cpu and each.dtype in (torch.float32, torch.float64) for each in weights)
             self.outside.watch(weights)
-        self.outside.stamp()
+        elif self.mode == "treat":
+            self.outside.stamp()
         near = not self.examined or self._looks_at(self.step + 1)
         self.weighs = 1.0 if near else float(self.every) if self.step % self.every == self.every // 2 else 0.0
         self.pulse.stamp()
