@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from trainwell.doctor import columns_check
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.sample import Sample, is_picture
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -14,7 +15,6 @@ LIMITS = THRESHOLDS
 NORMS = ("Normalize", "BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
 FEW = 5  # rows of a class, which then may well have had none in a sample
 ALMOST_ALL = 0.8  # of the rows, beyond which one label hides how rare the others are
-RARE = 0.1  # deviations below 0 at which a class of one row in a hundred stands where it is not
 
 
 def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | None:
@@ -120,46 +120,7 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 0.8,
                 statistic={"value": float(distance.max()), "healthy": [0, LIMITS.outlier]},
             )
-    return _constant_columns(sample)
-
-
-def _constant_columns(sample: Sample) -> Finding | None:
-    """Columns of a table that say the same of every row.
-
-    Not told: a background that other columns have as well, as the rims of pictures do; a class of a one-hot code that
-    is not in the sample, as 0 or, standardized over all rows, as a little below it (a class that one row in a hundred
-    has is at -0.1 elsewhere); a single column of ones, which some add for the sake of an intercept.
-    """
-    for place, matrix in sample.numbers():
-        if sample.inputs[place].dim() != 2 or len(matrix) < 128 or not 3 <= matrix.shape[1] <= 200:
-            continue
-        still = (matrix == matrix[:1]).all(0)
-        moving = matrix[:, ~still]
-        if not still.any() or moving.shape[1] < 2:
-            continue
-        kinds = np.array([len(np.unique(column)) for column in moving.T])
-        background = [float((moving == value).mean()) > 0.05 for value in matrix[0, still]]
-        zero = matrix[0, still] == 0
-        scaled = abs(np.median(moving.mean(0))) < 0.1 and 0.5 < np.median(moving.std(0)) < 2
-        if scaled and ((matrix[0, still] < 0) & (matrix[0, still] > -RARE)).all():
-            continue
-        if any(background) or (zero.any() and (kinds.min() <= 2 or np.median(kinds) <= 20)):
-            continue
-        columns = np.flatnonzero(still)
-        if len(columns) == 1 and matrix[0, columns[0]] == 1:
-            continue
-        value = matrix[0, columns[0]]
-        return Finding(
-            "bad-features",
-            f"input {place}, feature {columns[0]}",
-            "warn",
-            f"{len(columns)} of {matrix.shape[1]} columns have one value in all {len(matrix):,} rows, "
-            f"such as {value:.3g} in column {columns[0]}.",
-            "A column that never changes tells nothing: a dead sensor, a failed join, or a default that was filled in.",
-            0.55,
-            statistic={"value": len(columns), "healthy": [0, 0], "explains nothing": True},
-        )
-    return None
+    return columns_check.one_value(sample)
 
 
 def _one_token(sample: Sample) -> Finding | None:

@@ -4,6 +4,8 @@ import math
 from collections.abc import Collection
 from typing import Any
 
+from torch import nn
+
 from trainwell.doctor import (
     augment_check,
     data_check,
@@ -166,6 +168,11 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
     )
+    narrow = narrowest(trial.model)
+    if narrow is not None and narrow[1] <= max(1, math.log2(max(2, trial.classes))):
+        cause = "So few units carry too little of a row to the last layer, however long it learns."
+        evidence += f" Layer {narrow[0]} gives {narrow[1]} number{'s' if narrow[1] > 1 else ''} a row."
+        return Finding("underfitting", narrow[0], "warn", evidence, cause, 0.8, statistic={"value": narrow[1]})
     cause = (
         "The inputs make no difference: they do not reach the output."
         if blind
@@ -184,6 +191,17 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
+
+
+def narrowest(model: nn.Module) -> tuple[str, int] | None:
+    """The layer before the last that gives the fewest numbers, and how many; None where there is no such layer."""
+    widths = []
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
+            widths.append((name, len(module.weight)))
+        elif isinstance(module, nn.RNNBase):
+            widths.append((name, module.hidden_size * (2 if module.bidirectional else 1)))
+    return min(widths[:-1], key=lambda each: each[1], default=None)
 
 
 def _within_one(steps: int, rows: int, left: float) -> Finding:
