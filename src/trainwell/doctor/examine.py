@@ -168,11 +168,9 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
     )
-    narrow = narrowest(trial.model)
-    if narrow is not None and narrow[1] <= max(1, math.log2(max(2, trial.classes))):
-        cause = "So few units carry too little of a row to the last layer, however long it learns."
-        evidence += f" Layer {narrow[0]} gives {narrow[1]} number{'s' if narrow[1] > 1 else ''} a row."
-        return Finding("underfitting", narrow[0], "warn", evidence, cause, 0.8, statistic={"value": narrow[1]})
+    narrow = _too_narrow(trial, evidence)
+    if narrow is not None:
+        return narrow
     cause = (
         "The inputs make no difference: they do not reach the output."
         if blind
@@ -191,6 +189,17 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
+
+
+def _too_narrow(trial: Trial, evidence: str) -> Finding | None:
+    """A layer of fewer numbers than it takes to tell the classes apart by their signs."""
+    found = narrowest(trial.model)
+    if found is None or found[1] > max(1, math.log2(max(2, trial.classes))):
+        return None
+    name, count = found
+    evidence += f" Layer {name} gives {count} number{'s' if count > 1 else ''} a row."
+    cause = "So few units carry too little of a row to the last layer, however long it learns."
+    return Finding("underfitting", name, "warn", evidence, cause, 0.8, statistic={"value": count})
 
 
 def narrowest(model: nn.Module) -> tuple[str, int] | None:
