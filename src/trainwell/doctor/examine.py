@@ -168,8 +168,7 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
     )
-    narrow = _too_narrow(trial, evidence)
-    if narrow is not None:
+    if (narrow := _too_narrow(trial, evidence)) is not None:
         return narrow
     cause = (
         "The inputs make no difference: they do not reach the output."
