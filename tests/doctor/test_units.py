@@ -77,6 +77,22 @@ def test_prices_in_dollars_are_learned_by_a_treated_loop(loss):
     assert left < 0.1, (float(left), doctor.history)
 
 
+def test_a_network_of_several_answers_is_left_alone():
+    class Both(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(5, 1)
+
+        def forward(self, x):
+            return self.layer(x)[:, 0], x
+
+    model = Both()
+    patient = from_loop(model, torch.optim.SGD(model.parameters(), 0.1), lambda both, y: F.mse_loss(both[0], y))
+    finding = Finding("wrong-initial-loss", "head", "warn", "", "", 0.8, 0)
+    sample = Sample([X], PRICES, [(X, PRICES)])
+    assert scale_answers(Chart(patient, sample, {"loss": "mse"}, False), finding) is None and not in_units(model)
+
+
 def test_an_absolute_error_of_answers_beyond_all_targets_is_not_blind_to_their_order():
     target = torch.rand(64) + 10
     better, worse, _ = _numbers(torch.randn(64) * 0.1, target)

@@ -130,7 +130,7 @@ def _turned_mask(trial: Trial, tokens: Tensor, ends: Tensor) -> Finding | None:
     evidence = (
         "Other tokens in place of the padding change the answers; other tokens anywhere else change none but their own."
     )
-    cause = "The mask is turned round: what it should hide is seen, and all else is hidden."
+    cause = "The mask is turned round, or rows are read past their end: what should be hidden decides."
     return _told("padding-or-mask-fault", "mask", "critical", evidence, cause, by_padding)
 
 

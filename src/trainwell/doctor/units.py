@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.patient import answering
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -31,6 +32,8 @@ def scale_answers(chart: Chart, finding: Finding) -> str | None:
     target, kind = chart.sample.target if chart.sample is not None else None, chart.facts.get("loss")
     if chart.own_loop or kind not in ("mse", "mae", "huber") or target is None or not target.is_floating_point():
         return None
+    if not _answers_in_rows(chart):
+        return None
     rows = target.detach().float().reshape(len(target), -1)
     rows = rows if rows.shape[1] <= COLUMNS else rows.reshape(-1, 1)
     middle = rows.median(0).values
@@ -55,6 +58,16 @@ def scale_answers(chart: Chart, finding: Finding) -> str | None:
         f"answers times {float(deviation.mean()):.3g} plus {float(mean.mean()):.3g} by a hook behind the model: "
         "standardize the targets in your data to keep it"
     )
+
+
+def _answers_in_rows(chart: Chart) -> bool:
+    """Whether the network gives one tensor, a row of it for each row: what gives more, or its loss, is left alone."""
+    if chart.sample is None or not chart.sample.batches:
+        return chart.sample is not None
+    batch = chart.sample.batches[0]
+    with answering(chart.patient.bare):
+        given = chart.patient.ask(chart.patient.bare, chart.patient.inputs_of(batch))
+    return isinstance(given, Tensor) and given.dim() > 0 and len(given) == chart.patient.rows(batch)
 
 
 def in_units(model: nn.Module) -> bool:
