@@ -29,6 +29,7 @@ def checkup(source: Any = None, target: str | None = None, *, quiet: bool = Fals
         print("\n".join(lines), file=sys.stderr)
     doctor = Doctor(held_out=held_out)
     doctor.diagnosis.findings += audit(data, schema)
+    doctor.ran |= {each.name for each in doctor.findings}  # by the source itself, whatever asks for more of its rows
     doctor.record.facts["in order of time"] = plan.in_order_of_time
     doctor.record.facts["task scales"] = state.task.raw
     doctor.record.facts["steps"] = int(build.settings_of(plan.recipe).epochs * len(loader))

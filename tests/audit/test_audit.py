@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from sklearn.datasets import load_wine
 
 from trainwell.audit import audit
 from trainwell.checkup import checkup
@@ -243,3 +244,16 @@ def test_check_says_what_was_read(tmp_path, capsys):
     assert "'same' left out: constant" in capsys.readouterr().err
     checkup(str(path), "y", quiet=True)
     assert capsys.readouterr().err == ""
+
+
+def test_what_the_source_itself_shows_is_not_listed_among_what_could_not_run(tmp_path):
+    """Too few rows for the check of a network's own rows, enough for that of the source."""
+    bunch, chance = load_wine(), CHANCE(0)
+    kinds = np.array(["red", "rose", "white"])[bunch.target]
+    wrong = chance.permutation(len(kinds))[: len(kinds) // 5]
+    kinds[wrong] = chance.permutation(kinds[wrong])
+    frame = pl.DataFrame(bunch.data, schema=list(bunch.feature_names))
+    frame.with_columns(target=pl.Series(kinds)).write_csv(tmp_path / "wine.csv")
+    doctor = checkup(str(tmp_path / "wine.csv"), quiet=True)
+    assert "label-noise" in {each.name for each in doctor.findings}
+    assert "label-noise" not in doctor.checks()["skipped"]
