@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from trainwell.doctor.course import falling, learned
+from trainwell.doctor.course import falling, learned, warming
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, median, picked, smooth
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -153,7 +153,7 @@ def no_long_range_signal(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {5 * LIMITS.warm_up} steps on sequences")
     if record.facts.get("answer each step"):
         raise CannotJudge("each step has an answer of its own, for which near inputs may be enough")
-    if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3 or falling(record):
+    if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3 or falling(record) or warming(record):
         return None
     late, whole = record.facts.get("ridge of the later half"), record.facts.get("ridge")
     if late is not None and whole and late > LIMITS.later_half * whole > 0:
