@@ -13,10 +13,8 @@ TOLD = 0.9  # chance that a picture of the class has more of them than another
 OWN, OTHERS = 0.98, 0.1  # shares of a class and of the other rows that hum
 HUM = 25.0  # decibels of the mains above the tones around it
 MAINS, AROUND = (50, 60), ((25.0, 8.0), (8.0, 25.0))  # hertz; from and to, below and above it
-SURE, CHANCE = (
-    1e-4,
-    0.01,
-)  # how likely it may be by chance that colors are exchanged; that they are as in the other part
+SURE = 1e-4  # how likely colors may be as unlike by chance, of parts that are told to be unlike
+CHANCE = 0.01  # the same with red and blue exchanged, above which they agree
 
 
 def burnt_class(view: View, pixels: np.ndarray, labels: np.ndarray) -> list[Finding]:

@@ -43,10 +43,11 @@ def hold_factors(patient: Patient, rates: dict[int, tuple[float, float]]) -> Non
 def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool = False) -> float | None:
     """The factor on the rate whose twin ends lowest, if that is clearly below the one that goes on as it is.
 
-    Proofs that were made for the diagnosis are used before new twins are run, unless all is to be tried anew.
+    To raise a rate, proofs that were made for the diagnosis are used before new twins are run, unless all is to be
+    tried anew; lower ones are compared by rows that they have not learned from, which those proofs do not tell.
     """
     if max(factors) < 1:
-        return _lower_factor(suspect, proof)
+        return _lower_factor(suspect, proof, factors)
     twins = dict(proof.kept.get("now", (0, {}))[1]) if min(factors) > 1 and not anew else {}
     known = {factor: twins[name] for factor in factors if (name := f"{factor:g} times the rate") in twins}
     if not known:
@@ -63,14 +64,14 @@ def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool
     return min(near) if min(near) > 1 else min(near, key=lambda factor: known[factor].end)
 
 
-def _lower_factor(suspect: Suspect, proof: Proof) -> float | None:
-    """A tenth to a thousandth of the rate, whichever does best from the first weights on batches not trained on, of two
-    that do alike the lower; None where nothing may be tried.
+def _lower_factor(suspect: Suspect, proof: Proof, factors: list[float]) -> float | None:
+    """The factor below one that does best from the first weights on batches not trained on, of two that do alike the
+    lower; None where nothing may be tried. They are tried from the largest down while that helps.
 
     Where a schedule still raises the rate, copies are tried at the one that it aims at, as that is what is cut.
     """
     best, lowest = None, math.inf
-    for factor in (0.1, 0.01, 0.001):
+    for factor in sorted(factors, reverse=True):
         if not proof.may_spend(suspect.length, suspect.step, suspect.planned, least=TO_CURE):
             break
         change: dict[str, Change | None] = {"": slower(suspect, factor * suspect.ahead)}

@@ -56,7 +56,7 @@ def lower_rate(chart: Chart, finding: Finding) -> str | None:
     """A tenth, a hundredth or a thousandth of the rate, whichever does best on a copy."""
     if "from the start" in finding.cause or finding.statistic.get("origin") == "input":
         return None
-    lower = chart.best_factor([1 / 10, 1 / 100]) or 0.1
+    lower = chart.best_factor([1 / 10, 1 / 100, 1 / 1000]) or 0.1
     return f"learning rate times {lower:.3g}, to {_scale_rates(chart.patient, lower):.3g}"
 
 
