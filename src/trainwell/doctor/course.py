@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from trainwell.doctor.series import Record, finite, median, slope, smooth, spread
+from trainwell.doctor.series import Record, finite, median, middles, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -13,13 +13,19 @@ LIMITS = THRESHOLDS
 def learned(record: Record) -> float:
     """How much of the way from the first (or guessing's) loss to zero has been gone, 0 to 1; below 0 if it got
     worse."""
-    losses = finite(record.get("loss").array)
-    if len(losses) < 4:
-        return 0.0
-    start = median(losses[: max(1, min(5, len(losses) // 4))])
+    start, end = record.once("ends of the loss", lambda: _ends(finite(record.get("loss").array)))
     start = min(start, record.facts.get("prior loss") or start)
-    end = median(losses[-min(20, max(3, len(losses) // 4)) :])
     return (start - end) / start if start > 0 else 0.0
+
+
+def _ends(losses: np.ndarray) -> tuple[float, float]:
+    """The medians of the first and of the latest losses; none of fewer than four."""
+    if len(losses) < 4:
+        return 0.0, 0.0
+    return (
+        median(losses[: max(1, min(5, len(losses) // 4))]),
+        median(losses[-min(20, max(3, len(losses) // 4)) :]),
+    )
 
 
 def latest(record: Record) -> float:
@@ -112,6 +118,10 @@ def update_ratio(record: Record, place: str) -> float:
 
 def typical_updates(record: Record) -> list[float]:
     """At each probe, the median over layers of update over weight; layers that start at zero are left out."""
+    return record.once("typical updates", lambda: _typical_updates(record))
+
+
+def _typical_updates(record: Record) -> list[float]:
     layers = [name for name in record.facts.get("layers", []) if len(record.get("update", name))]
     rows = []
     for name in layers:
@@ -120,7 +130,7 @@ def typical_updates(record: Record) -> list[float]:
         if count and size[0] > 1e-6:
             rows.append(moved[-count:] / (size[-count:] + 1e-12))
     shortest = min((len(row) for row in rows), default=0)
-    return list(np.median([row[-shortest:] for row in rows], axis=0)) if shortest else []
+    return list(middles(np.stack([row[-shortest:] for row in rows], axis=1))) if shortest else []
 
 
 def rate_share(record: Record) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainwell.doctor.course import learned, may_come_back, rate_share, shrunken, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, Series, finite, median, picked, slope, smooth, spread
+from trainwell.doctor.series import Record, Series, correlation, finite, median, picked, quantile, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -119,7 +119,7 @@ def _uneven(losses: np.ndarray, running: np.ndarray) -> float:
     make the loss and not every batch has one."""
     lowest = int(running[4:].argmin()) + 4 if len(running) > 8 else 0
     around = losses[max(0, lowest - 18) : lowest + 1]
-    return float(np.quantile(around, 0.9) - median(around)) if len(around) > 8 else 0.0
+    return quantile(around, 0.9) - median(around) if len(around) > 8 else 0.0
 
 
 def _at_once(losses: np.ndarray) -> bool:
@@ -139,7 +139,7 @@ def oscillating_loss(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
     recent = losses[-60:]
     change = np.diff(recent)
-    turning = float(np.corrcoef(change[1:], change[:-1])[0, 1]) if change[1:].std() * change[:-1].std() > 0 else 0.0
+    turning = correlation(change[1:], change[:-1])
     trend, _ = slope(recent)
     swing = float(recent.std() / max(median(recent), 1e-12))
     cosines = record.get("cosine").last(5)
@@ -170,9 +170,7 @@ def loss_spike(record: Record) -> Finding | None:
     before = losses[-50 - LIMITS.spike_over : -LIMITS.spike_over]
     middle, deviation = spread(before)
     # Where a few hard rows make the loss, one batch in ten is far above the median without any harm.
-    limit = max(
-        middle + LIMITS.spike_deviations * deviation, LIMITS.spike * middle, float(np.quantile(before, 0.9)) * 1.1
-    )
+    limit = max(middle + LIMITS.spike_deviations * deviation, LIMITS.spike * middle, quantile(before, 0.9) * 1.1)
     recent = losses[-LIMITS.spike_over :]
     thrown = _thrown_back(record)
     if thrown is not None:

@@ -50,23 +50,18 @@ def _faint(share: float) -> Finding:
 def _penalized(before: Patient, now: Patient) -> Finding | None:
     """The gradient that the first step was given, as far as its loop has left it, against the slope of the loss and
     the first weights or their signs: what a penalty on the weights adds that the loss told of leaves out."""
-    given: list[Tensor] = []
-    slopes: list[Tensor] = []
-    weights: list[Tensor] = []
-    for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True):
-        if old.grad is None or new.grad is None or new.grad.is_sparse or old.grad.is_sparse:
-            continue
-        for kept, each in ((given, new.grad), (slopes, old.grad), (weights, old.detach())):
-            kept.append(each.flatten().double())
-    if not given or not sum(each.numel() for each in given):
+    kept = [
+        (new.grad, old.grad, old.detach())
+        for old, new in zip(before.bare.parameters(), now.bare.parameters(), strict=True)
+        if not (old.grad is None or new.grad is None or new.grad.is_sparse or old.grad.is_sparse)
+    ]
+    if not sum(weight.numel() for _, _, weight in kept):
         return None
-    whole, slope, weight = torch.cat(given), torch.cat(slopes), torch.cat(weights)
-    for kind, pull in (("squares", weight), ("absolute values", weight.sign())):
-        parts = torch.stack([slope, pull], 1)
-        found = torch.linalg.lstsq(parts, whole[:, None]).solution[:, 0]
-        rest = float((whole - parts @ found).norm() / whole.norm().clamp_min(1e-30))
-        times = float(found[1] * pull.norm() / (found[0] * slope.norm()).clamp_min(1e-30))
-        if found[0] > 0 and times > PULLED and rest < REST:
+    for kind in ("squares", "absolute values"):
+        parts = kept if kind == "squares" else [(given, slope, weight.sign()) for given, slope, weight in kept]
+        shares, rest, sizes = _fitted(parts)
+        times = shares[1] * sizes[1] / max(shares[0] * sizes[0], 1e-30)
+        if shares[0] > 0 and times > PULLED and rest < REST:
             return Finding(
                 "over-regularized",
                 "loop",
@@ -79,6 +74,24 @@ def _penalized(before: Patient, now: Patient) -> Finding | None:
                 statistic={"value": times, "healthy": [0, PULLED], "given": times},
             )
     return None
+
+
+def _fitted(parts: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[tuple[float, float], float, tuple[float, float]]:
+    """Least squares of the first tensors by the second and third ones: the shares of these two, what is left as a
+    share of the first, and the norms of the two. By their products alone, as all weights would be far to carry."""
+    pairs = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
+    products = torch.stack([_product(part[one], part[other]) for one, other in pairs for part in parts])
+    whole, slope, pull, along, against, both = products.double().reshape(6, -1).sum(1).tolist()
+    apart = slope * pull - both**2
+    if not apart > 1e-9 * slope * pull:  # one of them is nothing, or they are the same
+        return (0.0, 0.0), 1.0, (0.0, 0.0)
+    shares = (along * pull - against * both) / apart, (against * slope - along * both) / apart
+    left = whole - shares[0] * along - shares[1] * against
+    return shares, (max(0.0, left) / max(whole, 1e-60)) ** 0.5, (slope**0.5, pull**0.5)
+
+
+def _product(one: Tensor, other: Tensor) -> Tensor:
+    return torch.dot(one.reshape(-1).float(), other.reshape(-1).float())
 
 
 def against_the_slope(before: Patient, now: Patient, batch: Any) -> tuple[Finding | None, float]:

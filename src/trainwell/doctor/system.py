@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, median, picked
+from trainwell.doctor.series import Record, median, picked, quantile
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -212,7 +212,7 @@ def step_time_cliff(record: Record) -> Finding | None:
     if len(seconds) < 100:
         raise CannotJudge("needs 100 steps")
     first, late = median(seconds[: len(seconds) // 2]), seconds[-max(20, len(seconds) // 5) :]
-    last, least = median(late), float(np.quantile(late, 0.1))
+    last, least = median(late), quantile(late, 0.1)
     if least <= LIMITS.cliff * first or last - first < LIMITS.cliff_seconds:
         return None
     evidence = f"A step takes {last * 1000:.1f} ms now; in the first half it took {first * 1000:.1f} ms."
