@@ -89,7 +89,7 @@ class Doctor(Ward):
         are kept as they are, such as kl=kl for an autoencoder's divergence in nats a row.
         """
         batch, acquaintance = None if inputs is None else (inputs, target), self.acquaintance
-        if acquaintance is not None:
+        if acquaintance is not None and (acquaintance.feeds or not acquaintance.known):
             batch = self.guarded(lambda: acquaintance.batch(loss, batch), batch)
         self.watch_batch(loss, batch, **numbers)
 

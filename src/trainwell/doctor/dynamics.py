@@ -77,12 +77,13 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     # A first batch may be an easy one by chance: the start is where guessing is, or the first steps, if that is lower.
     start = max(first, min(median(losses[:8]), record.facts.get("prior loss") or first))
     lowest = float(running[4:].min()) if len(running) > 8 else end
-    noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
-    noise = max(noise, _uneven(losses, running))
-    above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start + noise
-    risen = not may_come_back(record) and (
-        end > LIMITS.risen * lowest and end - lowest > 3 * noise and end > 0.2 * start and end - lowest > 0.1 * start
-    )
+    above = np.mean(losses[-10:] > LIMITS.diverged * start) >= 0.8 and end > start
+    risen = end > LIMITS.risen * lowest and end > 0.2 * start and end - lowest > 0.1 * start
+    if above or risen:  # what takes longer is asked for last
+        noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
+        noise = max(noise, _uneven(losses, running))
+        above = above and end > start + noise
+        risen = risen and end - lowest > 3 * noise and not may_come_back(record)
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
     violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high
     violent = violent and shrunken(record) >= LIMITS.shrunken  # steps are long beside weights that decay has made small
@@ -137,14 +138,15 @@ def oscillating_loss(record: Record) -> Finding | None:
     losses = _losses(record)
     if len(losses) < 3 * LIMITS.warm_up:
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
+    cosines = record.get("cosine").last(5)
+    if len(cosines) < LIMITS.persist or not median(cosines) < -0.2 or learned(record) > 0.8:
+        return None
     recent = losses[-60:]
     change = np.diff(recent)
     turning = correlation(change[1:], change[:-1])
     trend, _ = slope(recent)
     swing = float(recent.std() / max(median(recent), 1e-12))
-    cosines = record.get("cosine").last(5)
-    against = len(cosines) >= LIMITS.persist and median(cosines) < -0.2
-    if learned(record) > 0.8 or not (against and turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
+    if not (turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
         return None
     evidence = (
         f"Successive gradients point against each other (cosine {median(cosines):.2f}) "

@@ -223,6 +223,8 @@ def loss_spike(record: Record) -> Finding | None:
     if len(sizes) < 2 * BEFORE:
         raise CannotJudge(f"needs {2 * BEFORE} batches of numbers")
     values = sizes.array
+    if values.max() < BEYOND * values.min():
+        return None
     place = int(np.nan_to_num(values, nan=0.0, posinf=np.inf).argmax())
     others = np.delete(values, place)
     others = others[np.isfinite(others)]

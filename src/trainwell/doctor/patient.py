@@ -41,8 +41,8 @@ class Patient:
     @property
     def rate(self) -> float:
         """The highest rate of any group."""
-        rates = [float(group["lr"]) for each in self.optimizers.values() for group in each.param_groups]
-        return max(rates, default=0.0)
+        rates = [group["lr"] for each in self.optimizers.values() for group in each.param_groups]
+        return float(max(rates)) if rates else 0.0
 
     @property
     def bare(self) -> nn.Module:

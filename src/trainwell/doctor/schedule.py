@@ -37,6 +37,8 @@ def _gone(record: Record, rates: np.ndarray) -> Finding | None:
 
     A cool-down comes last: it takes the last part of a plan, and no plan spends most of its steps on nothing.
     """
+    if rates[-1] >= LIMITS.rate_gone * rates.max():
+        return None  # nothing is gone
     # A single step at another rate is no part of a schedule.
     steady = np.sort(np.lib.stride_tricks.sliding_window_view(np.concatenate([rates[:1], rates]), 3), axis=1)[:, 1]
     highest, planned = float(steady.max()), record.facts.get("steps") or 0

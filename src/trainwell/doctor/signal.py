@@ -80,11 +80,13 @@ def exploding_gradient(record: Record) -> Finding | None:
     recent, early = values[-10:], finite(values[-60:-10] if len(values) > 40 else values[: len(values) // 2])
     if len(early) < 8:
         return None
+    moves = [each for each in typical_updates(record) if math.isfinite(each)]
+    violent = len(moves) >= LIMITS.persist and min(moves[-LIMITS.persist :]) > LIMITS.exploding_update
+    if not violent and recent.max() < LIMITS.exploding_ratio * early.min():
+        return None  # as nearly always
     middle, deviation = spread(np.log(early + 1e-30))
     high = np.log(recent + 1e-30) > middle + max(LIMITS.spike_deviations * deviation, math.log(LIMITS.exploding_ratio))
     rising = high.sum() >= 5 and worse(record) and not may_come_back(record)
-    moves = [each for each in typical_updates(record) if math.isfinite(each)]
-    violent = len(moves) >= LIMITS.persist and min(moves[-LIMITS.persist :]) > LIMITS.exploding_update
     huge = violent and median(finite(recent)) > 100 and learned(record) < 0.3 if len(finite(recent)) else False
     if not rising and not huge:
         return None

@@ -195,7 +195,7 @@ class Ward:
         self.outside.told(self.step, self.record)
         learned_from = loss if self.replay.loss is None else self.replay.loss
         self.pulse.beat(self.step, learned_from, self.used or self.patient.rate)
-        if self.step % self.every == 0:
+        if self.step % (self.every if self.step <= 10 * self.every else 5 * self.every) == 0:
             self.graphs.mark(self.step, loss)
         if isinstance(loss, dict) and len(loss) > 1:
             for player, each in loss.items():
