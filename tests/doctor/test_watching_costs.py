@@ -12,11 +12,13 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.course import learned
+from trainwell.doctor.first_step import _fitted
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import from_loop
 from trainwell.doctor.probe import Probe
 from trainwell.doctor.pulse import Pulse, numbers
-from trainwell.doctor.series import Record, median
+from trainwell.doctor.series import Record, correlation, median, quantile, smooth
 
 
 class Counted(TorchDispatchMode):
@@ -54,7 +56,7 @@ def watched(of_doctor=True):
 
 
 def test_a_step_between_looks_asks_for_little():
-    """One reading of all four gradients, a number from each and from the loss, and no more than 45 calls in Python."""
+    """One reading of all four gradients, a number from each and from the loss, and no more than 42 calls in Python."""
     found = {}
     for of_doctor in (True, False):
         doctor, model, optimizer = watched(of_doctor)
@@ -67,7 +69,7 @@ def test_a_step_between_looks_asks_for_little():
         assert doctor is None or not doctor.broken
         found[of_doctor] = sum(counted.seen.values()), calls["call"]
     assert 0 < found[True][0] - found[False][0] <= 6
-    assert 0 < found[True][1] - found[False][1] <= 45
+    assert 0 < found[True][1] - found[False][1] <= 42
 
 
 def test_the_middle_of_values_is_numpys():
@@ -79,6 +81,54 @@ def test_the_middle_of_values_is_numpys():
         assert np.isnan(median(values))
     assert np.isnan(median([]))
     assert median([1.0, np.inf, -np.inf]) == 1.0
+
+
+def test_what_is_made_of_a_series_is_numpys():
+    generator = np.random.default_rng(0)
+    for count in range(1, 70):
+        values = generator.normal(size=count)
+        for share in (0.1, 0.25, 0.5, 0.9):
+            assert quantile(values, share) == np.quantile(values, share)
+        for window in (2, 5, 9):
+            width = min(window, count)
+            padded = np.concatenate([np.full(width - 1, values[0]), values])
+            found = smooth(values, window)
+            assert (found == [np.median(padded[at : at + width]) for at in range(count)]).all()
+        other = values + generator.normal(size=count)
+        if count > 2:
+            assert correlation(values, other) == pytest.approx(np.corrcoef(values, other)[0, 1], abs=1e-12)
+        values[generator.integers(count)] = np.nan
+        assert np.isnan(quantile(values, 0.1))
+        assert (
+            np.isnan(smooth(values, 3)) == [np.isnan(values[max(0, at - 2) : at + 1]).any() for at in range(count)]
+        ).all()
+    assert correlation(np.ones(5), np.arange(5.0)) == 0.0
+
+
+def test_what_many_rules_ask_for_is_made_anew_when_a_series_grows():
+    record = Record()
+    for step, value in enumerate((4.0, 4.0, 4.0, 4.0, 2.0, 2.0, 2.0)):
+        record.add(step, "loss", "", value)
+    assert learned(record) == learned(record) == 0.5
+    record.extend("loss", [7, 8, 9], [1.0, 1.0, 1.0])
+    assert learned(record) == 0.75
+    record.facts["prior loss"] = 2.0
+    assert learned(record) == 0.5
+
+
+def test_shares_by_products_are_those_of_least_squares():
+    torch.manual_seed(0)
+    slope, pull = [torch.randn(40, 30), torch.randn(40)], [torch.randn(40, 30), torch.randn(40)]
+    given = [0.7 * one + 3 * other + 0.1 * torch.randn_like(one) for one, other in zip(slope, pull, strict=True)]
+    whole, *parts = (torch.cat([each.flatten() for each in group]).double() for group in (given, slope, pull))
+    expected = torch.linalg.lstsq(torch.stack(parts, 1), whole[:, None]).solution[:, 0]
+    shares, rest, sizes = _fitted(list(zip(given, slope, pull, strict=True)))
+    left = whole - torch.stack(parts, 1) @ expected
+    assert shares == pytest.approx(expected.tolist(), rel=1e-4)
+    assert rest == pytest.approx(float(left.norm() / whole.norm()), rel=1e-3)
+    assert sizes == pytest.approx([float(each.norm()) for each in parts], rel=1e-5)
+    one = torch.ones(1)
+    assert _fitted([(one, one, one)])[0] == (0.0, 0.0)  # one number says nothing of two
 
 
 @pytest.mark.parametrize(("wrong", "asked"), [(0, 2), (1, 8)])
@@ -129,10 +179,29 @@ def test_numbers_of_a_look_are_those_of_plain_torch():
         ("along gradient", ""): (flat[0] * flat[2]).sum().item(),
         ("piled", name): 1.0,
         ("zeros", "1 relu"): (F.linear(x[1], then[0], then[1]) <= 0).float().mean().item(),
+        ("activation", "0 linear"): F.linear(x[1], then[0], then[1]).std().item(),
     }
     assert alone > 0.01
     for (quantity, place), value in expected.items():
         assert record.get(quantity, place).values == [pytest.approx(value, rel=1e-4, abs=1e-6)], quantity
+
+
+@pytest.mark.parametrize("shape", [(64, 8), (64, 8, 5, 5)])
+def test_a_unit_fires_where_any_number_of_it_is_above_zero(shape):
+    """The units' axis is 1 here; one of them never fires, one but for a number that is none."""
+    model, record = nn.ReLU(), Record()
+    probe, x = Probe(model, record), torch.randn(shape)
+    x[:, 2], x[:, 5] = -1.0, -1.0
+    x[3, 5] = torch.nan
+    for step in range(8):
+        probe.listen()
+        model(x.clone().requires_grad_())
+        probe.quiet()
+        probe.fetch(step)
+    (units,) = probe.alive().values()
+    assert units.tolist() == [each not in (2, 5) for each in range(8)]
+    assert record.get("dead", "relu").values[-1] == pytest.approx(2 / 8)
+    assert record.get("zeros", "relu").values[-1] == pytest.approx(1 - float((x > 0).sum()) / x.numel())
 
 
 def test_a_gradient_that_is_the_backward_pass_own_is_no_pile():
