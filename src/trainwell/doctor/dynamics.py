@@ -72,6 +72,8 @@ def learning_rate_too_high(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     if not record.get("rate").last(10).any() and len(record.get("rate")):
         return None  # nothing moves
+    if losses[0] < 0:
+        raise CannotJudge("needs a loss above zero, as it is judged by its multiples")
     running = smooth(losses, 9)
     first, end = float(min(losses[0], median(losses[:3]))), float(running[-1])
     # A first batch may be an easy one by chance: the start is where guessing is, or the first steps, if that is lower.
