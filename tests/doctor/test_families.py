@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import faults
 from loops import Loop, digits, mlp
 
-from trainwell.doctor import Doctor, gauges, system
+from trainwell.doctor import Doctor, players, system
 from trainwell.doctor.series import Record
 
 
@@ -70,9 +70,9 @@ def test_one_picture_a_class_is_a_collapse_though_classes_differ():
     real, classes = torch.randn(200, 8), torch.arange(200) % 4
     real += 20 * torch.eye(4, 8)[classes]
     once = real[:4][classes] + 0.01 * torch.randn(200, 8)
-    assert gauges.sample_spread(once, real) > 0.8
-    assert gauges.sample_spread(once, real, classes) < 0.1
-    assert gauges.sample_spread(real.flip(0), real, classes.flip(0)) == pytest.approx(1, abs=0.1)
+    assert players.sample_spread(once, real) > 0.8
+    assert players.sample_spread(once, real, classes) < 0.1
+    assert players.sample_spread(real.flip(0), real, classes.flip(0)) == pytest.approx(1, abs=0.1)
 
 
 def test_one_player_wins():

@@ -156,12 +156,16 @@ class Acquaintance:
         patient, nearest, way = self.doctor.patient, math.inf, None
         output = _in_full(output)  # as autocast has losses in
         for function, answer, wanted, part in _ways(self.loss, output, target):
-            made = _value(function, answer(_part(output, part)), wanted(target))
+            given, asked = answer(_part(output, part)), wanted(target)
+            made = _value(function, given, asked)
             off = math.inf if made is None else abs(made - told) / max(abs(told), 1e-9)
+            plain = answer is ANSWERS[0] and wanted is WANTED[0]
+            spread = _broadcast(given, asked)
+            # Of ways that differ by rounding the plain one is meant, but not where columns meet rows.
+            off += SAME if spread else 0.0  # where all answers are alike, both forms make the same loss
             if off < nearest:
                 nearest, way = off, (function, answer, wanted, part)
-            plain = answer is ANSWERS[0] and wanted is WANTED[0] and self.loss is not None
-            if off < (ROUNDED if plain else SAME):  # of ways that differ by rounding the plain one is meant
+            if off < (ROUNDED if plain and self.loss is not None and not spread else SAME):
                 break
         if patient is None or way is None or (self.loss is None and nearest > CLOSE):
             return False
@@ -211,6 +215,12 @@ def _in_full(output: Any) -> Any:
     if isinstance(output, Tensor):
         return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
     return type(output)(map(_in_full, output)) if type(output) in (list, tuple) else output
+
+
+def _broadcast(output: Any, target: Any) -> bool:
+    """Whether a column meets a row, so that each answer is compared with each row's target."""
+    both = isinstance(output, Tensor) and isinstance(target, Tensor)
+    return both and {output.dim(), target.dim()} == {1, 2} and output.numel() == target.numel() > 1
 
 
 def _one_hot(target: Tensor) -> Tensor:

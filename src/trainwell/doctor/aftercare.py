@@ -128,8 +128,8 @@ def guessing(record: Record) -> float:
 
 def improved(record: Record, finding: Finding, before: float, now: float) -> bool:
     """Whether the loss is clearly below what it was before a treatment, or below guessing where it had only begun."""
-    if before < 0:
-        return now < before
+    if before < 0:  # which of binary cross-entropy shares beyond 0 and 1 alone can do
+        return now >= 0 if finding.name == "targets-out-of-range" else now < before
     if finding.name == "class-imbalance":  # whose loss is another one from then on
         recalls = record.get("recall").values
         return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall

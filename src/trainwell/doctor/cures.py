@@ -17,6 +17,7 @@ from trainwell.doctor.habits import (
     zero_gradients,
 )
 from trainwell.doctor.precision import full_precision, raise_epsilon
+from trainwell.doctor.relabel import mend_targets
 from trainwell.doctor.remedy import (
     Remedy,
     clip_first,
@@ -178,7 +179,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "training-state-lost": (Cure(go_back, "go back to before it", "healthy"),),
     "plateau": (Cure(own_gradients, "gradients made anew", "first"), Cure(either_rate, "the better rate")),
-    "targets-out-of-range": (Cure(blunt_slips, "cut the pull of answers far off", "first"),),
+    "targets-out-of-range": (
+        Cure(mend_targets, "targets as they are meant", "first"),
+        Cure(blunt_slips, "cut the pull of answers far off", "first"),
+    ),
     "underfitting": (
         Cure(bend, "an activation between the layers", "first"),
         Cure(unsoften, "ReLU for a softmax between layers", "first"),

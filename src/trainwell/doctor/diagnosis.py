@@ -66,7 +66,7 @@ EXPLAINS: dict[str, set[str]] = {
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
     "underfitting": {"cannot-fit-one-batch", "plateau", "label-noise", "representation-collapse"},
     "cannot-fit-one-batch": STUCK | DEAD,
-    "disconnected-parameters": STUCK | {"representation-collapse"},
+    "disconnected-parameters": STUCK | {"representation-collapse", "mode-collapse", "one-player-wins"},
     "dying-relu": STUCK | {"vanishing-gradient", "disconnected-parameters", "representation-collapse"},
     "loss-spike": STUCK | {"representation-collapse", "exploding-gradient", "oscillating-loss"},
     "exploding-gradient": {"loss-spike", "oscillating-loss", "update-ratio-off"},

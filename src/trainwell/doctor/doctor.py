@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import gauges, modes
+from trainwell.doctor import gauges, modes, players
 from trainwell.doctor.acquaint import Acquaintance
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
@@ -147,7 +147,8 @@ class Doctor(Ward):
 
     def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:
         """Show samples of a generator beside as many real rows, each (rows, ...); classes: that both were made for."""
-        self.guarded(lambda: self.record.add(self.step, "sample spread", "", gauges.sample_spread(fake, real, classes)))
+        model = None if self.patient is None else self.patient.bare
+        self.guarded(lambda: players.look(self.record, self.step, model, fake, real, classes))
 
     def check(self, batches: Iterable[Any]) -> list[Finding]:
         """The checks before training on these batches, each (inputs, target) or as the loop's task has them."""

@@ -1,11 +1,11 @@
-"""What networks of a family show, to findings: adversaries, autoencoders, recurrent nets, transformers, features."""
+"""What networks of a family show, to findings: autoencoders, recurrent nets, transformers, features."""
 
 import math
 from collections.abc import Callable
 
 from trainwell.doctor.course import falling, learned, warming
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, finite, median, picked, smooth
+from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -38,78 +38,6 @@ def representation_collapse(record: Record) -> Finding | None:
         record.step,
         statistic={"value": float(cosine.values[-1]), "healthy": [-1, LIMITS.feature_cosine], "series": picked(cosine)},
     )
-
-
-def mode_collapse(record: Record) -> Finding | None:
-    """Generated samples that lie much closer to each other than real ones do."""
-    spread = record.get("sample spread")
-    if not len(spread):
-        raise CannotJudge("no generated samples were shown: doctor.generated(fake, real)")
-    if len(spread) < 4:
-        raise CannotJudge("needs samples of four evaluations")
-    last = spread.last(2)
-    if (last >= LIMITS.sample_spread).any() or last[-1] > 1.3 * spread.values[-3]:
-        return None
-    # A young generator makes much of the same; what was more once has collapsed, or is not getting to be more.
-    early = median(spread.array[:3])
-    stays = len(spread) >= LIMITS.young_generator and median(spread.last(3)) < 1.1 * early
-    if not (last[-1] < 0.5 * max(spread.values) or last.max() < 0.05 or stays):
-        return None
-    evidence = (
-        f"Generated samples lie {last[-1]:.0%} as far from each other as real "
-        f"ones; it was {max(spread.values):.0%} at most."
-    )
-    return Finding(
-        "mode-collapse",
-        "generator",
-        "critical" if last[-1] < 0.1 else "warn",
-        evidence,
-        "The generator has found a few samples that fool the discriminator and makes only these.",
-        0.85,
-        record.step,
-        statistic={"value": float(last[-1]), "healthy": [LIMITS.sample_spread, 1.5], "series": picked(spread)},
-    )
-
-
-def one_player_wins(record: Record) -> Finding | None:
-    """One player's loss near nothing while the other's keeps rising."""
-    places = record.places("player loss")
-    if len(places) < 2:
-        raise CannotJudge("one player only")
-    for winner in places:
-        own = finite(record.get("player loss", winner).array)
-        if len(own) < 5 * LIMITS.warm_up or (own < 0).any():  # a loss below zero, as a critic's, has no floor to reach
-            continue
-        start, end = median(own[:10]), median(own[-20:])
-        for loser in places:
-            other = finite(record.get("player loss", loser).array)
-            if loser == winner or len(other) != len(own) or (other < 0).any():
-                continue
-            first, middle, last = (
-                median(other[:10]),
-                median(smooth(other, 9)[len(other) // 2 - 10 :][:20]),
-                median(other[-20:]),
-            )
-            if end < LIMITS.player_won * start and last > 2.5 * first and last > 0.9 * middle:
-                evidence = (
-                    f"The loss of {winner} is down to {end:.3g} (from {start:.3g}), that of "
-                    f"{loser} up to {last:.3g} (from {first:.3g})."
-                )
-                return Finding(
-                    "one-player-wins",
-                    winner,
-                    "warn",
-                    evidence,
-                    f"{winner} tells right from wrong without effort, so {loser} learns nothing from it.",
-                    0.85,
-                    record.step,
-                    statistic={
-                        "value": end / max(start, 1e-12),
-                        "healthy": [LIMITS.player_won, 2],
-                        "series": picked(record.get("player loss", loser)),
-                    },
-                )
-    return None
 
 
 def posterior_collapse(record: Record) -> Finding | None:
@@ -223,8 +151,6 @@ def transformer_instability(record: Record) -> Finding | None:
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {
     "representation-collapse": representation_collapse,
-    "mode-collapse": mode_collapse,
-    "one-player-wins": one_player_wins,
     "posterior-collapse": posterior_collapse,
     "no-long-range-signal": no_long_range_signal,
     "transformer-instability": transformer_instability,

@@ -348,16 +348,3 @@ def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float |
 def _are_classes(labels: np.ndarray, facts: dict[str, Any]) -> bool:
     """Whether labels are among the classes that the loss has scores for; what is compared by places has none."""
     return bool(len(labels)) and int(labels.max()) < (facts.get("classes") or 0)
-
-
-def sample_spread(fake: Tensor, real: Tensor, classes: Tensor | None = None) -> float:
-    """The mean distance between generated rows over that between real ones, of at most 256 each.
-
-    classes: (rows,) long; with them only rows of one class are compared, as a generator may know one row of each.
-    """
-    fake, real = (each.detach()[:256].flatten(1).float().cpu() for each in (fake, real))
-    spreads = [torch.pdist(each) for each in (fake, real)]
-    if classes is not None:
-        pairs = torch.combinations(classes[:256].cpu())  # in the order of pdist
-        spreads = [each[pairs[:, 0] == pairs[:, 1]] for each in spreads]
-    return float(spreads[0].mean() / spreads[1].mean().clamp_min(1e-12))

@@ -29,7 +29,7 @@ def draw_more(chart: Chart, finding: Finding) -> str | None:
 
 def own_gradients(chart: Chart, finding: Finding) -> str | None:
     """Each step's gradients made anew, where a copy with nothing changed learns and the loop's own steps do not."""
-    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not _alone(chart):
+    if not chart.seen or not ("given" in finding.statistic or chart.outdone()) or not alone(chart):
         return None
     chart.replay.one_back, chart.replay.latest = True, chart.seen[-1]
     chart.patient.scale = 1.0  # from now on the gradients are those of the loss that was told
@@ -54,10 +54,10 @@ def _replays(chart: Chart) -> bool:
 def _may_replay(chart: Chart) -> bool:
     """Whether a step can be taken on rows drawn: batches of inputs and targets row by row."""
     batches = chart.sample.batches if chart.sample is not None else []
-    return _alone(chart) and bool(batches) and is_pair(batches[0])
+    return alone(chart) and bool(batches) and is_pair(batches[0])
 
 
-def _alone(chart: Chart) -> bool:
+def alone(chart: Chart) -> bool:
     """Whether a step's gradient can be made anew in a loop of one's own: one player, a loss that is known."""
     return not chart.own_loop and len(chart.patient.players) == 1 and chart.patient.loss_of is not None
 

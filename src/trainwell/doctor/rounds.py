@@ -15,6 +15,7 @@ from trainwell.doctor import (
     noise,
     origin,
     outside,
+    players,
     regularization,
     schedule,
     signal,
@@ -25,11 +26,10 @@ from trainwell.doctor.series import Record
 
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
-RULES: tuple[tuple[str, Rule], ...] = tuple(
-    rule
-    for stage in (origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, families, system)
-    for rule in stage.RULES.items()
-)
+STAGES = (
+    origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, players, families, system,
+)  # fmt: skip
+RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 
 OF_ONE_LOSS = {
     *dynamics.RULES,

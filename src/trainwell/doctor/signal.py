@@ -249,15 +249,20 @@ def disconnected_parameters(record: Record) -> Finding | None:
     idle = _never_stepped(record)
     if idle is not None:
         return idle
-    steps = len(record.get("along gradient"))
-    if steps < LIMITS.persist or record.step < LIMITS.warm_up:
+    looks = max((len(record.get("along gradient", player)) for player in record.places("along gradient")), default=0)
+    if looks < LIMITS.persist or record.step < LIMITS.warm_up:
         raise CannotJudge("needs more probes")
-    missing = [place for place in record.places("no gradient") if len(record.get("no gradient", place)) >= steps]
+    missing = [
+        place
+        for place in record.places("no gradient")
+        if len(record.get("no gradient", place)) >= LIMITS.persist and not len(record.get("gradient", place))
+    ]
     layers = set(record.facts.get("layers", []))
+    judged = layers if record.facts.get("players", 1) == 1 else set()  # players learn by turns, or from noise of zero
     zero = [
         place
         for place in record.places("gradient")
-        if place in layers
+        if place in judged
         and len(record.get("gradient", place)) >= LIMITS.persist
         and not record.get("gradient", place).array.any()
         and "embed" not in place
@@ -265,7 +270,7 @@ def disconnected_parameters(record: Record) -> Finding | None:
     still = [
         place
         for place in record.places("update")
-        if place in layers
+        if place in judged
         and place not in zero
         and len(record.get("update", place)) >= LIMITS.persist
         and not record.get("update", place).array.any()

@@ -238,6 +238,13 @@ def weigh_classes(chart: Chart, finding: Finding) -> str | None:
     return "each row's gradient weighed by how rare its class is, so that all classes count alike"
 
 
+# Of squashing functions in a network's forward, which are no layer that could be taken off.
+UNDONE: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda output: output.clamp(1e-6, 1 - 1e-6).logit(),
+    "tanh": lambda output: output.clamp(1e-6 - 1, 1 - 1e-6).atanh(),
+}
+
+
 def mend_head(chart: Chart, finding: Finding) -> str | None:
     """What squashes the scores before the loss taken off, or what the loss expects put on."""
     head, kind = chart.facts.get("head"), chart.facts.get("loss")
@@ -276,13 +283,33 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
         )
     if head in ("log", "sqrt"):
         return _put_on(chart, F.softplus, "a softplus put on the outputs, which keeps them above 0")
+    if "targets lie outside" in finding.evidence and head in UNDONE:
+        return _put_on(chart, UNDONE[head], f"the {head} before the answers undone: take it out of your network")
     if "compared" in finding.evidence:
-        return _put_on(
-            chart,
-            lambda output: output.squeeze(-1) if output.dim() > 1 else output[:, None],
-            "the outputs brought to the targets' shape",
-        )
+        return _shape_as_targets(chart)
     return None
+
+
+def _turned(column: Tensor) -> Tensor:
+    """A column as a row, a row as a column."""
+    return column.squeeze(-1) if column.dim() > 1 else column[:, None]
+
+
+def _shape_as_targets(chart: Chart) -> str:
+    """Answers that are learned from in the targets' shape; others keep theirs, since a loop's own code indexes them."""
+    patient, made = chart.patient, chart.patient.loss_of
+
+    def loss_of(model: nn.Module, batch: Any, player: str) -> Any:
+        assert made is not None
+        return made(model, batch if torch.is_grad_enabled() else (batch[0], _turned(batch[1])), player)
+
+    if made is not None:
+        patient.loss_of = loss_of
+    return _put_on(
+        chart,
+        lambda output: _turned(output) if torch.is_grad_enabled() else output,
+        "the outputs of training passes brought to the targets' shape",
+    )
 
 
 def _free_sigmoid(model: nn.Module) -> str | None:

@@ -115,6 +115,8 @@ class Thresholds:
     # Families.
     sample_spread: float = 0.3  # 39: distance between generated samples over that between real ones
     young_generator: int = 10  # 39: evaluations within which samples that are much alike may still become less so
+    sample_distance: float = 0.2  # 40: energy distance of samples from real rows, over the distance between those
+    told_apart: float = 0.995  # 40: pairs of a real and a made row that a discriminator has in the right order
     player_won: float = 0.1  # 40: a player's loss over its first
     kl_gone: float = 0.1  # 41: nats a row
     reach: float = 1e-3  # 42: dependence on the first inputs over that on the last

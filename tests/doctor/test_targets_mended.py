@@ -1,0 +1,95 @@
+"""Targets and answers that the loss takes otherwise than they are meant, mended in a loop of one's own."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loops import digits, mlp
+
+from trainwell.doctor import Doctor
+
+
+def trained(
+    model: nn.Module, loss: Callable[..., Tensor], x: Tensor, y: Tensor, answers=lambda output: output
+) -> Doctor:
+    torch.manual_seed(0)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    doctor = Doctor(model, optimizer, loss=loss, mode="treat", steps=200)
+    for _ in range(200):
+        rows = torch.randint(len(x), (64,))
+        optimizer.zero_grad()
+        value = loss(answers(model(x[rows])), y[rows])
+        value.backward()
+        optimizer.step()
+        doctor.watch(value, x[rows], y[rows])
+    doctor.close()
+    assert not doctor.broken, doctor.broken
+    return doctor
+
+
+def test_a_class_that_the_loss_leaves_out_is_learned():
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 64, 10)
+    doctor = trained(model, nn.CrossEntropyLoss(ignore_index=0), x, y)
+    assert [each.name for each in doctor.findings][:1] == ["targets-out-of-range"] and doctor.findings[0].cured
+    right = (model(held_x).argmax(1) == held_y)[held_y == 0]
+    assert right.float().mean() > 0.9
+
+
+def test_two_answers_that_are_no_shares_are_taken_for_nought_and_one():
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 32, 1)
+    doctor = trained(
+        model, F.binary_cross_entropy_with_logits, x, torch.where(y < 3, 1.0, -1.0), lambda output: output[:, 0]
+    )
+    assert [each.name for each in doctor.findings][:1] == ["targets-out-of-range"] and doctor.findings[0].cured
+    with torch.no_grad():
+        assert ((model(held_x)[:, 0] > 0) == (held_y < 3)).float().mean() > 0.9
+
+
+class Squashed(nn.Module):
+    """Its answers lie between 0 and 1 by a function, not by a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = mlp(64, 32, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(self.inner(x))
+
+
+def test_answers_squashed_in_forward_reach_all_targets_again():
+    x, y, held_x, held_y = digits()
+    model = Squashed()
+    numbers = (y.float() - y.float().mean())[:, None]
+    doctor = trained(model, F.mse_loss, x, numbers)
+    assert [each.name for each in doctor.findings][:1] == ["loss-head-mismatch"] and doctor.findings[0].cured
+    with torch.no_grad():
+        assert F.mse_loss(model(held_x), (held_y.float() - y.float().mean())[:, None]) < 0.5 * numbers.var()
+
+
+def test_answers_are_in_the_targets_shape_where_they_are_learned_from_alone():
+    """A loop that takes the first column of what its model gives must not meet a row in evaluation."""
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 32, 1)
+    numbers = (y.float() - y.float().mean()) / 3
+    doctor = trained(model, F.mse_loss, x, numbers)
+    assert [each.name for each in doctor.findings][:1] == ["loss-head-mismatch"] and doctor.findings[0].cured
+    with torch.no_grad():
+        answers = model(held_x)
+    assert answers.shape == (len(held_x), 1)
+    assert F.mse_loss(answers[:, 0], (held_y.float() - y.float().mean()) / 3) < 0.5 * numbers.var()
+
+
+def test_alike_answers_are_not_taken_for_broadcast_ones():
+    """Where all answers are nearly alike at first, a column beside a row makes the same loss as the row."""
+    x, y, _, _ = digits()
+    model = mlp(64, 32, 1)
+    nn.init.zeros_(model[-1].weight)
+    doctor = trained(model, nn.MSELoss(), x, (y.float() - 4.5) / 3, lambda output: output[:, 0])
+    assert not [each for each in doctor.findings if each.name == "loss-head-mismatch"]
