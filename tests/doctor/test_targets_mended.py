@@ -93,3 +93,48 @@ def test_alike_answers_are_not_taken_for_broadcast_ones():
     nn.init.zeros_(model[-1].weight)
     doctor = trained(model, nn.MSELoss(), x, (y.float() - 4.5) / 3, lambda output: output[:, 0])
     assert not [each for each in doctor.findings if each.name == "loss-head-mismatch"]
+
+
+def test_squared_errors_of_a_sigmoid_in_the_loss_pull_as_cross_entropy_does():
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 64, 10)
+    nn.init.normal_(model[-1].weight, std=8.0)
+    doctor = trained(model, lambda output, target: F.mse_loss(output.sigmoid(), F.one_hot(target, 10).float()), x, y)
+    assert [each.name for each in doctor.findings][:1] == ["learning-slowdown"] and doctor.findings[0].cured
+    with torch.no_grad():
+        assert (model(held_x).argmax(1) == held_y).float().mean() > 0.9
+
+
+def test_a_batch_that_throws_the_weights_off_again_and_again_is_clipped():
+    """One batch in forty has answers a thousand times too large: going back alone would help until the next one."""
+    x, y, held_x, held_y = digits()
+    torch.manual_seed(0)
+    model, numbers = mlp(64, 32, 1), ((y.float() - 4.5) / 3)[:, None]
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    doctor = Doctor(model, optimizer, loss=F.mse_loss, mode="treat", steps=400)
+    for step in range(400):
+        rows = torch.randint(len(x), (64,))
+        target = numbers[rows] * (1e3 if step % 90 == 75 else 1.0)
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x[rows]), target)
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], target)
+    doctor.close()
+    assert not doctor.broken, doctor.broken
+    assert [each.name for each in doctor.findings][:1] == ["loss-spike"] and doctor.findings[0].cured, str(doctor)
+    assert any("clipped" in each["change"] for each in doctor.history)
+    with torch.no_grad():
+        assert F.mse_loss(model(held_x), ((held_y.float() - 4.5) / 3)[:, None]) < 0.3
+
+
+def test_embeddings_that_begin_far_too_large_are_begun_anew():
+    torch.manual_seed(0)
+    letters = torch.randint(0, 30, (2000, 4))
+    answers = (letters[:, 0] + letters[:, 1]) % 3
+    for size in (30.0, 1.0):
+        model = nn.Sequential(nn.Embedding(30, 16), nn.Flatten(), nn.LayerNorm(64), mlp(64, 64, 3))
+        nn.init.normal_(model[0].weight, std=size)
+        doctor = trained(model, F.cross_entropy, letters, answers)
+        assert [each.name for each in doctor.findings][:1] == (["bad-initialization"] if size > 2 else [])
+        assert (float(model[0].weight.detach().std()) < 2) is True

@@ -160,7 +160,7 @@ class Acquaintance:
             made = _value(function, given, asked)
             off = math.inf if made is None else abs(made - told) / max(abs(told), 1e-9)
             plain = answer is ANSWERS[0] and wanted is WANTED[0]
-            spread = _broadcast(given, asked)
+            spread = _broadcast(function, given, asked)
             # Of ways that differ by rounding the plain one is meant, but not where columns meet rows.
             off += SAME if spread else 0.0  # where all answers are alike, both forms make the same loss
             if off < nearest:
@@ -217,10 +217,16 @@ def _in_full(output: Any) -> Any:
     return type(output)(map(_in_full, output)) if type(output) in (list, tuple) else output
 
 
-def _broadcast(output: Any, target: Any) -> bool:
-    """Whether a column meets a row, so that each answer is compared with each row's target."""
-    both = isinstance(output, Tensor) and isinstance(target, Tensor)
-    return both and {output.dim(), target.dim()} == {1, 2} and output.numel() == target.numel() > 1
+def _broadcast(function: Callable[..., Any], output: Any, target: Any) -> bool:
+    """Whether a column meets a row in the loss, so that it is the same in whatever order the answers stand."""
+    if not (isinstance(output, Tensor) and isinstance(target, Tensor) and {output.dim(), target.dim()} == {1, 2}):
+        return False
+    if output.numel() != target.numel() or output.numel() < 2 or not output.is_floating_point():
+        return False
+    low, high = float(target.min()), float(target.max())
+    drawn = low + (high - low) * torch.rand(output.shape, device=output.device)
+    values = [_value(function, each, target) for each in (drawn, drawn.roll(1, 0), drawn.flip(0))]
+    return all(each is not None and math.isclose(each, values[0] or 0.0, rel_tol=1e-5) for each in values)
 
 
 def _one_hot(target: Tensor) -> Tensor:

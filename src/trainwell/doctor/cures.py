@@ -25,6 +25,7 @@ from trainwell.doctor.remedy import (
     either_rate,
     even_rates,
     go_back,
+    go_back_clipped,
     higher_rate,
     hold_rate,
     initialize_again,
@@ -154,6 +155,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(initialize_again, "initialize again", "first"),
     ),
     "saturated-activations": (
+        Cure(even_rates, "one rate for all groups", "first"),
         Cure(initialize_again, "initialize again", "first"),
         Cure(standardize_inputs, "standardize the inputs", "first"),
         Cure(straighten, "ReLU for saturating activations", "first"),
@@ -173,7 +175,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
     "loss-spike": (
-        Cure(go_back, "go back to before it", "healthy"),
+        Cure(go_back_clipped, "go back to before it", "healthy"),
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(third_of_rate, "a third of the rate", "healthy"),
     ),

@@ -20,6 +20,7 @@ from trainwell.nn.init import initialize_for
 
 RECTIFYING = (nn.ReLU, nn.ReLU6)
 SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid)
+BEYOND_USUAL = 3.0  # median norms, which healthy batches seldom have
 
 
 @dataclass
@@ -223,6 +224,14 @@ def _clip_copy(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -
 def go_back(chart: Chart, finding: Finding) -> str | None:
     """Nothing but the weights of before, which is enough where a single step threw them off."""
     return "what happened since then undone"
+
+
+def go_back_clipped(chart: Chart, finding: Finding) -> str | None:
+    """The weights of before, and from now on no gradient beyond what a usual batch has, as such batches come again."""
+    if chart.clip is not None or len(chart.patient.players) > 1:
+        return go_back(chart, finding)
+    chart.clip = BEYOND_USUAL * chart.usual_norm
+    return f"what happened since then undone, gradients clipped at {chart.clip:.3g}, {BEYOND_USUAL:g} usual norms"
 
 
 def refuse_step(chart: Chart, finding: Finding) -> str | None:

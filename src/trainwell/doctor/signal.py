@@ -189,7 +189,8 @@ def learning_slowdown(record: Record) -> Finding | None:
     if len(slow) < LIMITS.persist:
         raise CannotJudge("no squared error behind a squashing head")
     last = slow.last(LIMITS.persist)
-    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up:
+    freed = "free to saturate" in record.facts  # a cure has left the slope out
+    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up or freed:
         return None
     head = record.facts.get("head", "head")
     return Finding(

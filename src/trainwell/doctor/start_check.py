@@ -37,7 +37,7 @@ def bad_initialization(trial: Trial) -> Finding | None:
                 0.95,
                 statistic={"value": 1.0, "healthy": [-1, LIMITS.same_rows]},
             )
-    wild = recurrent_check.bad_start(trial.model) or _one_signed(layers)
+    wild = recurrent_check.bad_start(trial.model) or _one_signed(layers) or _loud_tables(trial)
     if wild is not None:
         return wild
     scales = [
@@ -73,6 +73,25 @@ def bad_initialization(trial: Trial) -> Finding | None:
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
     )
+
+
+def _loud_tables(trial: Trial) -> Finding | None:
+    """Embeddings so large that what steps add to them is lost in what they began with."""
+    for name, table in trial.model.named_modules():
+        if not isinstance(table, nn.Embedding | nn.EmbeddingBag) or not table.weight.requires_grad:
+            continue
+        size = float(table.weight.detach().float().square().mean().sqrt())
+        if LIMITS.loud_table < size < math.inf:
+            return Finding(
+                "bad-initialization",
+                name,
+                "warn",
+                f"The embeddings of {name} are {size:.3g} in size (root of the mean square; healthy is 0.01 to 1).",
+                "What a step changes of them is little beside what they began with, which nothing has chosen.",
+                0.8,
+                statistic={"value": size, "healthy": [0.01, 1.0]},
+            )
+    return None
 
 
 def _loud_behind_norms(trial: Trial, off: list[tuple[str, float]]) -> Finding | None:

@@ -193,8 +193,10 @@ def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
     """
     leaves = [each for each in chart.patient.bare.modules() if not list(each.children())]
     last = leaves[-1] if leaves else None
-    if chart.own_loop or chart.facts.get("loss") != "mse" or not isinstance(last, nn.Sigmoid | nn.Softmax):
+    if chart.own_loop or chart.facts.get("loss") != "mse":
         return None
+    if not isinstance(last, nn.Sigmoid | nn.Softmax):
+        return _divide_by_slope(chart, finding) if chart.facts.get("head") == "sigmoid" else None
 
     def straight(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         scores = inputs[0] * max(1.0, output.shape[-1] / 2)  # the mean over the outputs taken back
@@ -203,13 +205,34 @@ def pass_the_slope(chart: Chart, finding: Finding) -> str | None:
     last.register_forward_hook(straight)
     place = next(name for name, each in chart.patient.bare.named_modules() if each is last)
     chart.facts["free to saturate"] = f"{place} {type(last).__name__.lower()}".strip()  # as its slope counts no more
-    layer = [each for each in leaves if isinstance(each, nn.Linear)][-1:]
+    return _with_even_bias(chart, type(last).__name__.lower())
+
+
+def _with_even_bias(chart: Chart, kind: str) -> str:
+    layer = [each for each in chart.patient.bare.modules() if isinstance(each, nn.Linear)][-1:]
     if layer and layer[0].bias is not None:  # a bias that is sure of itself takes a slow optimizer thousands of steps
-        many = isinstance(last, nn.Sigmoid) and len(layer[0].bias) > 2
+        many = kind == "sigmoid" and len(layer[0].bias) > 2
         nn.init.constant_(layer[0].bias, -math.log(len(layer[0].bias) - 1) if many else 0.0)
     forget(chart.patient)
-    kind = type(last).__name__.lower()
     return f"the {kind}'s slope left out of the gradient, which makes it cross-entropy's, the bias at a class's share"
+
+
+def _divide_by_slope(chart: Chart, finding: Finding) -> str:
+    """The same of a sigmoid that is no layer, in the loss or at the end of the network's forward."""
+
+    def listen(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, Tensor) or not output.requires_grad:
+            return
+        shares = output.detach()
+        if not type(output.grad_fn).__name__.startswith("Sigmoid"):
+            shares = shares.sigmoid()
+        slope = (shares * (1 - shares)).clamp_min(1e-6) / max(1.0, output.shape[-1] / 2)
+        output.register_hook(lambda gradient: gradient / slope)
+
+    chart.patient.bare.register_forward_hook(listen)
+    chart.facts["free to saturate"] = "head"
+    initialize_again(chart, finding)  # scores that began sure of themselves pull with their whole error now
+    return f"layers initialized again, {_with_even_bias(chart, 'sigmoid')}"
 
 
 def weigh_classes(chart: Chart, finding: Finding) -> str | None:

@@ -52,6 +52,7 @@ class Thresholds:
     memory: float = 101.0  # 29: steps that an optimizer averages over; a momentum of 0.99 is 100
     initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
     slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
+    loud_table: float = 2.0  # 15: root mean square of fresh embeddings, which torch draws at 1
     fading: float = 1e-2  # 15: last over first hidden layer's deviation; plain layers of default weights reach 0.03
     growing: float = 30.0  # 15
     recurrent_gain: float = 3.0  # 15: of a recurrent layer's own weights; random ones of default size have 0.6

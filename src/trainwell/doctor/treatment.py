@@ -228,6 +228,7 @@ class Treatments:
         if (
             check is None
             or finding.name == "gradient-ascent"
+            or (finding.name == "learning-slowdown" and "free to saturate" in self.doctor.record.facts)
             or finding.step > 1
             or sample is None
             or not sample.batches
