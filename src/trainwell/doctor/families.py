@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable
 
-from trainwell.doctor.course import falling, learned, warming
+from trainwell.doctor.course import falling, learned, rate_share, warming
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+SPENT = 0.1  # of the highest rate
 
 
 def representation_collapse(record: Record) -> Finding | None:
@@ -83,6 +84,8 @@ def no_long_range_signal(record: Record) -> Finding | None:
         raise CannotJudge("each step has an answer of its own, for which near inputs may be enough")
     if reach.values[-1] >= LIMITS.reach or learned(record) > 0.3 or falling(record) or warming(record):
         return None
+    if rate_share(record) < SPENT:
+        return None  # what a schedule has left of the rate is no chance to learn from what came early
     late, whole = record.facts.get("ridge of the later half"), record.facts.get("ridge")
     if late is not None and whole and late > LIMITS.later_half * whole > 0:
         return None  # what came early tells nothing that what came late does not

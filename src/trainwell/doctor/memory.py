@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from trainwell.doctor.course import learned
+from trainwell.doctor.course import falling, learned
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, picked
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -21,7 +21,7 @@ def of_group(group: dict[str, Any]) -> float:
 
 
 def long_memory(record: Record) -> Finding | None:
-    """Gradients of more than a hundred steps ago that still push, in a training that has not come far."""
+    """Gradients of a hundred steps ago that still push, in a training that has not come far or gets no further."""
     memory, turned = record.facts.get("memory") or 0.0, record.facts.get("betas turned round")
     if not memory:
         raise CannotJudge("the optimizer has no momentum")
@@ -29,7 +29,7 @@ def long_memory(record: Record) -> Finding | None:
         return _turned_round(record, turned, memory)
     if record.step < 2 * LIMITS.warm_up:
         raise CannotJudge(f"needs {2 * LIMITS.warm_up} steps")
-    if memory <= LIMITS.memory or learned(record) > 0.8:
+    if memory < LIMITS.memory or (learned(record) > 0.8 and falling(record)):
         return None
     planned = record.facts.get("steps") or 0
     outlasts = planned and memory > planned and learned(record) < 0.5 and record.step > 0.2 * planned

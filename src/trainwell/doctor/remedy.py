@@ -113,12 +113,12 @@ def usual_memory(chart: Chart, finding: Finding) -> str | None:
 
 
 def shorten_memory(optimizer: torch.optim.Optimizer) -> bool:
-    """An optimizer's momentum to 0.9 where it is above 0.99; whether any was."""
+    """An optimizer's momentum to 0.9 where it is 0.99 or above; whether any was."""
     changed = False
     for group in optimizer.param_groups:
-        if float(group.get("momentum") or 0.0) > 0.99:
+        if float(group.get("momentum") or 0.0) >= 0.99:
             group["momentum"], changed = 0.9, True
-        if isinstance(group.get("betas"), tuple | list) and float(group["betas"][0]) > 0.99:
+        if isinstance(group.get("betas"), tuple | list) and float(group["betas"][0]) >= 0.99:
             group["betas"], changed = (0.9, max(0.999, *map(float, group["betas"][1:]))), True
     return changed
 

@@ -49,7 +49,7 @@ class Thresholds:
     padding: float = 0.5  # 10: share of padded positions (SageMaker Debugger)
 
     # Wiring.
-    memory: float = 101.0  # 29: steps that an optimizer averages over; a momentum of 0.99 is 100
+    memory: float = 99.0  # 29: steps that an optimizer averages over; a momentum of 0.99 is 100
     initial_loss: float = 0.5  # 14: |L0 - ln C| / ln C (TheDeepChecker)
     slow_rows: float = 0.3  # 12: rows wrong by half the range where the head is flat
     loud_table: float = 2.0  # 15: root mean square of fresh embeddings, which torch draws at 1
