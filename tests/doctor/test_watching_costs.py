@@ -1,5 +1,6 @@
 """What a probe and a step note, against plain torch, and how little a step without a look may ask for."""
 
+import gc
 import sys
 from collections import Counter
 
@@ -11,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from trainwell.doctor import Doctor
+from trainwell.doctor import Doctor, retake
 from trainwell.doctor.course import learned
 from trainwell.doctor.first_step import _fitted
 from trainwell.doctor.noise import note_certainty
@@ -237,3 +238,24 @@ def test_time_in_line_is_taken_off_all_steps_alike(monkeypatch):
 def test_numbers_of_all_kinds_are_fetched_in_their_order():
     values = [1.5, torch.tensor(2.0), torch.ones(1, dtype=torch.float64, requires_grad=True) * 3, torch.tensor(4), 5]
     assert numbers(values) == [1.5, 2.0, 3.0, 4.0, 5.0]
+
+
+def test_a_treatment_keeps_no_batches_beyond_those_kept_for_steps_taken_again(monkeypatch):
+    """The latest batches are let go of as others come, whatever was treated in the meantime."""
+    monkeypatch.setattr(retake, "BYTES", 20 * 67 * 64 * 4)  # some twenty batches
+    x, y, _, _ = digits()
+    torch.manual_seed(0)
+    model = mlp(64, 64, 10)
+    optimizer = torch.optim.SGD(model.parameters(), 30.0)
+    doctor = Doctor(model, optimizer, loss=F.cross_entropy, mode="treat", steps=200)
+    for _ in range(200):
+        rows = torch.randint(len(x), (67,))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    assert doctor.history and not doctor.broken
+    gc.collect()
+    alive = sum(type(each) is torch.Tensor and each.shape == (67, 64) for each in gc.get_objects())
+    assert alive <= 20 + len(doctor.batches) + 5

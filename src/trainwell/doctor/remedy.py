@@ -4,7 +4,7 @@ Each remedy returns the sentence that goes into the run's history, or nothing wh
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +38,7 @@ class Chart:
     train_mode: bool = False  # switch to training mode in front of each training pass
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
     replay: Replay = field(default_factory=Replay)  # draws the rows of each step, where they come in a bad order
-    seen: list[tuple[Tensor, Tensor]] = field(default_factory=list)  # the latest batches of a loop of one's own
+    seen: Sequence[Any] = ()  # the latest batches of a loop of one's own
     usual_norm: float = 1.0  # median gradient norm in health
     best_factor: Callable[..., float | None] = lambda factors, anew=False: None  # by twins
     outdone: Callable[[], bool] = lambda: False  # by a copy with nothing changed

@@ -379,7 +379,7 @@ class Treatments:
             None if (now := suspect()) is None else best_factor(now, proof, factors, anew)
         )
         self.chart.outdone = lambda: (now := suspect()) is not None and outdone(now, proof)
-        self.chart.seen = list(doctor.retake.batches)
+        self.chart.seen = doctor.retake.batches
         self.chart.does_best = lambda change, margin=1.0: (
             (now := suspect()) is not None and does_best(change, now, proof, margin)
         )
