@@ -131,6 +131,9 @@ def transformer_instability(record: Record) -> Finding | None:
     if not high and not (sharp and learned(record) < 0.3):
         return None
     place = (high or sharp)[0]
+    began = record.get("attention score", place)
+    if not trained and len(began) and began.steps[0] <= 1 and began.values[0] > LIMITS.attention_score:
+        return _begun_sharp(record, place, began.values[0])
     score = float(scores[place][-1]) if place in scores else float("nan")
     evidence = f"In {place} the largest attention score is {score:.0f} (healthy: below {LIMITS.attention_score:.0f})."
     if not high:
@@ -149,6 +152,21 @@ def transformer_instability(record: Record) -> Finding | None:
         0.75,
         record.step,
         statistic={"value": score if high else float(entropies[place][-1]), "healthy": [0, LIMITS.attention_score]},
+    )
+
+
+def _begun_sharp(record: Record, place: str, score: float) -> Finding:
+    """Attention that looks at one position from the first step on, before anything could have grown."""
+    return Finding(
+        "bad-initialization",
+        place,
+        "warn",
+        f"In {place} the largest attention score is {score:.0f} at the first step (healthy: below "
+        f"{LIMITS.attention_score:.0f}).",
+        "Queries and keys begin so large that each position looks at one other only, where no gradient comes back.",
+        0.85,
+        record.step,
+        statistic={"value": score, "healthy": [0, LIMITS.attention_score]},
     )
 
 
