@@ -125,7 +125,8 @@ class Doctor(Ward):
         sign = self.patient.sign if self.patient is not None else 1.0
         metrics = {name: sign * value if "loss" in name else value for name, value in metrics.items()}
         name, value = next(iter(metrics.items()))
-        before = self.record.get("held out", name).values or [math.inf]
+        whole = (*self.episodes, self.record)  # a treatment begins a new record
+        before = [each for record in whole for each in record.get("held out", name).values] or [math.inf]
         for each, number in metrics.items():
             self.record.add(self.step, "held out", each, float(number))
         if self.patient is not None:

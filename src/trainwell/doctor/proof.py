@@ -29,6 +29,7 @@ LEARNED_NOTHING = 0.05  # of the way to a loss of zero
 FREER = 0.9  # of the loss on other batches, that without restraint is left at most
 NO_WORSE = 0.9  # of the loss that the training has, which copies without dropout must come below
 OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
+FEW_ROWS = 4  # a batch, of which steps that swing follow the rows rather than the rate
 APART = 2  # batches at least that twins are judged on
 TO_PROVE, TO_CURE = 210, 360  # steps of copies that may be spent however short the training is
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
@@ -107,7 +108,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
         factors = (0.1,) if finding.name == "oscillating-loss" else (10.0, 100.0, 1000.0)
         twins = _from_now(suspect, proof, factors)
         if twins is not None:
-            return _either_is_better(finding, twins)
+            return _either_is_better(finding, twins, suspect.patient.rows(suspect.batches[-1]))
         if finding.name in ("update-ratio-off", "oscillating-loss") or finding.statistic.get("value", 0.0) > 1e-4:
             return None  # too weak to be told without a proof, and the budget for proofs is spent
     return finding
@@ -215,7 +216,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
     return finding
 
 
-def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | None:
+def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Finding | None:
     own, others = twins[OWN], {name: twin for name, twin in twins.items() if name != OWN}
     first = own.losses[0]
     if finding.name == "oscillating-loss":
@@ -224,6 +225,9 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin]) -> Finding | Non
             return None
         keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9
+        if 0 < rows <= FEW_ROWS:
+            text = f" A batch has {rows} rows."
+            return renamed(finding, "batch-too-small", text, "A step follows its few rows, not the data.")
         return finding
     if not others:
         return None  # the copy that goes on as it is learns well

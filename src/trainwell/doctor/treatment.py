@@ -114,9 +114,10 @@ class Treatments:
             self.current.step, self.current.loss = self.doctor.step, math.inf
 
     def evaluated(self, better: bool) -> None:
-        """Keep the best weights by the held-out loss."""
-        if better and self.doctor.mode == "treat":
-            self.best, self.built = Snapshot.of(self._patient, self.doctor.step), build_of(self._patient, self._chart())
+        """Keep the best weights by the held-out loss; those of a network that was operated on are of use no more."""
+        built = build_of(self._patient, self._chart())
+        if (better or built != self.built) and self.doctor.mode == "treat":
+            self.best, self.built = Snapshot.of(self._patient, self.doctor.step), built
 
     def _keep_better(self, now: Snapshot) -> None:
         """The weights of now as the best ones, where they answer held-out rows better than those kept."""
