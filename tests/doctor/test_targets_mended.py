@@ -138,3 +138,53 @@ def test_embeddings_that_begin_far_too_large_are_begun_anew():
         doctor = trained(model, F.cross_entropy, letters, answers)
         assert [each.name for each in doctor.findings][:1] == (["bad-initialization"] if size > 2 else [])
         assert (float(model[0].weight.detach().std()) < 2) is True
+
+
+def test_a_sigmoid_of_the_loop_before_a_loss_of_scores_is_left_out():
+    """Between network and loss, where neither's own layers show it."""
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 64, 10)
+    doctor = trained(model, nn.BCEWithLogitsLoss(), x, F.one_hot(y, 10).float(), torch.sigmoid)
+    assert [each.name for each in doctor.findings][:1] == ["loss-head-mismatch"] and doctor.findings[0].cured
+    with torch.no_grad():
+        assert (model(held_x).argmax(1) == held_y).float().mean() > 0.9
+
+
+def test_a_row_that_the_loop_makes_of_a_column_before_columns_of_targets_is_left_out():
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 32, 1)
+    numbers = ((y.float() - y.float().mean()) / 3)[:, None]
+    doctor = trained(model, nn.MSELoss(), x, numbers, lambda output: output[:, 0])
+    assert [each.name for each in doctor.findings][:1] == ["loss-head-mismatch"] and doctor.findings[0].cured
+    with torch.no_grad():
+        assert F.mse_loss(model(held_x), ((held_y.float() - y.float().mean()) / 3)[:, None]) < 0.5 * numbers.var()
+
+
+def test_later_windows_of_one_series_may_lie_higher():
+    torch.manual_seed(0)
+    walk = torch.randn(2000).cumsum(0) / 20
+    windows = (walk / walk[:1400].std()).unfold(0, 13, 1)
+    x, y = windows[:, :12, None], windows[:, 12:]
+
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.head = nn.GRU(1, 16, batch_first=True), nn.Linear(16, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.inner(x)[0][:, -1])
+
+    for held, found in ((x[1400:] + 1, False), (1000 * x[1400:], True)):
+        torch.manual_seed(0)
+        model = Recurrent()
+        optimizer = torch.optim.Adam(model.parameters(), 5e-3)
+        doctor = Doctor(model, optimizer, loss=nn.MSELoss(), held_out=[(held, y[1400:])], steps=60)
+        for _ in range(60):
+            rows = torch.randint(1400, (32,))
+            optimizer.zero_grad()
+            loss = F.mse_loss(model(x[rows]), y[rows])
+            loss.backward()
+            optimizer.step()
+            doctor.watch(loss, x[rows], y[rows])
+        doctor.close()
+        assert ("preprocessing-mismatch" in [each.name for each in doctor.findings]) is found

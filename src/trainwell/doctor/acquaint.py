@@ -47,6 +47,13 @@ ANSWERS: tuple[Joint, ...] = (
     lambda output: output[:, -1],
     lambda output: output.flatten(),
 )
+# What a loop may do to a network's answers before its loss, rightly or wrongly.
+SQUASHES: dict[str, Joint] = {
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda output: output.softmax(1 if output.dim() > 1 else -1),
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
 WANTED: tuple[Joint, ...] = (
     lambda target: target,
     lambda target: target.float(),
@@ -154,9 +161,10 @@ class Acquaintance:
         """The nearest way to the told loss, and whether it gives the very same; of functions that the loop did not
         tell only such a one. blind: the target is the input, as an autoencoder's."""
         patient, nearest, way = self.doctor.patient, math.inf, None
-        output = _in_full(output)  # as autocast has losses in
-        for function, answer, wanted, part in _ways(self.loss, output, target):
-            given, asked = answer(_part(output, part)), wanted(target)
+        whole = _in_full(output)  # as autocast has losses in
+        rounding = ROUNDED if _halves(output) else CLOSE
+        for function, answer, wanted, part in _ways(self.loss, whole, target):
+            given, asked = answer(_part(whole, part)), wanted(target)
             made = _value(function, given, asked)
             off = math.inf if made is None else abs(made - told) / max(abs(told), 1e-9)
             plain = answer is ANSWERS[0] and wanted is WANTED[0]
@@ -165,19 +173,31 @@ class Acquaintance:
             off += SAME if spread else 0.0  # where all answers are alike, both forms make the same loss
             if off < nearest:
                 nearest, way = off, (function, answer, wanted, part)
-            if off < (ROUNDED if plain and self.loss is not None and not spread else SAME):
+            if off < (rounding if plain and self.loss is not None and not spread else SAME):
                 break
         if patient is None or way is None or (self.loss is None and nearest > CLOSE):
             return False
         function, answer, wanted, part = way
 
-        def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
-            inputs = as_tuple(batch[0])
-            output = _part(patient.ask(model, inputs), part)
-            with lent(model, patient.bare):
-                return _mean(function(answer(output), wanted(inputs[0] if blind else batch[1])))
+        def by(answer: Joint, wanted: Joint) -> Callable[..., Tensor]:
+            def loss_of(model: nn.Module, batch: Any, player: str) -> Tensor:
+                inputs = as_tuple(batch[0])
+                output = _part(patient.ask(model, inputs), part)
+                with lent(model, patient.bare):
+                    return _mean(function(answer(output), wanted(inputs[0] if blind else batch[1])))
 
-        patient.loss_of = loss_of
+            return loss_of
+
+        patient.loss_of = by(answer, wanted)
+        between = next((name for name, each in SQUASHES.items() if each is answer), None)
+        plain = answer is ANSWERS[0] and wanted is WANTED[0]
+        if not plain and _broadcast(function, answer(_part(whole, part)), wanted(target)):
+            between = "reshaping"
+        if between is not None and nearest < CLOSE:
+            self.doctor.record.facts["done by the loop"], patient.plain_loss_of = (
+                between,
+                by(ANSWERS[0], WANTED[0] if between == "reshaping" else wanted),
+            )
         return nearest < CLOSE
 
     def _made_inside(self, where: Any, arguments: tuple[Any, ...]) -> None:
@@ -229,6 +249,12 @@ def _broadcast(function: Callable[..., Any], output: Any, target: Any) -> bool:
     return all(each is not None and math.isclose(each, values[0] or 0.0, rel_tol=1e-5) for each in values)
 
 
+def _halves(output: Any) -> bool:
+    """Whether an answer is in half precision, whose losses are rounded."""
+    first = first_tensor(output)
+    return first is not None and first.dtype in (torch.float16, torch.bfloat16)
+
+
 def _one_hot(target: Tensor) -> Tensor:
     if int(target.max()) >= KINDS:
         raise ValueError("too many classes for one-hot rows")
@@ -258,7 +284,7 @@ def _ways(loss: Any, output: Any, target: Any) -> Iterator[tuple[Callable[..., A
     if not isinstance(target, Tensor):
         return
     for part in parts:
-        for answer, wanted in ((one, other) for one in ANSWERS for other in WANTED):
+        for answer, wanted in ((one, other) for one in (*ANSWERS, *SQUASHES.values()) for other in WANTED):
             try:
                 given, asked = answer(_part(output, part)).shape, wanted(target).shape
             except UNFIT:

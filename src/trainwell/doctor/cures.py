@@ -17,7 +17,7 @@ from trainwell.doctor.habits import (
     zero_gradients,
 )
 from trainwell.doctor.precision import full_precision, raise_epsilon
-from trainwell.doctor.relabel import mend_targets
+from trainwell.doctor.relabel import leave_plain, mend_targets
 from trainwell.doctor.remedy import (
     Remedy,
     clip_first,
@@ -45,6 +45,7 @@ from trainwell.doctor.remedy import (
 )
 from trainwell.doctor.standardize import impute_inputs, standardize_inputs
 from trainwell.doctor.surgery import (
+    begin_attention_anew,
     bend,
     blunt_slips,
     drop_empty_norms,
@@ -84,7 +85,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(still_dropout, "no dropout in evaluation"),
         Cure(keep_statistics, "a momentum for batch norms"),
     ),
-    "loss-head-mismatch": (Cure(mend_head, "mend the head", "first"),),
+    "loss-head-mismatch": (
+        Cure(leave_plain, "the network's own scores to the loss", "first"),
+        Cure(mend_head, "mend the head", "first"),
+    ),
     "mixed-precision-underflow": (
         Cure(full_precision, "weights in float32", "first"),
         Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),
@@ -200,6 +204,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
     "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
     "transformer-instability": (
+        Cure(begin_attention_anew, "initialize again", "first"),
         Cure(lower_rate, "a lower rate", "first"),
         Cure(clip_gradients, "clip the gradients", "first"),
     ),

@@ -158,7 +158,7 @@ def transformer_instability(record: Record) -> Finding | None:
 def _begun_sharp(record: Record, place: str, score: float) -> Finding:
     """Attention that looks at one position from the first step on, before anything could have grown."""
     return Finding(
-        "bad-initialization",
+        "transformer-instability",
         place,
         "warn",
         f"In {place} the largest attention score is {score:.0f} at the first step (healthy: below "
@@ -166,7 +166,7 @@ def _begun_sharp(record: Record, place: str, score: float) -> Finding:
         "Queries and keys begin so large that each position looks at one other only, where no gradient comes back.",
         0.85,
         record.step,
-        statistic={"value": score, "healthy": [0, LIMITS.attention_score]},
+        statistic={"value": score, "healthy": [0, LIMITS.attention_score], "begun": True},
     )
 
 

@@ -32,6 +32,7 @@ class Patient:
     scale: float = 1.0  # the loop's gradients over those of the loss it told, where it adds up many
     sign: float = 1.0  # -1 where what the loop calls its loss is a score, to be made larger
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
+    plain_loss_of: Callable[[nn.Module, Any, str], Tensor] | None = None  # of answers as they are
     whole: bool = False  # whether the model takes all of a batch's inputs as one argument
 
     @property

@@ -1,4 +1,4 @@
-"""Targets that a loss takes otherwise than they are meant to cures of it: each step's gradients made anew."""
+"""Targets and answers that a loop gives its loss otherwise than they are meant: each step's gradients made anew."""
 
 from typing import Any
 
@@ -27,8 +27,21 @@ def mend_targets(chart: Chart, finding: Finding) -> str | None:
         words = f"answers of {low:.3g} and {high:.3g} taken for 0 and 1: put the same into your data to keep it"
     else:
         return None
+    return _made_anew(chart, words)
+
+
+def leave_plain(chart: Chart, finding: Finding) -> str | None:
+    """The loss of the network's own answers, where the loop squashes or reshapes them between the two."""
+    between = chart.facts.get("done by the loop")
+    if between is None or chart.patient.plain_loss_of is None or not chart.seen or not alone(chart):
+        return None
+    chart.patient.loss_of = chart.patient.plain_loss_of
+    return _made_anew(chart, f"the loop's {between} between the network and the loss left out")
+
+
+def _made_anew(chart: Chart, words: str) -> str:
     chart.replay.one_back, chart.replay.latest = True, chart.seen[-1]
-    chart.patient.scale = 1.0
+    chart.patient.scale = 1.0  # from now on the gradients are those of this loss
     return f"{words}; each step's gradients made anew, on the batch before"
 
 

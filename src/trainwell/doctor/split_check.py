@@ -1,5 +1,6 @@
 """Training rows and held-out rows to findings about the split: rows in both, answers in the inputs, unlike scales."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from trainwell.doctor.telling_check import ranks, telling
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+WINDOW = 8  # columns from which on neighbours may be steps of one quantity
+NEAR = 0.8  # their median correlation then
 
 
 def data_leakage(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
@@ -92,7 +95,8 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         shift = np.abs(ours.mean(0) - theirs.mean(0))[moving] / deviation[moving]
         stretch = np.abs(np.log((theirs.std(0)[moving] + 1e-9) / deviation[moving]))
         # What comes later may have moved on, as from summer to winter, but within what was seen before.
-        far, wide = (LIMITS.moved, 4.0) if facts.get("in order of time") else (LIMITS.drift, 2.0)
+        drifts = facts.get("in order of time") or _windows(sample.inputs[place], ours)
+        far, wide = (LIMITS.moved, 4.0) if drifts else (LIMITS.drift, 2.0)
         off = (shift > far) | (stretch > np.log(wide))
         typical = float(np.median(shift))
         if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):
@@ -117,6 +121,18 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
             statistic={"value": typical, "healthy": [0, far]},
         )
     return None
+
+
+def _windows(rows: Tensor, columns: np.ndarray) -> bool:
+    """Whether rows are windows of one quantity in time, as sequences of a number or as columns each near the one
+    before it; there all features are one, and what comes later may lie higher."""
+    if rows.dim() == 3 and rows.shape[2] == 1:
+        return True
+    if columns.shape[1] < WINDOW or len(columns) < 32 or not (columns.std(0) > 0).all():
+        return False
+    near = [np.corrcoef(one, other)[0, 1] for one, other in itertools.pairwise(columns.T)]
+    alike = np.ptp(columns.mean(0)) < 0.3 * columns.std() and np.ptp(columns.std(0)) < 0.3 * columns.std()
+    return bool(np.median(near) > NEAR and alike)
 
 
 TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {

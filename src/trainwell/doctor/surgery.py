@@ -261,6 +261,11 @@ def weigh_classes(chart: Chart, finding: Finding) -> str | None:
     return "each row's gradient weighed by how rare its class is, so that all classes count alike"
 
 
+def begin_attention_anew(chart: Chart, finding: Finding) -> str | None:
+    """Every layer's own initialization, where attention looked at one position from the first step on."""
+    return initialize_again(chart, finding) if finding.statistic.get("begun") else None
+
+
 # Of squashing functions in a network's forward, which are no layer that could be taken off.
 UNDONE: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda output: output.clamp(1e-6, 1 - 1e-6).logit(),
@@ -276,6 +281,8 @@ def mend_head(chart: Chart, finding: Finding) -> str | None:
             chart.task.scores = "probabilities"
             return "task.scores set to probabilities, as the model ends in a softmax or sigmoid"
         return None
+    if "done by the loop" in chart.facts:
+        return None  # which nothing at the network's own end undoes
     if "all scores lie within -1 to 1" in finding.evidence:
         return _put_on(chart, lambda output: SURE * output, f"the scores multiplied by {SURE}")
     if "sigmoid of a relu" in finding.evidence:
