@@ -174,11 +174,12 @@ def test_later_windows_of_one_series_may_lie_higher():
         def forward(self, x: Tensor) -> Tensor:
             return self.head(self.inner(x)[0][:, -1])
 
-    for held, found in ((x[1400:] + 1, False), (1000 * x[1400:], True)):
+    later = x[1400:], y[1400:]
+    for held, wanted, found in ((later[0] + 1, later[1] + 1, False), (1000 * later[0], later[1], True)):
         torch.manual_seed(0)
         model = Recurrent()
         optimizer = torch.optim.Adam(model.parameters(), 5e-3)
-        doctor = Doctor(model, optimizer, loss=nn.MSELoss(), held_out=[(held, y[1400:])], steps=60)
+        doctor = Doctor(model, optimizer, loss=nn.MSELoss(), held_out=[(held, wanted)], steps=60)
         for _ in range(60):
             rows = torch.randint(1400, (32,))
             optimizer.zero_grad()

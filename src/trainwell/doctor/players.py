@@ -31,7 +31,7 @@ def look(
         record.add(step, "told apart", "", told)
 
 
-def rows_of_both(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def _rows_of_both(fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
     one, two = (each.detach()[:ROWS].flatten(1).float().cpu() for each in (fake, real))
     return one, two
 
@@ -41,7 +41,7 @@ def sample_spread(fake: Tensor, real: Tensor, classes: Tensor | None = None) -> 
 
     classes: (rows,) long; with them only rows of one class are compared, as a generator may know one row of each.
     """
-    fake, real = rows_of_both(fake, real)
+    fake, real = _rows_of_both(fake, real)
     spreads = [torch.pdist(each) for each in (fake, real)]
     if classes is not None:
         pairs = torch.combinations(classes[:256].cpu())  # in the order of pdist
@@ -54,7 +54,7 @@ def sample_distance(fake: Tensor, real: Tensor) -> float:
 
     After Székely and Rizzo 2013; of at most 256 rows each.
     """
-    fake, real = rows_of_both(fake, real)
+    fake, real = _rows_of_both(fake, real)
     between, made, given = torch.cdist(fake, real).mean(), torch.pdist(fake).mean(), torch.pdist(real).mean()
     return float((2 * between - made - given) / given.clamp_min(1e-12))
 

@@ -189,8 +189,7 @@ def learning_slowdown(record: Record) -> Finding | None:
     if len(slow) < LIMITS.persist:
         raise CannotJudge("no squared error behind a squashing head")
     last = slow.last(LIMITS.persist)
-    freed = "free to saturate" in record.facts  # a cure has left the slope out
-    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up or freed:
+    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up or "free to saturate" in record.facts:
         return None
     head = record.facts.get("head", "head")
     return Finding(
@@ -247,10 +246,9 @@ def update_ratio_off(record: Record) -> Finding | None:
 
 def disconnected_parameters(record: Record) -> Finding | None:
     """Weights whose gradient is missing, or exactly zero, at every probe."""
-    idle = _never_stepped(record)
-    if idle is not None:
+    if (idle := _never_stepped(record)) is not None:
         return idle
-    looks = max((len(record.get("along gradient", player)) for player in record.places("along gradient")), default=0)
+    looks = max((len(record.get("along gradient", each)) for each in record.places("along gradient")), default=0)
     if looks < LIMITS.persist or record.step < LIMITS.warm_up:
         raise CannotJudge("needs more probes")
     missing = [
