@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from trainwell.doctor.families import collapsed_no_more
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.lighter_bound import Spare
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.remedy import Chart
@@ -37,6 +39,7 @@ class Before:
     build: tuple[Any, ...]
     sign: float
     standing: bool  # whether Adam takes the steps already
+    spare: Spare | None = None
     first: Snapshot | None = None  # the weights that counted as the first ones
     treated: dict[int, float] = field(default_factory=dict)  # group -> its rate right after the treatment
 
@@ -56,6 +59,7 @@ class Before:
             build_of(patient, chart),
             patient.sign,
             any(stand_in(each) is not None for each in patient.optimizers.values()),
+            patient.spare,
         )
 
     def fits(self, patient: Patient, chart: Chart) -> bool:
@@ -73,7 +77,7 @@ class Before:
                 group["lr"] = kept["lr"] * rate / since if since else kept["lr"]
         for name, value in self.lasting.items():
             setattr(chart, name, value)
-        chart.held, patient.sign = dict(self.held), self.sign
+        chart.held, patient.sign, patient.spare = dict(self.held), self.sign, self.spare
         for optimizer in patient.optimizers.values() if not self.standing else ():
             give_back(optimizer)
 
@@ -90,7 +94,8 @@ def build_of(patient: Patient, chart: Chart) -> tuple[Any, ...]:
 
 def _hooks(module: nn.Module) -> int:
     tables = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks)
-    return sum(not getattr(hook, "of_doctor", False) for table in tables for hook in table.values())
+    hooks = [hook for table in tables for hook in table.values()]
+    return sum(not getattr(hook, "of_doctor", False) and not getattr(hook, "comes_off", False) for hook in hooks)
 
 
 def recipe_of(patient: Patient, chart: Chart | None) -> dict[str, Any]:
@@ -130,6 +135,8 @@ def improved(record: Record, finding: Finding, before: float, now: float) -> boo
     """Whether the loss is clearly below what it was before a treatment, or below guessing where it had only begun."""
     if before < 0:  # which of binary cross-entropy shares beyond 0 and 1 alone can do
         return now >= 0 if finding.name == "targets-out-of-range" else now < before
+    if finding.name == "posterior-collapse":
+        return collapsed_no_more(record) and now < before
     if finding.name == "class-imbalance":  # whose loss is another one from then on
         recalls = record.get("recall").values
         return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall

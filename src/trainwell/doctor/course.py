@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from trainwell.doctor.series import Record, finite, median, middles, slope, smooth, spread
+from trainwell.doctor.series import Record, Series, finite, median, middles, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -82,6 +82,22 @@ def falling(record: Record) -> bool:
     losses = finite(record.get("loss").array)
     drop, error = slope(losses[-max(20, len(losses) // 2) :])
     return drop < -3 * error
+
+
+def told_divergence(record: Record) -> tuple[str | None, Series]:
+    """The divergence of codes as the loop tells it, by its name, or else as it was seen; in nats a row."""
+    names = ("kl", "kld", "kl_divergence", "divergence")
+    name = next((each for each in record.places("told") if each.lower() in names), None)
+    return name, record.get("told", name) if name is not None else record.get("divergence")
+
+
+def says_more(record: Record) -> bool:
+    """Whether the divergence of an autoencoder's codes still rises, by more than its noise: they come to say more."""
+    values = finite(told_divergence(record)[1].array)
+    if len(values) < 20:
+        return False
+    rise, error = slope(values[-max(20, len(values) // 2) :])
+    return rise > 3 * error
 
 
 def worse(record: Record) -> bool:

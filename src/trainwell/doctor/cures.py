@@ -16,6 +16,7 @@ from trainwell.doctor.habits import (
     without_penalty,
     zero_gradients,
 )
+from trainwell.doctor.lighter_bound import free_bits, restore_bound
 from trainwell.doctor.precision import full_precision, raise_epsilon
 from trainwell.doctor.relabel import leave_plain, mend_targets
 from trainwell.doctor.remedy import (
@@ -202,6 +203,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(less_dropout, "less dropout", "first"),
     ),
     "overfitting": (Cure(more_regularization, "back to the best weights, more decay", "best"),),
+    "posterior-collapse": (
+        Cure(restore_bound, "the weight of the evidence lower bound", "first"),
+        Cure(free_bits, "free bits", "first"),
+    ),
     "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
     "transformer-instability": (
         Cure(begin_attention_anew, "initialize again", "first"),

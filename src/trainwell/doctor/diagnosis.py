@@ -81,7 +81,8 @@ EXPLAINS: dict[str, set[str]] = {
     "step-time-cliff": {"dataloader-starvation"},
     "cross-sample-leak": ILL | {"overfitting", "label-noise", "preprocessing-mismatch"},
     "wrong-train-eval-mode": STUCK | {"overfitting", "preprocessing-mismatch"},
-    "posterior-collapse": STUCK | {"representation-collapse", "over-regularized"},
+    "posterior-collapse": STUCK
+    | {"representation-collapse", "over-regularized", "vanishing-gradient", "wrong-train-eval-mode"},
     "training-state-lost": STUCK | ROUGH | {"overfitting"},
     "mixed-precision-underflow": ILL
     | START

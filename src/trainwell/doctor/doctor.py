@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import gauges, modes, players
+from trainwell.doctor import bound, gauges, modes, players
 from trainwell.doctor.acquaint import Acquaintance
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
@@ -114,6 +114,7 @@ class Doctor(Ward):
         """Find out at the first step how a loop makes its loss; loss: its own function, where it tells one."""
         self.acquaintance = Acquaintance(self, loss)
         self.guarded(self.acquaintance.listen)
+        self.guarded(lambda: bound.listen(self))
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
@@ -123,7 +124,9 @@ class Doctor(Ward):
     def take_evaluation(self, metrics: dict[str, float]) -> None:
         """The same, of an evaluation that was overheard as well."""
         sign = self.patient.sign if self.patient is not None else 1.0
-        metrics = {name: sign * value if "loss" in name else value for name, value in metrics.items()}
+        spare = self.patient.spare if self.patient is not None else None
+        off = float(spare.latest) if spare is not None else 0.0
+        metrics = {name: sign * (value - off) if "loss" in name else value for name, value in metrics.items()}
         name, value = next(iter(metrics.items()))
         whole = (*self.episodes, self.record)  # a treatment begins a new record
         before = [each for record in whole for each in record.get("held out", name).values] or [math.inf]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from trainwell.doctor.course import falling, learned, rate_share, warming
+from trainwell.doctor.course import falling, learned, rate_share, told_divergence, warming
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -41,28 +41,38 @@ def representation_collapse(record: Record) -> Finding | None:
     )
 
 
+def collapsed_no_more(record: Record) -> bool:
+    """Whether the latest divergence is that of codes that say something."""
+    latest = finite(told_divergence(record)[1].last(LIMITS.persist))
+    return bool(len(latest) and latest.min() >= LIMITS.kl_gone)
+
+
 def posterior_collapse(record: Record) -> Finding | None:
     """A divergence from the prior that has gone to nothing: the latent code says nothing about the input."""
-    name = next(
-        (each for each in record.places("told") if each.lower() in ("kl", "kld", "kl_divergence", "divergence")), None
-    )
-    series = record.get("told", name) if name is not None else record.get("divergence")
+    name, series = told_divergence(record)
     if name is None and not len(series):
         raise CannotJudge("no KL divergence was told: doctor.watch(loss, x, kl=kl)")
     values = finite(series.array)
-    if record.step < 3 * LIMITS.warm_up or len(values) < (LIMITS.persist if name is None else 3 * LIMITS.warm_up):
+    times = record.facts.get("divergence over errors") or 1.0
+    # A weight far beyond any that is meant leaves little doubt of what goes on.
+    steps = (1.5 if times > LIMITS.far_over_bound else 3.0) * LIMITS.warm_up
+    if record.step < steps or len(values) < (LIMITS.persist if name is None else steps):
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
-    recent = values[-LIMITS.persist if name is None else -2 * LIMITS.warm_up :]
+    recent = values[-LIMITS.persist if name is None else -int(min(steps, 2 * LIMITS.warm_up)) :]
     if median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
         return None
     evidence = f"The divergence from the prior is {median(recent):.2g} nats a row; it was {values.max():.2g} at most."
+    why = "the divergence weighs too much against the reconstruction (is one summed and the other averaged?), or the "
+    why += "decoder is too strong."
+    if times > LIMITS.over_bound:
+        evidence += f" It weighs {times:.3g} times as much as in the evidence lower bound, beside the errors."
+        why = "the divergence weighs too much: is it summed where the errors are averaged, or its factor too large?"
     return Finding(
         "posterior-collapse",
         "encoder",
         "critical",
         evidence,
-        "The decoder does without the code, so the encoder gives none: the divergence weighs too much against the "
-        "reconstruction (is one summed and the other averaged?), or the decoder is too strong.",
+        f"The decoder does without the code, so the encoder gives none: {why}",
         0.85,
         record.step,
         statistic={

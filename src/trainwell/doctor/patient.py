@@ -5,7 +5,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from torch.optim import Optimizer
 
 from trainwell.tasks.task import divide
 from trainwell.train.state import State
+
+if TYPE_CHECKING:
+    from trainwell.doctor.bound import Weights
+    from trainwell.doctor.lighter_bound import Spare
 
 
 @dataclass
@@ -34,6 +38,8 @@ class Patient:
     clip: float | None = None  # largest gradient norm that its loop lets through, as far as that is known
     plain_loss_of: Callable[[nn.Module, Any, str], Tensor] | None = None  # of answers as they are
     whole: bool = False  # whether the model takes all of a batch's inputs as one argument
+    weights: "Weights | None" = None  # of an autoencoder's divergence and errors, as its gradients show them
+    spare: "Spare | None" = None  # what of its divergence nothing is learned from
 
     @property
     def players(self) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainwell.doctor.losses import scalar
 from trainwell.doctor.patient import Patient
 
 ROWS = 20_000  # that are kept at most
@@ -30,6 +31,12 @@ class Replay:
         self.mark: Tensor | None = None  # the first row kept, by which the loop is known to have come round
         self.round = False  # whether it has, or as many rows were seen as are kept
         self.generator = torch.Generator().manual_seed(0)
+
+    def learned_from(self, loss: Any, spare: Any) -> Any:
+        """What a step's loss was, of what the loop told; spare: what of it nothing was learned from, if that is."""
+        if self.loss is not None:
+            return self.loss
+        return scalar(loss) - scalar(spare.of_step) if spare is not None else loss
 
     def keep(self, batch: Any) -> bool:
         """Rows of a batch, (inputs, target), beside or in place of those kept; whether the loop has come round."""

@@ -13,6 +13,7 @@ from trainwell.doctor.course import (
     may_come_back,
     noise_of_median,
     rate_share,
+    says_more,
     shrunken,
     typical_updates,
     update_ratio,
@@ -142,7 +143,7 @@ def dying_relu(record: Record) -> Finding | None:
 
 def _does_well(record: Record) -> bool:
     """Whether a training has gone most of its way, or is still on it."""
-    return learned(record) > 0.5 or beyond_ridge(record) or falling(record)
+    return learned(record) > 0.5 or beyond_ridge(record) or falling(record) or says_more(record)
 
 
 def saturated_activations(record: Record) -> Finding | None:

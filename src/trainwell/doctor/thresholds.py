@@ -120,6 +120,8 @@ class Thresholds:
     told_apart: float = 0.995  # 40: pairs of a real and a made row that a discriminator has in the right order
     player_won: float = 0.1  # 40: a player's loss over its first
     kl_gone: float = 0.1  # 41: nats a row
+    over_bound: float = 2.0  # 41: weight of the divergence over what it has in the evidence lower bound
+    far_over_bound: float = 10.0  # 41: the same, from which on half the steps are enough
     reach: float = 1e-3  # 42: dependence on the first inputs over that on the last
     attention_score: float = 50.0  # 43
     trained_before: float = 1.5  # 43: largest singular value over that of random weights of the same size

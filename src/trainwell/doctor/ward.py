@@ -193,7 +193,7 @@ class Ward:
         assert self.patient is not None
         self.step += 1
         self.outside.told(self.step, self.record)
-        learned_from = loss if self.replay.loss is None else self.replay.loss
+        learned_from = self.replay.learned_from(loss, self.patient.spare)
         self.pulse.beat(self.step, learned_from, self.used or self.patient.rate)
         if self.step % (self.every if self.step <= 10 * self.every else 5 * self.every) == 0:
             self.graphs.mark(self.step, loss)
