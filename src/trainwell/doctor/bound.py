@@ -183,10 +183,12 @@ def listen(doctor: "Doctor") -> None:
 
     def see(module: nn.Module, inputs: Any, output: Any) -> Any:
         looks = torch.is_grad_enabled() and not doctor.inside and doctor._looks_at(doctor.step + 1)
-        return doctor.guarded(lambda: look(module, inputs, output), None) if looks and patient.spare is None else None
+        return doctor.guarded(lambda: look(module, inputs, output), None) if looks else None
 
     def look(module: nn.Module, inputs: Any, output: Any) -> Any:
         made = pass_of(module, inputs, output)
+        if patient.spare is not None:  # whose gradients are no longer all that the loop's loss makes
+            return note(made.bare())
         if not made.codes or made.answer is None or not made.answer.requires_grad:
             missed[0] += 1
             handle.remove() if missed[0] >= MISSES and not found.kinds else None
@@ -204,7 +206,7 @@ def listen(doctor: "Doctor") -> None:
 
     def note(made: Pass) -> None:
         record, nats = doctor.record, found.nats(made)
-        if not math.isnan(found.times):
+        if not math.isnan(found.times) and patient.spare is None:
             record.facts["divergence over errors"] = found.times
         known = record.facts.get("tells its code") or doctor.step + 1 in record.get("divergence").steps[-1:]
         if nats is not None and not math.isnan(found.divergence) and not known:

@@ -55,10 +55,13 @@ def posterior_collapse(record: Record) -> Finding | None:
     values = finite(series.array)
     times = record.facts.get("divergence over errors") or 1.0
     # A weight far beyond any that is meant leaves little doubt of what goes on.
-    steps = (1.5 if times > LIMITS.far_over_bound else 3.0) * LIMITS.warm_up
-    if record.step < steps or len(values) < (LIMITS.persist if name is None else steps):
-        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
-    recent = values[-LIMITS.persist if name is None else -int(min(steps, 2 * LIMITS.warm_up)) :]
+    known = record.facts.get("divergence over errors") is not None
+    steps = int(1.5 * LIMITS.warm_up) if times > LIMITS.far_over_bound else 3 * LIMITS.warm_up
+    if known and times <= LIMITS.over_bound:
+        steps = 10 * LIMITS.warm_up  # codes may come late to where they say something, and do so by themselves
+    if record.step < steps or len(values) < (LIMITS.persist if name is None else min(steps, 3 * LIMITS.warm_up)):
+        raise CannotJudge(f"needs {steps} steps")
+    recent = values[-LIMITS.persist if name is None else -min(steps, 2 * LIMITS.warm_up) :]
     if median(recent) >= LIMITS.kl_gone or recent[-1] > 1.5 * recent[0] + 0.01:
         return None
     evidence = f"The divergence from the prior is {median(recent):.2g} nats a row; it was {values.max():.2g} at most."

@@ -62,11 +62,11 @@ def restore_bound(chart: Chart, finding: Finding) -> str | None:
     weights = chart.patient.weights
     if chart.own_loop or weights is None or not weights.times > THRESHOLDS.over_bound:
         return None
+    times, chart.facts["divergence over errors"] = weights.times, 1.0  # from now on
     _spare(chart.patient, Spare(weights, chart.patient.bare))
     forget(chart.patient)
     return (
-        f"the divergence's gradient divided by {weights.times:.3g}, so that it weighs what it does in the evidence "
-        "lower bound"
+        f"the divergence's gradient divided by {times:.3g}, so that it weighs what it does in the evidence lower bound"
     )
 
 

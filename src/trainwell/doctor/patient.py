@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.optim import Optimizer
 
 from trainwell.tasks.task import divide
@@ -135,7 +136,8 @@ def lent(model: nn.Module, own: nn.Module) -> Iterator[None]:
     changed = []
     for theirs, mine in zip(model.modules(), own.modules(), strict=False) if model is not own else ():
         for name, value in theirs.__dict__.items():
-            if isinstance(value, Tensor) and isinstance(mine.__dict__.get(name), Tensor):
+            kind = next((each for each in (Tensor, Distribution) if isinstance(value, each)), None)
+            if kind is not None and isinstance(mine.__dict__.get(name), kind):
                 changed.append((mine.__dict__, name, mine.__dict__[name]))
                 mine.__dict__[name] = value
     try:
@@ -153,8 +155,9 @@ def remembered(model: nn.Module) -> dict[int, Any]:
     def look(value: Any, depth: int) -> None:
         if isinstance(value, Tensor) and value.grad_fn is not None:
             found[id(value)] = value.detach().clone()
-        elif isinstance(value, dict | list | tuple) and depth < 3:
-            for each in value.values() if isinstance(value, dict) else value:
+        elif isinstance(value, dict | list | tuple | Distribution) and depth < 3:
+            held = vars(value) if isinstance(value, Distribution) else value
+            for each in held.values() if isinstance(held, dict) else held:
                 look(each, depth + 1)
 
     for module in model.modules():

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss", "targets-out-of-range"}
 WATCHED = 60  # steps after which a treatment is judged
+LONGER = {"posterior-collapse": 600}  # steps in all, of codes that may come late to where they say something
 
 
 @dataclass
@@ -211,7 +212,8 @@ class Treatments:
             return
         if not again and not improved(self.doctor.record, current.finding, current.loss, now):
             signs = any(explained_by(name, [current.finding]) is not None for name in fired)  # which should have gone
-            if not (signs and now <= current.loss) and self.doctor.step < current.step + 3 * WATCHED:
+            patience = LONGER.get(current.finding.name, 3 * WATCHED)
+            if not (signs and now <= current.loss) and self.doctor.step < current.step + patience:
                 return
             again = True
         self.current = None
