@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
+from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.families import collapsed_no_more
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.lighter_bound import Spare
@@ -19,9 +20,13 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.usual_steps import give_back, stand_in
 
 if TYPE_CHECKING:
+    from trainwell.doctor.treatment import Treatment
     from trainwell.doctor.ward import Ward
 
 LASTING = ("clip", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
+OF_SAMPLES = ("mode-collapse", "one-player-wins")  # what is judged by samples, as no loss tells of it
+NEARER = 0.8  # of their distance from real rows, which they fall below where a treatment has helped
+LONGEST, CODES = 180, 600  # steps that a treatment may take to show; codes come late to where they say something
 RECENT = 10  # steps that must agree that a treatment does harm
 BEFORE = 10  # steps before a leap that it is seen against
 
@@ -40,6 +45,7 @@ class Before:
     sign: float
     standing: bool  # whether Adam takes the steps already
     spare: Spare | None = None
+    mended: frozenset[str] = frozenset()  # of two players
     first: Snapshot | None = None  # the weights that counted as the first ones
     treated: dict[int, float] = field(default_factory=dict)  # group -> its rate right after the treatment
 
@@ -60,6 +66,7 @@ class Before:
             patient.sign,
             any(stand_in(each) is not None for each in patient.optimizers.values()),
             patient.spare,
+            patient.play.mended if patient.play is not None else frozenset(),
         )
 
     def fits(self, patient: Patient, chart: Chart) -> bool:
@@ -78,6 +85,8 @@ class Before:
         for name, value in self.lasting.items():
             setattr(chart, name, value)
         chart.held, patient.sign, patient.spare = dict(self.held), self.sign, self.spare
+        if patient.play is not None:
+            patient.play.mended = self.mended
         for optimizer in patient.optimizers.values() if not self.standing else ():
             give_back(optimizer)
 
@@ -137,6 +146,9 @@ def improved(record: Record, finding: Finding, before: float, now: float) -> boo
         return now >= 0 if finding.name == "targets-out-of-range" else now < before
     if finding.name == "posterior-collapse":
         return collapsed_no_more(record) and now < before
+    if finding.name in OF_SAMPLES:
+        latest, old = record.get("sample distance").last(3), finding.statistic.get("distance", math.nan)
+        return len(record.get("sample distance")) > 3 and float(np.median(latest)) < NEARER * old
     if finding.name == "class-imbalance":  # whose loss is another one from then on
         recalls = record.get("recall").values
         return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
@@ -144,6 +156,27 @@ def improved(record: Record, finding: Finding, before: float, now: float) -> boo
     reference = min(before, guess) if math.isfinite(min(before, guess)) else record.get("loss").values[0]
     fine = finding.name in ("overfitting", "wrong-train-eval-mode", "disconnected-parameters", "loss-spike")
     return now < (1.1 if fine else 0.95) * reference or now < 0.3 * guess
+
+
+def shows(finding: Finding, fired: set[str]) -> bool:
+    """Whether anything is seen still that a finding explains, which should have gone with it."""
+    return any(explained_by(name, [finding]) is not None for name in fired)
+
+
+def tried_long(doctor: "Ward", current: "Treatment") -> bool:
+    """Whether a treatment has had as long as it may take to show."""
+    finding, since = current.finding, current.step
+    if finding.name in OF_SAMPLES:
+        distances = doctor.record.get("sample distance").array
+        middles = [float(np.median(distances[place : place + 3])) for place in range(len(distances) - 2)]
+        return len(distances) >= THRESHOLDS.young_generator and middles[-1] > NEARER * max(middles)
+    return doctor.step >= since + (CODES if finding.name == "posterior-collapse" else LONGEST)
+
+
+def samples_worse(record: Record, finding: Finding) -> bool:
+    """Whether a treatment of two players has left samples clearly farther from real rows than they were."""
+    latest, before = record.get("sample distance").last(3), finding.statistic.get("distance", math.nan)
+    return finding.name in OF_SAMPLES and len(latest) == 3 and float(np.median(latest)) > before / NEARER
 
 
 def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:

@@ -100,6 +100,11 @@ def says_more(record: Record) -> bool:
     return rise > 3 * error
 
 
+def does_well(record: Record) -> bool:
+    """Whether a training has gone most of its way, or is still on it."""
+    return learned(record) > 0.5 or beyond_ridge(record) or falling(record) or says_more(record)
+
+
 def worse(record: Record) -> bool:
     """Whether the loss has clearly risen above its lowest smoothed value."""
     losses = finite(record.get("loss").array)

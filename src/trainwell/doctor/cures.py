@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from trainwell.doctor.afresh import start_afresh
+from trainwell.doctor.duel import mend_players, slow_winner
 from trainwell.doctor.habits import (
     adopt_parameters,
     draw_more,
@@ -73,6 +74,11 @@ class Cure:
     start: str = "now"  # "now", "healthy", "first" or "best"
 
 
+DUEL = (
+    Cure(mend_players, "rates, loss and noise that let both players learn", "first"),
+    Cure(slow_winner, "a third of the winner's rate"),
+    Cure(slow_winner, "a ninth of the winner's rate"),
+)
 CURES: dict[str, tuple[Cure, ...]] = {
     "gradient-ascent": (
         Cure(mend_schedule, "a rate above zero, held", "best"),
@@ -207,6 +213,8 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(restore_bound, "the weight of the evidence lower bound", "first"),
         Cure(free_bits, "free bits", "first"),
     ),
+    "mode-collapse": DUEL,
+    "one-player-wins": DUEL,
     "representation-collapse": (Cure(lower_rate, "a lower rate", "first"),),
     "transformer-instability": (
         Cure(begin_attention_anew, "initialize again", "first"),

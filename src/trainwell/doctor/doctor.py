@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import bound, gauges, modes, players
+from trainwell.doctor import bound, duel, gauges, modes, players
 from trainwell.doctor.acquaint import Acquaintance
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
@@ -115,6 +115,7 @@ class Doctor(Ward):
         self.acquaintance = Acquaintance(self, loss)
         self.guarded(self.acquaintance.listen)
         self.guarded(lambda: bound.listen(self))
+        self.guarded(lambda: duel.listen(self))
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
@@ -151,8 +152,14 @@ class Doctor(Ward):
 
     def generated(self, fake: Tensor, real: Tensor, classes: Tensor | None = None) -> None:
         """Show samples of a generator beside as many real rows, each (rows, ...); classes: that both were made for."""
-        model = None if self.patient is None else self.patient.bare
-        self.guarded(lambda: players.look(self.record, self.step, model, fake, real, classes))
+
+        def look() -> None:
+            patient = self.patient
+            if patient is not None and len(patient.players) == 2:
+                self.record.facts |= {"rates apart": duel.count_turns(patient), "noise": duel.faintest(patient)}
+            players.look(self.record, self.step, patient.bare if patient else None, fake, real, classes)
+
+        self.guarded(look)
 
     def check(self, batches: Iterable[Any]) -> list[Finding]:
         """The checks before training on these batches, each (inputs, target) or as the loop's task has them."""

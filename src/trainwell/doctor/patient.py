@@ -18,6 +18,7 @@ from trainwell.train.state import State
 
 if TYPE_CHECKING:
     from trainwell.doctor.bound import Weights
+    from trainwell.doctor.duel import Play
     from trainwell.doctor.lighter_bound import Spare
 
 
@@ -41,6 +42,7 @@ class Patient:
     whole: bool = False  # whether the model takes all of a batch's inputs as one argument
     weights: "Weights | None" = None  # of an autoencoder's divergence and errors, as its gradients show them
     spare: "Spare | None" = None  # what of its divergence nothing is learned from
+    play: "Play | None" = None  # what was seen of two players
 
     @property
     def players(self) -> list[str]:

@@ -83,8 +83,12 @@ def mode_collapse(record: Record) -> Finding | None:
     spread = record.get("sample spread")
     if not len(spread):
         raise CannotJudge("no generated samples were shown: doctor.generated(fake, real)")
+    if _faint(record) and len(spread) > 1 and spread.last(2).max() < 0.5 * LIMITS.sample_spread:
+        return _collapsed(record)
     if len(spread) < 4:
         raise CannotJudge("needs samples of four evaluations")
+    if uneven(record) and spread.last(4).max() < 0.5 * LIMITS.sample_spread and not _sure(record):
+        return _collapsed(record)
     last = spread.last(2)
     if (last >= LIMITS.sample_spread).any() or last[-1] > 1.3 * spread.values[-3]:
         return None
@@ -93,9 +97,47 @@ def mode_collapse(record: Record) -> Finding | None:
     stays = len(spread) >= LIMITS.young_generator and median(spread.last(3)) < 1.1 * early
     if not (last[-1] < 0.5 * max(spread.values) or last.max() < 0.05 or stays):
         return None
+    return _collapsed(record)
+
+
+def uneven(record: Record) -> bool:
+    """Whether one player goes so much farther than the other that bad samples need no long watching."""
+    return float(record.facts.get("rates apart") or 1.0) > LIMITS.rates_apart
+
+
+def _sure(record: Record) -> bool:
+    """Whether the discriminator has told right from wrong without fail, evaluation after evaluation."""
+    told = record.get("told apart")
+    return len(told) == len(record.get("sample distance")) and min(told.last(LIMITS.persist)) > LIMITS.told_apart
+
+
+def _faint(record: Record) -> bool:
+    """Whether a generator is given noise that hardly differs from row to row."""
+    return float(record.facts.get("noise", 1.0)) < LIMITS.noise
+
+
+def _apart(record: Record) -> str:
+    """What else is known to keep one player from learning, as a sentence."""
+    if _faint(record):
+        return f" The generator is given noise of deviation {record.facts['noise']:.2g}, where 1 is usual."
+    if not uneven(record):
+        return ""
+    times = record.facts["rates apart"]
+    return f" By learning rates and turns one player goes {times:.3g} times as far as the other."
+
+
+def _reached(record: Record) -> float:
+    """How far samples lie from real rows now, which a cure is judged by."""
+    distance = record.get("sample distance")
+    return median(distance.last(3)) if len(distance) else math.nan
+
+
+def _collapsed(record: Record) -> Finding:
+    spread = record.get("sample spread")
+    last = spread.last(2)
     evidence = (
         f"Generated samples lie {last[-1]:.0%} as far from each other as real "
-        f"ones; it was {max(spread.values):.0%} at most."
+        f"ones; it was {max(spread.values):.0%} at most.{_apart(record)}"
     )
     return Finding(
         "mode-collapse",
@@ -105,7 +147,12 @@ def mode_collapse(record: Record) -> Finding | None:
         "The generator has found a few samples that fool the discriminator and makes only these.",
         0.85,
         record.step,
-        statistic={"value": float(last[-1]), "healthy": [LIMITS.sample_spread, 1.5], "series": picked(spread)},
+        statistic={
+            "value": float(last[-1]),
+            "healthy": [LIMITS.sample_spread, 1.5],
+            "series": picked(spread),
+            "distance": _reached(record),
+        },
     )
 
 
@@ -119,7 +166,7 @@ def one_player_wins(record: Record) -> Finding | None:
 def by_samples(record: Record) -> Finding | None:
     """A discriminator that is always right, or never knows, while samples stay far from real ones."""
     distance, told = record.get("sample distance"), record.get("told apart")
-    if len(distance) < LIMITS.young_generator or record.step < 10 * LIMITS.warm_up:
+    if len(distance) < (4 if uneven(record) else LIMITS.young_generator) or record.step < 10 * LIMITS.warm_up:
         return None
     first, last = median(distance.array[:3]), median(distance.last(3))
     if last < LIMITS.sample_distance:
@@ -127,8 +174,7 @@ def by_samples(record: Record) -> Finding | None:
     far = (
         f"Generated samples lie {last:.2f} from real ones, where real ones lie 1 from each other (at first {first:.2f})"
     )
-    sure = len(told) == len(distance) and min(told.last(LIMITS.persist)) > LIMITS.told_apart
-    if sure and last > NO_BETTER * first:
+    if _sure(record) and last > NO_BETTER * first:
         evidence = f"{far}, and the discriminator tells {told.values[-1]:.1%} of all pairs of a real and a made one."
         cause = "The discriminator tells right from wrong without effort, so the generator learns nothing from it."
         return _winner("discriminator", evidence, cause, record)
@@ -157,7 +203,7 @@ def _winner(place: str, evidence: str, cause: str, record: Record) -> Finding:
         "one-player-wins",
         place,
         "warn",
-        evidence,
+        evidence + _apart(record),
         cause,
         0.75,
         record.step,
@@ -165,6 +211,7 @@ def _winner(place: str, evidence: str, cause: str, record: Record) -> Finding:
             "value": distance.values[-1],
             "healthy": [0, LIMITS.sample_distance],
             "series": picked(distance),
+            "distance": _reached(record),
         },
     )
 
@@ -189,7 +236,7 @@ def by_losses(record: Record) -> Finding | None:
             if end < LIMITS.player_won * start and last > 2.5 * first and last > 0.9 * middle:
                 evidence = (
                     f"The loss of {winner} is down to {end:.3g} (from {start:.3g}), that of "
-                    f"{loser} up to {last:.3g} (from {first:.3g})."
+                    f"{loser} up to {last:.3g} (from {first:.3g}).{_apart(record)}"
                 )
                 return Finding(
                     "one-player-wins",
@@ -203,6 +250,7 @@ def by_losses(record: Record) -> Finding | None:
                         "value": end / max(start, 1e-12),
                         "healthy": [LIMITS.player_won, 2],
                         "series": picked(record.get("player loss", loser)),
+                        "distance": _reached(record),
                     },
                 )
     return None

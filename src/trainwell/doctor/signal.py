@@ -6,14 +6,12 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.doctor.course import (
-    beyond_ridge,
-    falling,
+    does_well,
     largest_gradient,
     learned,
     may_come_back,
     noise_of_median,
     rate_share,
-    says_more,
     shrunken,
     typical_updates,
     update_ratio,
@@ -132,18 +130,13 @@ def dying_relu(record: Record) -> Finding | None:
         "dying-relu",
         worst,
         # A network that goes most of its way without half a layer is none the worse for it, and a lower rate would be.
-        "critical" if share > 0.9 else "note" if _does_well(record) else "warn",
+        "critical" if share > 0.9 else "note" if does_well(record) else "warn",
         evidence,
         cause,
         0.9,
         record.step,
         statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)},
     )
-
-
-def _does_well(record: Record) -> bool:
-    """Whether a training has gone most of its way, or is still on it."""
-    return learned(record) > 0.5 or beyond_ridge(record) or falling(record) or says_more(record)
 
 
 def saturated_activations(record: Record) -> Finding | None:

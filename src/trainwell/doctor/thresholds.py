@@ -118,6 +118,8 @@ class Thresholds:
     young_generator: int = 10  # 39: evaluations within which samples that are much alike may still become less so
     sample_distance: float = 0.2  # 40: energy distance of samples from real rows, over the distance between those
     told_apart: float = 0.995  # 40: pairs of a real and a made row that a discriminator has in the right order
+    rates_apart: float = 5.0  # 40: rate times turns of a player over the other's; Heusel et al. 2017 have 4
+    noise: float = 0.1  # 39: deviation of what a generator is given, between rows; 1 is usual
     player_won: float = 0.1  # 40: a player's loss over its first
     kl_gone: float = 0.1  # 41: nats a row
     over_bound: float = 2.0  # 41: weight of the divergence over what it has in the evidence lower bound

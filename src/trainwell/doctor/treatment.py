@@ -23,10 +23,12 @@ from trainwell.doctor.aftercare import (
     left_worse,
     note_descent,
     recipe_of,
+    samples_worse,
+    shows,
+    tried_long,
 )
 from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
-from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.proof import SLOW, does_best, outdone
 from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 
 OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss", "targets-out-of-range"}
 WATCHED = 60  # steps after which a treatment is judged
-LONGER = {"posterior-collapse": 600}  # steps in all, of codes that may come late to where they say something
 
 
 @dataclass
@@ -151,8 +152,8 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
-        if self.doctor.replay.on:
-            return False  # the loss is that of the loop's own batch, which is no longer the one learned from
+        if self.doctor.replay.on or len(self._patient.players) > 1:
+            return False  # the loss is of two who pull in turn, or of a batch that is not learned from
         episodes = [*self.doctor.episodes, self.doctor.record]
         began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
         losses = finite(self.doctor.record.get("loss").array)
@@ -200,22 +201,20 @@ class Treatments:
         )
 
     def _judge(self, fired: set[str]) -> None:
-        current = self.current
-        assert current is not None
-        losses = finite(self.doctor.record.get("loss").array)
-        now = float(np.median(losses[-20:])) if len(losses) else math.inf
-        guess = guessing(self.doctor.record)
+        assert self.current is not None
+        current, losses = self.current, finite(self.doctor.record.get("loss").array)
+        now, guess = float(np.median(losses[-20:])) if len(losses) else math.inf, guessing(self.doctor.record)
         # Long steps are no more than suspected where the loss goes down as it should.
         doubted = current.finding.name == "learning-rate-too-high" and now < 0.5 * min(current.loss, guess)
         again = current.finding.name in fired and not doubted
         if not again and self.doctor.step < current.step + WATCHED:
             return
         if not again and not improved(self.doctor.record, current.finding, current.loss, now):
-            signs = any(explained_by(name, [current.finding]) is not None for name in fired)  # which should have gone
-            patience = LONGER.get(current.finding.name, 3 * WATCHED)
-            if not (signs and now <= current.loss) and self.doctor.step < current.step + patience:
+            again = (now <= current.loss and shows(current.finding, fired)) or tried_long(self.doctor, current)
+            if not again:
                 return
-            again = True
+        if again and samples_worse(self.doctor.record, current.finding):
+            return self._undo(current)
         self.current = None
         if not again and not self._still_there(current.finding):
             current.finding.cured = True
@@ -289,8 +288,8 @@ class Treatments:
     def _on_a_copy(self, cure: Cure, chart: Chart, finding: Finding) -> str | None:
         """The exact change that a remedy would make, found out on a copy."""
         model, optimizers = self._patient.copy()
-        patient = replace(self._patient, model=model, optimizers=optimizers)
-        return cure.remedy(replace(chart, patient=patient, task=copy.copy(chart.task)), finding)
+        other = replace(self._patient, model=model, optimizers=optimizers, play=copy.copy(self._patient.play))
+        return cure.remedy(replace(chart, patient=other, task=copy.copy(chart.task), facts=dict(chart.facts)), finding)
 
     def _applied(self, finding: Finding, cure: Cure, change: str, was: dict[str, Any], made: Treatment) -> None:
         doctor = self.doctor

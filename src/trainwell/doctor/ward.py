@@ -178,7 +178,7 @@ class Ward:
             self.probe.gradients(player, parameters)
         if self._looks_at(self.step + 2):
             self.probe.remember(parameters)
-        return agreed
+        return agreed and (self.patient.play is None or self.patient.play.may_step(player))
 
     def after_update(self, player: str) -> None:
         """Look at what the player's optimizer has changed."""
