@@ -56,7 +56,7 @@ EXPLAINS: dict[str, set[str]] = {
     "data-not-shuffled": ILL
     | START
     | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting", "padding-or-mask-fault"}
-    | {"preprocessing-mismatch", "label-breaking-augmentation"},
+    | {"preprocessing-mismatch", "label-breaking-augmentation", "bad-features"},
     "learning-slowdown": STUCK | DEAD | {"gradient-ascent"},
     "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
     "learning-rate-too-high": ROUGH

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import learned, may_come_back, rate_share, shrunken, typical_updates
+from trainwell.doctor.course import falling, learned, may_come_back, rate_share, shrunken, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, Series, correlation, finite, median, picked, quantile, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -264,6 +264,8 @@ def class_imbalance(record: Record) -> Finding | None:
     last = recalls.last(LIMITS.persist)
     if _weighed(record) <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
         return None
+    if last[-1] > last[0] + 0.05 or (record.step < 5 * LIMITS.warm_up and falling(record)):
+        return None  # the rare one comes last, and is coming
     evidence = (
         f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
     )

@@ -2,19 +2,22 @@
 
 import math
 from collections.abc import Callable
+from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
-from trainwell.doctor.patient import leaving_no_trace
+from trainwell.doctor.patient import answering, leaving_no_trace
+from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.reward_check import Given
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, each_tensor
 from trainwell.doctor.units import in_units
 
 LIMITS = THRESHOLDS
+FEW_ROWS, FEW_BATCHES = 8, 16  # a batch of so few rows says little, so many of them something
 RANGES = {
     "sigmoid": (0.0, 1.0),
     "softmax": (0.0, 1.0),
@@ -235,9 +238,10 @@ def gradient_ascent(trial: Trial) -> Finding | None:
 
 def wrong_initial_loss(trial: Trial) -> Finding | None:
     """A first loss far above that of guessing, and not of the loss's own making."""
-    kind, target, loss = trial.made.kind, trial.sample.target, trial.loss / trial.summed
+    kind, target = trial.made.kind, trial.sample.target
     if not kind:
         raise CannotJudge("the loss is none of the known kinds")
+    loss = _first_loss(trial) / trial.summed
     if not math.isfinite(loss):
         raise CannotJudge("the first loss is not finite")
     if kind == "cross_entropy" and trial.classes > 1:
@@ -266,6 +270,18 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
         told = f"the targets have a mean of {center:.3g} and a deviation of {deviation:.3g}"
         return _initial(loss, min(expected, 1.0) if raw else expected, cause, told)
     return None
+
+
+def _first_loss(trial: Trial) -> float:
+    """The loss at these weights: of several batches where one has a few rows, as one row may be far from all others,
+    and without dropout that makes what it leaves several times as large."""
+    batches = trial.sample.batches[:FEW_BATCHES]
+    if any(is_dropout(each) and float(getattr(each, "p", 0.0)) >= 0.5 for each in trial.model.modules()):
+        batches = [trial.batch]
+    elif trial.patient.rows(trial.batch) >= FEW_ROWS or len(batches) < FEW_BATCHES:
+        return trial.loss
+    with answering(trial.model):
+        return fmean(float(trial.patient.loss(trial.model, each)) for each in batches)
 
 
 def _of_nothing(trial: Trial) -> float | None:

@@ -65,6 +65,9 @@ def same_batch(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     held = facts.get("held-out rows") or 0
     if len(set(batches)) > 1 or len(batches[0]) < 2 or held < sample.sizes[0]:
         return None  # a set that is learned from whole at each step holds out fewer rows than it has
+    orders = {tuple(sample.hashes[end - size : end]) for size, end in zip(sample.sizes, ends, strict=True)}
+    if len(orders) > 1:
+        return None  # shuffled at each step, so these are all rows that there are
     few = len(batches[0]) * 2 <= sample.sizes[0]
     return Finding(
         "overfitting" if few else "data-not-shuffled",

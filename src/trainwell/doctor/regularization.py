@@ -21,6 +21,8 @@ from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+BEYOND_DOUBT = 0.85  # dropout, where nothing is learned in many steps
+SEVERE = 0.8  # dropout beyond which no training is waited for
 
 
 def over_regularized(record: Record) -> Finding | None:
@@ -55,8 +57,13 @@ def _dropped(record: Record) -> Finding | None:
     dropout, come = record.facts.get("dropout", 0.0), learned(record)
     if dropout < LIMITS.heavy_dropout or come > 0.4 or beyond_ridge(record):
         return None
+    if dropout < SEVERE and (record.step < 5 * LIMITS.warm_up or falling(record)):
+        return None  # what it costs at first it may give back
     evidence = f"Only {max(0.0, come):.0%} of the way is learned after {record.step} steps; dropout is {dropout:g}."
-    return _restrained(record, "dropout", evidence, {"value": dropout, "healthy": [0, 0.5]}, 0.6)
+    told: dict[str, Any] = {"value": dropout, "healthy": [0, 0.5]}
+    if dropout > BEYOND_DOUBT and come < 0.05 and record.step >= 10 * LIMITS.warm_up:
+        told["given"] = dropout  # copies of some 50 steps may learn as little without it
+    return _restrained(record, "dropout", evidence, told, 0.6)
 
 
 def _restrained(record: Record, where: str, evidence: str, told: dict[str, Any], sure: float) -> Finding:

@@ -118,9 +118,7 @@ def dying_relu(record: Record) -> Finding | None:
         return None
     series = record.get("dead", worst)
     before = median(record.get("zeros", worst).array[:2])
-    evidence = (
-        f"{share:.0%} of the units after {worst} have fired on none of the last {LIMITS.dead_samples} rows or more."
-    )
+    evidence = f"{share:.0%} of the units after {worst} have fired on none of {LIMITS.dead_samples} rows or more."
     cause = (
         "They were dead from the start: weights or a bias that keep them below zero."
         if before > 0.9
@@ -135,7 +133,8 @@ def dying_relu(record: Record) -> Finding | None:
         cause,
         0.9,
         record.step,
-        statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)},
+        statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)}
+        | ({"instead of": "cannot-fit-one-batch"} if before > 0.9 else {}),
     )
 
 

@@ -23,6 +23,16 @@ def bad_initialization(trial: Trial) -> Finding | None:
         for name, each in trial.model.named_modules()
         if isinstance(each, nn.Linear | nn.modules.conv._ConvNd)
     ]
+    if len(layers) > 1 and not any(bool(each.weight.any()) for _, each in layers):
+        return Finding(
+            "bad-initialization",
+            f"{layers[0][0]}.weight",
+            "critical",
+            f"The weights of all {len(layers)} layers are 0.",
+            "Nothing of the inputs reaches the output, and nothing of the error comes back.",
+            0.95,
+            statistic={"value": 0.0, "healthy": [0.5, 2.0]},
+        )
     for name, layer in layers:
         weight, gradient = layer.weight.detach(), layer.weight.grad
         if weight.shape[0] < 4 or gradient is None or (not weight.requires_grad and gradient is None):
