@@ -19,6 +19,7 @@ from trainwell.doctor import (
     regularization,
     schedule,
     signal,
+    spikes,
     system,
 )
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
@@ -28,6 +29,7 @@ Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
     origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, players, families, system,
+    spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 
