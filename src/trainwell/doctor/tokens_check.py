@@ -118,9 +118,14 @@ def _other_side(tokens: Tensor, ends: Tensor, asked: Tensor | None, ignored: int
 def _turned_mask(trial: Trial, tokens: Tensor, ends: Tensor) -> Finding | None:
     """Whether other tokens where rows are filled up change the answers, and other tokens anywhere else do not."""
     chance = torch.Generator().manual_seed(0)
-    real = tokens[~ends]
+    # A sign that each row has, as the one in place of a hidden word, says where to look and stays.
+    signs = [kind for kind in tokens[0].unique() if float((tokens == kind).any(1).float().mean()) > 0.9]
+    sign = torch.isin(tokens, torch.stack(signs)) if signs else torch.zeros_like(ends)
+    real = tokens[~ends & ~sign]
+    if not len(real):
+        return None
     drawn = real[torch.randint(len(real), tokens.shape, generator=chance).to(real.device)]
-    some = (torch.rand(tokens.shape, generator=chance).to(ends.device) < 0.5) & ~ends
+    some = (torch.rand(tokens.shape, generator=chance).to(ends.device) < 0.5) & ~ends & ~sign
     some[:, 0] = False  # often left to be seen, so that no row sees nothing
     before = _scores(trial, tokens, tokens)
     by_padding = _moved(before, _scores(trial, tokens, torch.where(ends, drawn, tokens)), ~ends)
