@@ -173,7 +173,7 @@ def test_single_rows_become_many():
     patient = from_loop(model, SGD(model.parameters(), 0.1), F.cross_entropy)
     chart = Chart(patient, Sample(batches=rows), {}, own_loop=False)
     assert draw_more(chart, IMBALANCE)
-    chart.replay.gradient(patient)
+    chart.replay.gradient(patient, turned=False)
     assert chart.replay.size == 32 and chart.replay.spent == 1 and model[0].weight.grad.abs().sum() > 0
 
 

@@ -189,3 +189,24 @@ def test_later_windows_of_one_series_may_lie_higher():
             doctor.watch(loss, x[rows], y[rows])
         doctor.close()
         assert ("preprocessing-mismatch" in [each.name for each in doctor.findings]) is found
+
+
+def test_steps_taken_again_go_down_where_the_loop_goes_up():
+    """The doctor sees the sign after some steps, takes them again from the first weights, and turns each gradient."""
+    x, y, held_x, held_y = digits()
+    torch.manual_seed(0)
+    model = mlp(64, 64, 10)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    doctor = Doctor(model, optimizer, loss=F.cross_entropy, mode="treat", steps=200)
+    for _ in range(200):
+        rows = torch.randint(len(x), (64,))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        (-loss).backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    assert doctor.findings[0].name == "gradient-ascent" and doctor.findings[0].cured, str(doctor)
+    assert "made up for" in doctor.history[0]["change"] and len(doctor.history) == 1
+    with torch.no_grad():
+        assert (model(held_x).argmax(1) == held_y).float().mean() > 0.9

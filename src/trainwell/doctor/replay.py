@@ -93,8 +93,11 @@ class Replay:
         """Whether the loop goes on showing rows that it has not shown, so that what is learned from changes."""
         return self.on and not self.round and not self.one_back
 
-    def gradient(self, patient: Patient) -> None:
-        """The gradient of the loss on as many rows as a batch has, in place of the loop's own."""
+    def gradient(self, patient: Patient, turned: bool) -> None:
+        """The gradient of the loss on as many rows as a batch has, in place of the loop's own.
+
+        turned: whether the loop goes up its loss, which a remedy then turns round.
+        """
         if not self.count and self.latest is None:
             return
         self.batch = self.latest if self.latest is not None else self.batches(1)[0]
@@ -102,7 +105,9 @@ class Replay:
             optimizer.zero_grad()
         with torch.enable_grad():
             loss = patient.loss(patient.model, self.batch)
-            (patient.sign * loss).backward()  # as the loop does; what a remedy makes of that comes after
+            (
+                (-1.0 if turned else patient.sign) * loss
+            ).backward()  # as the loop does; what a remedy makes of that comes after
         self.loss, self.spent = loss.detach(), self.spent + 1
 
     def batches(self, count: int) -> list[tuple[Tensor, Tensor]]:

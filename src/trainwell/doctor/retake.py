@@ -89,7 +89,9 @@ class Retake:
             if self.losses and abs(value) > SPOILED * abs(statistics.median(self.losses)):
                 return True  # a batch that spoiled the training once is left out
             self.losses.append(value)
-            (patient.sign * loss).backward()  # as the loop does
+            chart = doctor.treatments.chart
+            sign = -1.0 if chart is not None and chart.turn_sign else patient.sign  # which the remedy turns round again
+            (sign * loss).backward()  # as the loop does
         if patient.scale != 1.0:
             torch._foreach_mul_([each.grad for each in learning if each.grad is not None], patient.scale)
         total = nn.utils.clip_grad_norm_(learning, patient.clip or float("inf"))

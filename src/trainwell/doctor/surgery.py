@@ -220,13 +220,18 @@ def _with_even_bias(chart: Chart, kind: str) -> str:
 def _divide_by_slope(chart: Chart, finding: Finding) -> str:
     """The same of a sigmoid that is no layer, in the loss or at the end of the network's forward."""
 
+    # The mean over the outputs taken back where one of them is meant, as in cross-entropy over classes.
+    one = chart.sample is not None and chart.sample.labels is not None
+    width = len(chart.facts.get("class shares") or ()) if one else 0
+    times = max(1.0, width / 2)
+
     def listen(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if not isinstance(output, Tensor) or not output.requires_grad:
             return
         shares = output.detach()
         if not type(output.grad_fn).__name__.startswith("Sigmoid"):
             shares = shares.sigmoid()
-        slope = (shares * (1 - shares)).clamp_min(1e-6) / max(1.0, output.shape[-1] / 2)
+        slope = (shares * (1 - shares)).clamp_min(1e-6) / times
         output.register_hook(lambda gradient: gradient / slope)
 
     chart.patient.bare.register_forward_hook(listen)

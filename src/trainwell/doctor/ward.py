@@ -158,7 +158,7 @@ class Ward:
         assert self.patient is not None
         if self.closures:
             return True
-        self.replay.gradient(self.patient)
+        self.replay.gradient(self.patient, bool(self.treatments.chart and self.treatments.chart.turn_sign))
         parameters = [each for group in self.patient.optimizers[player].param_groups for each in group["params"]]
         gradients = [each for one in parameters if (each := one.grad) is not None and not each.is_sparse]
         agreed = True
