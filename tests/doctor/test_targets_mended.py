@@ -210,3 +210,37 @@ def test_steps_taken_again_go_down_where_the_loop_goes_up():
     assert "made up for" in doctor.history[0]["change"] and len(doctor.history) == 1
     with torch.no_grad():
         assert (model(held_x).argmax(1) == held_y).float().mean() > 0.9
+
+
+def test_a_recurrence_along_the_batch_is_seen_though_the_last_place_is_alike_in_all_rows():
+    """Pictures read row by row, whose last one is empty: only what lies between differs."""
+
+    class Scan(nn.Module):
+        def __init__(self, first: bool) -> None:
+            super().__init__()
+            self.inner, self.head = nn.LSTM(8, 32, batch_first=first), nn.Linear(32, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.inner(x.view(-1, 9, 8))[0][:, -1])
+
+    x, y, _, _ = digits()
+    for first in (True, False):
+        torch.manual_seed(0)
+        model = Scan(first)
+        doctor = Doctor(model, torch.optim.SGD(model.parameters(), 0.1), loss=F.cross_entropy)
+        rows = torch.cat([x, torch.zeros(len(x), 8)], 1).view(-1, 9, 8)
+        doctor.check([(rows[at : at + 64], y[at : at + 64]) for at in range(0, 512, 64)])
+        assert ("cross-sample-leak" in [each.name for each in doctor.findings]) is not first
+
+
+def test_a_few_equal_numbers_far_from_all_others_are_told_in_sequences_and_columns():
+    torch.manual_seed(0)
+    for shape in ((512, 6), (64, 20, 3)):
+        for planted in (True, False):
+            x = torch.randn(shape)
+            if planted:
+                x[::20, ..., 0] = -9999.0
+            model = nn.Sequential(nn.Flatten(), nn.Linear(x[0].numel(), 1))
+            doctor = Doctor(model, torch.optim.SGD(model.parameters(), 0.01), loss=nn.MSELoss())
+            doctor.check([(each, torch.randn(len(each), 1)) for each in ((x - x.mean()) / x.std()).split(16)])
+            assert ("bad-features" in [each.name for each in doctor.findings]) is planted

@@ -10,7 +10,7 @@ LIMITS = THRESHOLDS
 RARE = 0.1  # deviations below 0 at which a class of one row in a hundred stands where it is not
 BLANK = 0.97  # of all pixels, which are one and the same number; drawings leave some 95 % of a sheet white
 OFTEN, SELDOM = 0.45, 0.005  # share of a column's rows that a number may stand for that is missing
-LEAST = 5  # rows of that number
+LEAST = 3  # rows of that number
 
 
 def one_value(sample: Sample) -> Finding | None:
@@ -42,7 +42,9 @@ def _blank_pictures(sample: Sample) -> Finding | None:
 def _code_for_missing(sample: Sample) -> Finding | None:
     """A number that many rows have in a column and that lies far from all others there, as -999 does."""
     for place, matrix in sample.numbers():
-        if sample.inputs[place].dim() != 2 or len(matrix) < 64 or matrix.shape[1] > 500:
+        sequence = sample.inputs[place].dim() == 3  # of which each number counts for itself
+        matrix = matrix.reshape(-1, sample.inputs[place].shape[2]) if sequence else matrix
+        if sample.inputs[place].dim() not in (2, 3) or len(matrix) < 64 or matrix.shape[1] > 500:
             continue
         for column, values in enumerate(matrix.T):
             kinds, counts = np.unique(values, return_counts=True)
