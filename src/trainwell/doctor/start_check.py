@@ -23,16 +23,6 @@ def bad_initialization(trial: Trial) -> Finding | None:
         for name, each in trial.model.named_modules()
         if isinstance(each, nn.Linear | nn.modules.conv._ConvNd)
     ]
-    if len(layers) > 1 and not any(bool(each.weight.any()) for _, each in layers):
-        return Finding(
-            "bad-initialization",
-            f"{layers[0][0]}.weight",
-            "critical",
-            f"The weights of all {len(layers)} layers are 0.",
-            "Nothing of the inputs reaches the output, and nothing of the error comes back.",
-            0.95,
-            statistic={"value": 0.0, "healthy": [0.5, 2.0]},
-        )
     for name, layer in layers:
         weight, gradient = layer.weight.detach(), layer.weight.grad
         if weight.shape[0] < 4 or gradient is None or (not weight.requires_grad and gradient is None):
@@ -47,7 +37,7 @@ def bad_initialization(trial: Trial) -> Finding | None:
                 0.95,
                 statistic={"value": 1.0, "healthy": [-1, LIMITS.same_rows]},
             )
-    wild = recurrent_check.bad_start(trial.model) or _one_signed(layers) or _loud_tables(trial)
+    wild = _nothing(layers) or recurrent_check.bad_start(trial.model) or _one_signed(layers) or _loud_tables(trial)
     if wild is not None:
         return wild
     scales = [
@@ -82,6 +72,21 @@ def bad_initialization(trial: Trial) -> Finding | None:
         cause,
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
+    )
+
+
+def _nothing(layers: list[tuple[str, Any]]) -> Finding | None:
+    """Weights that are 0 in every layer, as where a state was made and never filled."""
+    if len(layers) < 2 or any(bool(each.weight.any()) for _, each in layers):
+        return None
+    return Finding(
+        "bad-initialization",
+        f"{layers[0][0]}.weight",
+        "critical",
+        f"The weights of all {len(layers)} layers are 0.",
+        "Nothing of the inputs reaches the output, and nothing of the error comes back.",
+        0.95,
+        statistic={"value": 0.0, "healthy": [0.5, 2.0]},
     )
 
 
