@@ -244,3 +244,14 @@ def test_a_few_equal_numbers_far_from_all_others_are_told_in_sequences_and_colum
             doctor = Doctor(model, torch.optim.SGD(model.parameters(), 0.01), loss=nn.MSELoss())
             doctor.check([(each, torch.randn(len(each), 1)) for each in ((x - x.mean()) / x.std()).split(16)])
             assert ("bad-features" in [each.name for each in doctor.findings]) is planted
+
+
+def test_rows_that_are_standardized_already_pass_the_standardizing_hook():
+    """Where the transform was forgotten for training alone, held-out rows must not be scaled a second time."""
+    x, y, held_x, held_y = digits()
+    model = mlp(64, 64, 10)
+    doctor = trained(model, F.cross_entropy, 90 * x + 120, y)
+    assert [each.name for each in doctor.findings][:1] == ["input-not-normalized"] and doctor.findings[0].cured
+    with torch.no_grad():
+        for rows in (90 * held_x + 120, held_x):
+            assert (model(rows).argmax(1) == held_y).float().mean() > 0.85

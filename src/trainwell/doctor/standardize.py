@@ -14,6 +14,7 @@ from trainwell.doctor.units import scale_answers
 
 FEW = 5  # rows without a value in a column, from which on their answers may say what it was
 SURE = 2.5  # standard errors that those answers have to lie from all others'
+FAR_FROM_ONE, NEAR_ONE = 10.0, 3.0  # root mean squares
 FURTHEST = 4.0  # deviations from the mean that a value may be put at
 
 
@@ -38,6 +39,8 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
         scalers[place] = tuple(each.reshape(shape).to(original) for each in (center, deviation, missing))
 
     def scaled(each: Tensor, center: Tensor, deviation: Tensor, missing: Tensor) -> Tensor:
+        if not torch.is_grad_enabled() and _standardized(each, center, deviation):
+            return each
         # An infinite value, as of a division by zero, still tells its side.
         each = torch.where(each.isnan(), missing, (each - center) / deviation)
         each = each.nan_to_num(0.0, THRESHOLDS.far, -THRESHOLDS.far)
@@ -55,6 +58,13 @@ def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
     words = "inputs standardized by a hook in front of the model: put the same into your data's transform to keep it"
     answers = scale_answers(chart, finding)  # which are in the same raw units where a series is asked to go on
     return f"{words}; {answers}" if answers else words
+
+
+def _standardized(rows: Tensor, center: Tensor, deviation: Tensor) -> bool:
+    """Whether rows that are not learned from are near a deviation of 1 already, where the training rows are far from
+    it: a transform that was forgotten for training alone."""
+    raw, size = float((center.square() + deviation.square()).mean().sqrt()), float(rows.square().mean().sqrt())
+    return raw > FAR_FROM_ONE and 1 / NEAR_ONE < size < NEAR_ONE
 
 
 def impute_inputs(chart: Chart, finding: Finding) -> str | None:
