@@ -217,3 +217,29 @@ def test_gradients_of_the_words_of_a_batch_alone(mode):
         doctor.watch(loss, x[picked], y[picked])
     doctor.close()
     assert named(doctor) == []
+
+
+def test_a_rectifier_of_one_number_and_a_loss_below_zero_end_no_watch():
+    """A hinge on a scalar inside the network, and a score that has no floor."""
+
+    class Hinged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mlp(64, 32, 10)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.inner(x) + 0.1 * F.relu(self.inner[0].weight.square().mean() - 0.01)
+
+    torch.manual_seed(0)
+    x, y, _, _ = digits()
+    model = Hinged()
+    optimizer = SGD(model.parameters(), 0.05)
+    doctor = Doctor(model, optimizer)
+    for step in range(120):
+        loss = F.cross_entropy(model(x[rows(step)]), y[rows(step)]) - 9
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows(step)], y[rows(step)])
+    doctor.close()
+    assert not doctor.broken, doctor.broken

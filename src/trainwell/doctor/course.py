@@ -119,7 +119,8 @@ def risen_for(record: Record) -> int:
     running = smooth(finite(record.get("loss").array), 5)
     if not len(running):
         return 0
-    within = np.flatnonzero(running <= 1.3 * np.minimum.accumulate(running) + 1e-9)
+    lowest = np.minimum.accumulate(running)
+    within = np.flatnonzero(running <= lowest + 0.3 * np.abs(lowest) + 1e-9)
     return len(running) - 1 - int(within[-1])
 
 

@@ -159,7 +159,7 @@ class Probe:
         if name in ATTENDING or name == HEADS:
             self._attention(place, *(args[:2] if name in ATTENDING else _projected(args, kwargs)))
             return
-        value = result.detach()[:ROWS]
+        value = result.detach()[:ROWS] if result.dim() else result.detach()[None]
         if not value.is_floating_point() or not value.numel():
             return
         value = value.float()
