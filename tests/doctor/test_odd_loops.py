@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loops import Loop, digits, mlp
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.probe import Probe
 from trainwell.doctor.rounds import judge
 from trainwell.doctor.series import Record
 
@@ -243,3 +244,13 @@ def test_a_rectifier_of_one_number_and_a_loss_below_zero_end_no_watch():
         doctor.watch(loss, x[rows(step)], y[rows(step)])
     doctor.close()
     assert not doctor.broken, doctor.broken
+
+
+def test_a_reading_that_fails_within_a_pass_leaves_the_pass_alone(monkeypatch):
+    """What the doctor looks at lies in the loop's own forward, which goes on whatever becomes of the look."""
+    monkeypatch.setattr(
+        Probe, "see", lambda *arguments: (_ for _ in ()).throw(IndexError("an answer of another shape"))
+    )
+    doctor, _, losses = healthy.run("watch")
+    assert losses == healthy.run(None)[2] and not doctor.broken
+    assert "another shape" in doctor.record.facts["unread"]["activations"]

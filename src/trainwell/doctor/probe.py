@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.overrides import TorchFunctionMode
 
+from trainwell.doctor.activation import HEADS, ActivationMode
+from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.pulse import numbers
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -19,26 +20,10 @@ SQUASHERS = {"tanh", "sigmoid"}
 WEIGHTED = {"linear", "conv1d", "conv2d", "conv3d"}
 PRODUCTS = {"linear", "matmul", "__matmul__", "bmm", "baddbmm", "einsum"}  # whose units lie last
 ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, and that of nn/attention
-HEADS = "multi_head_attention_forward"  # nn.MultiheadAttention's, within which no function is seen
 LAYERS = WEIGHTED | PRODUCTS | {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 SEEN = RECTIFIERS | SQUASHERS | LAYERS | ATTENDING | {"rnn_tanh", "softmax", HEADS}
 ROWS = 64  # of a batch that activation statistics look at
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
-
-
-class ActivationMode(TorchFunctionMode):
-    """Sees each torch function that is called inside it, modules' and plain ones alike, and hands on its result."""
-
-    def __init__(self, seen: Callable[[str, tuple[Any, ...], dict[str, Any], Any], None]) -> None:
-        super().__init__()
-        self.seen = seen
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = function(*args, **(kwargs or {}))
-        name = getattr(function, "__name__", "")
-        if isinstance(result, Tensor) or name in ("lstm", HEADS):
-            self.seen(name, args, kwargs or {}, result)
-        return result
 
 
 def _projected(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, Tensor]:
@@ -97,9 +82,15 @@ class Probe:
 
         def leave(module: nn.Module, inputs: Any, output: Any) -> None:
             if self.mode is not None:
-                self.mode.__exit__(None, None, None)
-                self.mode = None
-                self._differences()
+                mode, self.mode = self.mode, None
+                mode.__exit__(None, None, None)
+                try:
+                    self._differences()
+                except UNFIT as error:
+                    mode.error = error
+                if mode.error is not None:
+                    unread = self.record.facts.setdefault("unread", {})
+                    unread["activations"] = f"{type(mode.error).__name__}: {mode.error}"
 
         for name, module in self.model.named_modules():
             self.handles.append(module.register_forward_pre_hook(marked(self._push(name))))

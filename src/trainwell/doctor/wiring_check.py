@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor import answers_check, head_check, stack_check, start_check, tokens_check
+from trainwell.doctor.activation import ActivationMode
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, bare, leaving_no_trace
-from trainwell.doctor.probe import RECTIFIERS, ActivationMode, Probe
+from trainwell.doctor.probe import RECTIFIERS, Probe
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
@@ -207,8 +208,10 @@ def dying_relu(trial: Trial) -> Finding | None:
     with leaving_no_trace(), torch.no_grad():
         for batch in trial.sample.batches:
             watcher.counts = {}
-            with ActivationMode(watcher.see):
+            with ActivationMode(watcher.see) as mode:
                 trial.patient.output(trial.model.eval(), batch)
+            if mode.error is not None:
+                raise CannotJudge(f"its activations could not be read: {mode.error}")
             if time.thread_time() - began > LIMITS.dead_seconds:
                 break
     seen = {place: sum(counts) for place, counts in watcher.samples.items()}
