@@ -255,3 +255,26 @@ def test_rows_that_are_standardized_already_pass_the_standardizing_hook():
     with torch.no_grad():
         for rows in (90 * held_x + 120, held_x):
             assert (model(rows).argmax(1) == held_y).float().mean() > 0.85
+
+
+def test_a_row_a_batch_is_judged_by_the_mean_of_its_losses():
+    """Most single rows are answered well by a network that answers others wildly."""
+    x, y, held_x, held_y = digits()
+    torch.manual_seed(0)
+    model, numbers = mlp(64, 64, 64, 1), ((y.float() - 4.5) / 3)[:, None]
+    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
+    doctor = Doctor(model, optimizer, loss=F.mse_loss, mode="treat", steps=500)
+    for step in range(500):
+        rows = torch.randint(len(x), (1,))
+        optimizer.zero_grad()
+        loss = F.mse_loss(model(x[rows]), numbers[rows])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], numbers[rows])
+        if step % 100 == 99:
+            with torch.no_grad():
+                doctor.evaluated(loss=float(F.mse_loss(model(held_x), ((held_y.float() - 4.5) / 3)[:, None])))
+    doctor.close()
+    assert not doctor.broken, doctor.broken
+    assert [each.name for each in doctor.findings][:1] == ["batch-too-small"], str(doctor)
+    assert any("32 rows" in each["change"] for each in doctor.history)

@@ -226,7 +226,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Fi
         keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9
         if 0 < rows <= FEW_ROWS:
-            text = f" A batch has {rows} rows."
+            text = f" A batch has {rows} row{'s' if rows > 1 else ''}."
             return renamed(finding, "batch-too-small", text, "A step follows its few rows, not the data.")
         return finding
     if not others:

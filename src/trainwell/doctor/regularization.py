@@ -100,7 +100,7 @@ def batch_too_small(record: Record) -> Finding | None:
         rows > 4
         or len(cosines) < 5
         or len(losses) < 5 * LIMITS.warm_up
-        or learned(record) > 0.3
+        or _on_average(record) > 0.3
         or rate_share(record) < 0.3
     ):
         return None
@@ -108,10 +108,23 @@ def batch_too_small(record: Record) -> Finding | None:
     if noise < 0.5 or abs(median(cosines)) > 0.2:
         return None
     told = (
-        f"With {rows} rows a batch the loss varies by {noise:.0%} from step to step "
+        f"With {rows} row{'s' if rows > 1 else ''} a batch the loss varies by {noise:.0%} from step to step "
         "and successive gradients share no direction."
     )
     return _small(record, told, "A step follows its few rows, not the data.", 0.6)
+
+
+def _on_average(record: Record) -> float:
+    """How much of the way from guessing is gone: by the mean, as of a few rows most have a loss far below it, and by
+    held-out rows where their loss is told."""
+    guess = float(record.facts.get("prior loss") or 0.0)
+    held = finite(record.get("held out", "loss").array)
+    if guess <= 0:
+        return learned(record)
+    come = [1 - float(np.mean(finite(record.get("loss").array)[-100:])) / guess]
+    if len(held) > 2:
+        come.append(1 - median(held[-3:]) / guess)
+    return min(*come, learned(record))
 
 
 def _small(record: Record, evidence: str, cause: str, confidence: float) -> Finding:
