@@ -61,7 +61,7 @@ def listen(doctor: "Doctor") -> None:
     def see(name: str) -> Callable[..., None]:
         def look(module: nn.Module, inputs: Any, output: Any) -> None:
             if torch.is_grad_enabled() and not doctor.inside and doctor._looks_at(doctor.step + 1):
-                doctor.guarded(lambda: _note(play, name, inputs, output))
+                doctor.guarded(lambda: _note(doctor, play, name, inputs, output))
 
         return look
 
@@ -69,7 +69,7 @@ def listen(doctor: "Doctor") -> None:
         doctor.handles.append(part.register_forward_hook(marked(see(name))))
 
 
-def _note(play: Play, name: str, inputs: Any, output: Any) -> None:
+def _note(doctor: "Doctor", play: Play, name: str, inputs: Any, output: Any) -> None:
     shown = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
     if shown is None or not isinstance(output, Tensor) or not shown.is_floating_point() or len(shown) < 2:
         return
@@ -77,8 +77,8 @@ def _note(play: Play, name: str, inputs: Any, output: Any) -> None:
         if shown.requires_grad and output.requires_grad:
             answers = output.detach()
 
-            def read(gradient: Tensor) -> None:
-                play.saturates[name] = _saturating(answers, gradient)
+            def read(gradient: Tensor) -> None:  # in the midst of the loop's own backward
+                doctor.guarded(lambda: play.saturates.update({name: _saturating(answers, gradient)}))
 
             output.register_hook(read)
     elif not shown.requires_grad:
