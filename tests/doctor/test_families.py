@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import faults
 from loops import Loop, digits, mlp
 
-from trainwell.doctor import Doctor, players, system
+from trainwell.doctor import Doctor, families, players, system
 from trainwell.doctor.series import Record
 
 
@@ -445,3 +445,13 @@ def test_copies_of_healthy_moments_are_no_leak(tensors, expected):
         record.add(60 * place, "graphs kept", "", 0.0)
     found = system.memory_leak(record)
     assert (found.name if found is not None and found.severity == "warn" else None) == expected
+
+
+def test_attention_that_begins_at_one_position_is_told_from_such_that_grows_there():
+    for first, begun in ((0.01, True), (0.8, False)):
+        made = Record()
+        for step in (1, 20, 40, 60):
+            made.add(step, "loss", "", 3.0)
+            made.add(step, "attention entropy", "block softmax", first if step == 1 else 0.01)
+        finding = families.transformer_instability(made)
+        assert finding is not None and bool(finding.statistic.get("begun")) is begun

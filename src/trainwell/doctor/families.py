@@ -154,6 +154,8 @@ def transformer_instability(record: Record) -> Finding | None:
             f"In {place} the attention's entropy is {entropies[place][-1]:.1%} of "
             "its greatest: it looks at one position only."
         )
+    at_first = record.get("attention entropy", place)
+    begun = not trained and len(at_first) and at_first.steps[0] <= 1 and at_first.values[0] < LIMITS.attention_entropy
     done = learned(record) > 0.8  # a training that has come so far with it needs no remedy
     return Finding(
         "transformer-instability",
@@ -164,7 +166,8 @@ def transformer_instability(record: Record) -> Finding | None:
         + (" So far it costs nothing." if done else ""),
         0.75,
         record.step,
-        statistic={"value": score if high else float(entropies[place][-1]), "healthy": [0, LIMITS.attention_score]},
+        statistic={"value": score if high else float(entropies[place][-1]), "healthy": [0, LIMITS.attention_score]}
+        | ({"begun": True} if begun else {}),
     )
 
 
