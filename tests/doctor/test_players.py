@@ -3,6 +3,7 @@
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from loops import mlp
 
 from trainwell.doctor import Doctor, players
+from trainwell.doctor.aftercare import harmed
+from trainwell.doctor.finding import Finding
 from trainwell.doctor.series import Record
 
 
@@ -97,3 +100,15 @@ def test_a_generator_cut_off_from_its_judge_is_disconnected():
     findings = duel(cut=True).findings
     assert [each.name for each in findings][:1] == ["disconnected-parameters"] and "generator" in findings[0].where
     assert not duel(cut=False).findings
+
+
+@pytest.mark.parametrize(("latest", "goes_on", "worse"), [(1.6, True, True), (1.2, True, False), (1.6, False, False)])
+def test_a_cure_that_sends_samples_away_from_real_rows_is_known_after_two_evaluations(latest, goes_on, worse):
+    """A slowed discriminator lets some generators run off; a pair begun anew is far from real rows at first rightly."""
+    doctor = Doctor(nn.ModuleDict({name: mlp(2, 4, 1) for name in ("a", "b")}), None)
+    doctor.patient.optimizers = {name: Adam(each.parameters()) for name, each in doctor.patient.bare.items()}
+    finding = Finding("one-player-wins", "a", "warn", "", "", 0.8, 100, statistic={"distance": 1.0})
+    for step in (150, 200):
+        doctor.record.add(step, "sample distance", "", latest)
+    treatment = SimpleNamespace(finding=finding, loss=1.0)
+    assert harmed(doctor, treatment, goes_on) is worse

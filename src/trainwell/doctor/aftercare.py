@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LASTING = ("clip", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
 OF_SAMPLES = ("mode-collapse", "one-player-wins")  # what is judged by samples, as no loss tells of it
+FARTHER = 1.5  # times that distance, at two evaluations, which a treatment has made worse
 NEARER = 0.8  # of their distance from real rows, which they fall below where a treatment has helped
 LONGEST, CODES = 180, 600  # steps that a treatment may take to show; codes come late to where they say something
 RECENT = 10  # steps that must agree that a treatment does harm
@@ -133,6 +134,20 @@ def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
     if len(losses) < RECENT or not 0 <= before < np.inf:
         return False  # what may be below zero has no such bounds
     return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
+
+
+def harmed(doctor: "Ward", current: "Treatment", goes_on: bool) -> bool:
+    """Whether a training does worse since a treatment: by its loss, or by what two players make, each of whose losses
+    may rise as they should; goes_on: from the weights as they were, so that samples are comparable at once."""
+    patient, finding = doctor.patient, current.finding
+    if patient is not None and len(patient.players) > 1:
+        latest, before = doctor.record.get("sample distance").last(2), finding.statistic.get("distance", math.nan)
+        return goes_on and finding.name in OF_SAMPLES and len(latest) == 2 and bool(latest.min() > FARTHER * before)
+    if doctor.replay.on:
+        return False  # the loss is that of a batch that is not learned from
+    episodes = [*doctor.episodes, doctor.record]
+    began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
+    return does_harm(finite(doctor.record.get("loss").array), current.loss, float(began[0]))
 
 
 def guessing(record: Record) -> float:

@@ -16,8 +16,8 @@ from trainwell.doctor.aftercare import (
     back_to_best,
     build_of,
     changed,
-    does_harm,
     guessing,
+    harmed,
     improved,
     leapt,
     left_worse,
@@ -152,12 +152,8 @@ class Treatments:
         return self.healthy[-1].step if self.healthy else 0
 
     def _harmed(self, current: Treatment) -> bool:
-        if self.doctor.replay.on or len(self._patient.players) > 1:
-            return False  # the loss is of two who pull in turn, or of a batch that is not learned from
-        episodes = [*self.doctor.episodes, self.doctor.record]
-        began = next((losses for each in episodes if len(losses := finite(each.get("loss").array))), np.zeros(1))
-        losses = finite(self.doctor.record.get("loss").array)
-        return does_harm(losses, current.loss, float(began[0])) and current.before.fits(self._patient, self._chart())
+        goes_on = CURES[current.finding.name][current.tried - 1].start == "now"
+        return harmed(self.doctor, current, goes_on) and current.before.fits(self._patient, self._chart())
 
     def _undo(self, treatment: Treatment) -> None:
         """Put back all that a treatment changed, as the training does worse with it than without."""
@@ -184,7 +180,9 @@ class Treatments:
         if last is None or self.doctor.state is not None:
             return
         fits = last.before.fits(self._patient, self._chart())
-        if not last.finding.cured and fits and left_worse(self.doctor, last.before.snapshot):
+        several = len(self._patient.players) > 1
+        worse = self._harmed(last) if several else left_worse(self.doctor, last.before.snapshot)
+        if not last.finding.cured and fits and worse:
             self._undo(last)
         if self.built == build_of(self._patient, self._chart()) and self.doctor.held is not None:
             back_to_best(self.doctor, self.best, last.finding)
