@@ -171,8 +171,7 @@ def translate(doctor_of: DoctorOf, seed: int, fault: str = "") -> float:
     model = Translator(fault)
     rate = {"a rate of a fifth": 0.2, "norms behind, no warm-up": 1e-2}.get(fault, 4e-3)
     warm, steps = (1 if "no warm-up" in fault else 20), 240
-    ignored = -100 if fault == "padding learned, and no mask" else PAD
-    criterion = nn.CrossEntropyLoss(ignore_index=ignored, label_smoothing=0.1 if fault == "smooth labels" else 0.0)
+    criterion = nn.CrossEntropyLoss(ignore_index=PAD, label_smoothing=0.1 if fault == "smooth labels" else 0.0)
 
     def made() -> tuple[Any, Any]:
         fresh = torch.optim.Adam(model.parameters(), lr=rate, betas=(0.9, 0.98))

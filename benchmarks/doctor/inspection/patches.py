@@ -92,7 +92,7 @@ def patches(doctor_of: DoctorOf, seed: int, fault: str = "") -> float:
     model = Transformer(fault)
     rate = {"norms behind, four layers, no warm-up": 1e-2}.get(fault, 2e-3)
     steps, warm, size = 240, 24, 64
-    if fault in ("norms behind, four layers, no warm-up", "no warm-up"):
+    if fault == "norms behind, four layers, no warm-up":
         warm = 0
     optimizer = torch.optim.AdamW(groups(model, fault), lr=rate)
     scheduler = torch.optim.lr_scheduler.LambdaLR(

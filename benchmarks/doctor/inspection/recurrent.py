@@ -151,8 +151,6 @@ class Forecaster(nn.Module):
         if fault == "a recurrence of relu from an orthogonal of three halves":
             self.rnn: Any = nn.RNN(columns, size, batch_first=True, nonlinearity="relu")
             nn.init.orthogonal_(self.rnn.weight_hh_l0, 1.5)
-        elif fault == "a plain recurrence":
-            self.rnn = nn.RNN(columns, size, batch_first=True)
         else:
             self.rnn = nn.LSTM(columns, size, batch_first=True)
         self.head = nn.Linear(size, 6)

@@ -162,7 +162,6 @@ def shells(doctor_of: DoctorOf, seed: int, fault: str = "") -> float:
 APPLICANTS: dict[str, dict[str, Any]] = {
     "sixty applicants and a wide network": {"rows": 60, "hidden": (512, 512), "epochs": 300, "decay": 0.0},
     "half dropped out": {"dropout": 0.5},
-    "a network of one unit": {"hidden": (1,)},
 }
 
 
