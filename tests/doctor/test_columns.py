@@ -12,8 +12,8 @@ from torch.nn import functional as F
 sys.path.insert(0, str(Path(__file__).parent))
 from loops import Loop, digits, mlp
 
+from trainwell.doctor.bottleneck import narrowest
 from trainwell.doctor.columns_check import one_value
-from trainwell.doctor.examine import narrowest
 from trainwell.doctor.sample import Sample
 
 chance = np.random.default_rng(0)

@@ -1,13 +1,13 @@
 """A patient and a sample of its data to findings before training: data, split, wiring, one batch to learn by heart."""
 
+import contextlib
 import math
 from collections.abc import Collection
 from typing import Any
 
-from torch import nn
-
 from trainwell.doctor import (
     augment_check,
+    bottleneck,
     data_check,
     labels_check,
     order_check,
@@ -83,6 +83,8 @@ def examine(
     if trial is not None:
         facts["answers rewarded"] = trial.rewards is not None and not trial.rewards.turned
         findings[:] = [each for each in findings if _borne_out(each, trial, held, skipped)]
+        with contextlib.suppress(*UNFIT):
+            bottleneck.note(trial, facts)
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)
         run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {*found, *(each.name for each in findings)})
@@ -92,7 +94,7 @@ def examine(
 def _borne_out(finding: Finding, trial: Trial, held: Sample | None, skipped: dict[str, str]) -> bool:
     """Whether copies learn from the training rows far less about held-out rows than from as many of those; asked where
     a ridge, which no moved or turned picture is the same to, suspects an augmentation."""
-    if finding.name != "label-breaking-augmentation":
+    if finding.name != "label-breaking-augmentation" or "way" in finding.statistic:
         return True
     why, rows = "", min(trial.sample.sizes)
     plain = twin.pieces(held.batches, rows) if held is not None and rows else []
@@ -168,7 +170,7 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
         f"After {steps} steps on at most {rows} rows {left:.0%} of the loss is left; "
         f"with the inputs blanked, {blank.end / start:.0%}."
     )
-    if (narrow := _too_narrow(trial, evidence)) is not None:
+    if (narrow := bottleneck.too_narrow(trial, evidence)) is not None:
         return narrow
     cause = (
         "The inputs make no difference: they do not reach the output."
@@ -188,28 +190,6 @@ def cannot_fit_one_batch(trial: Trial, facts: dict[str, Any], found: set[str]) -
             "twin": {"as it is": own.losses, "blanked": blank.losses},
         },
     )
-
-
-def _too_narrow(trial: Trial, evidence: str) -> Finding | None:
-    """A layer of fewer numbers than it takes to tell the classes apart by their signs."""
-    found = narrowest(trial.model)
-    if found is None or found[1] > max(1, math.log2(max(2, trial.classes))):
-        return None
-    name, count = found
-    evidence += f" Layer {name} gives {count} number{'s' if count > 1 else ''} a row."
-    cause = "So few units carry too little of a row to the last layer, however long it learns."
-    return Finding("underfitting", name, "warn", evidence, cause, 0.8, statistic={"value": count})
-
-
-def narrowest(model: nn.Module) -> tuple[str, int] | None:
-    """The layer before the last that gives the fewest numbers, and how many; None where there is no such layer."""
-    widths = []
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
-            widths.append((name, len(module.weight)))
-        elif isinstance(module, nn.RNNBase):
-            widths.append((name, module.hidden_size * (2 if module.bidirectional else 1)))
-    return min(widths[:-1], key=lambda each: each[1], default=None)
 
 
 def _within_one(steps: int, rows: int, left: float) -> Finding:

@@ -1,12 +1,15 @@
 """Recurrent layers to how they begin: whether the state runs away from round to round, or nothing gets into it."""
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.patient import answer_in, leaving_no_trace
 from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.trial import Trial
 
 LIMITS = THRESHOLDS
 SHUT = 0.03  # of a gate, below which it counts as saturated: the same share as for any sigmoid
@@ -81,3 +84,68 @@ def state_left_behind(places: list[str]) -> Finding | None:
         0.9,
         statistic={"value": 0.0, "healthy": [LIMITS.reach, 1e3]},
     )
+
+
+def cut_off(trial: Trial) -> Finding | None:
+    """Early steps of a sequence that make the answers, and that no gradient reaches: the state is detached on its way.
+
+    A state that is detached every so many steps, so that the last stretch is learned from, is how long sequences are
+    truncated; told is one of which at most an eighth of the steps is left.
+    """
+    patient, inputs = trial.patient, list(trial.patient.inputs_of(trial.batch))
+    first = inputs[0] if inputs else None
+    if not isinstance(first, Tensor) or first.dim() != (3 if first.is_floating_point() else 2) or trial.output is None:
+        raise CannotJudge("needs one input of (rows, steps, numbers) or of tokens")
+    length = first.shape[1]
+    last = max(2, length // 8)
+    if length < 4 * last or len(first) < 2 or length in trial.output.shape[1:]:
+        return None
+    model, mood = trial.model, trial.model.training
+    other = first.detach().clone()
+    other[:, :-last] = other[:, :-last].roll(1, 0)
+    with leaving_no_trace(), torch.enable_grad():
+        model.eval()
+        try:
+            read, answer = _answer(trial, model, [first, *inputs[1:]])
+            if answer is None or not answer.requires_grad or not read:
+                return None
+            weight = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0)).to(answer)
+            gradients = torch.autograd.grad((answer * weight).sum(), read, allow_unused=True)
+            after = answer_in(patient.ask(model, [other, *inputs[1:]]))
+        finally:
+            model.train(mood)
+    sizes = [torch.zeros_like(each) if one is None else one for each, one in zip(read, gradients, strict=True)]
+    pulled = (sizes[0] if len(sizes) == 1 else torch.stack(sizes, 1)).abs().sum((0, 2)) > 0
+    if after is None or len(pulled) != length or pulled[:-last].any() or not pulled.any():
+        return None
+    answer, after = answer.detach(), after.detach()
+    moved = float((after - answer).abs().mean() / (answer - answer.roll(1, 0)).abs().mean().clamp_min(1e-12))
+    if moved < LIMITS.reach:
+        return None
+    return Finding(
+        "no-long-range-signal",
+        "the state",
+        "critical",
+        f"Of {length} steps only the last {int(pulled.sum())} have a gradient, though the others, put into other rows, "
+        f"move the answers by {moved:.0%} of their spread.",
+        "The state is detached at each step, so that nothing is learned from any step but the last.",
+        0.95,
+        statistic={"value": float(pulled.float().mean()), "healthy": [0.125, 1.0]},
+    )
+
+
+def _answer(trial: Trial, model: nn.Module, inputs: list[Any]) -> tuple[list[Tensor], Tensor | None]:
+    """(what is read of each row, (rows, steps, numbers) or (rows, numbers) for each step; the answer to it): the rows
+    themselves, or the vectors that stand for tokens."""
+    if inputs[0].is_floating_point():
+        rows = inputs[0].detach().clone().requires_grad_()
+        return [rows], answer_in(trial.patient.ask(model, [rows, *inputs[1:]]))
+    table = next((each for each in model.modules() if isinstance(each, nn.Embedding)), None)
+    if table is None:
+        return [], None
+    read: list[Tensor] = []
+    handle = table.register_forward_hook(lambda module, given, output: read.append(output))
+    try:
+        return read, answer_in(trial.patient.ask(model, inputs))
+    finally:
+        handle.remove()

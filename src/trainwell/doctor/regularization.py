@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trainwell.doctor.bottleneck import narrow
 from trainwell.doctor.course import (
     beyond_ridge,
     falling,
@@ -206,9 +207,9 @@ def less_than_ridge(record: Record) -> Finding | None:
 
 
 def lagging(record: Record) -> Finding | None:
-    """Behind what the neighbors' vote gives, or what a ridge leaves."""
+    """Held back by a layer too narrow, behind what the neighbors' vote gives, or what a ridge leaves."""
     reasons = []
-    for rule in (underfitting, less_than_ridge):
+    for rule in (narrow, underfitting, less_than_ridge):
         try:
             finding = rule(record)
         except CannotJudge as reason:
@@ -216,8 +217,8 @@ def lagging(record: Record) -> Finding | None:
             continue
         if finding is not None:
             return finding
-    if len(reasons) > 1:
-        raise CannotJudge(reasons[0])
+    if len(reasons) > 2:
+        raise CannotJudge(reasons[1])
     return None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from trainwell.doctor.copies_check import copies
 from trainwell.doctor.data_check import small
 from trainwell.doctor.finding import CannotJudge, Finding
+from trainwell.doctor.orientation_check import turned
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.telling_check import ranks, telling
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -352,4 +353,5 @@ CHECKS: dict[str, Callable[[Sample, Sample | None, dict[str, Any]], Finding | No
     "data-leakage": data_leakage,
     "preprocessing-mismatch": preprocessing_mismatch,
     "class-imbalance": never_drawn,
+    "label-breaking-augmentation": turned,
 }

@@ -36,6 +36,9 @@ class Thresholds:
     other_numbers: float = 0.3  # 7: share of held-out rows that another numbering of labels would set right
     one_label_rows: int = 2000  # 6: rows of one and the same label after which it is no matter of order
     far: float = 3.0  # 2: deviations at which an infinite value is read
+    either_way: float = 0.12  # 8: held-out pictures that are closer to their class when turned; more: any way will do
+    turned_rows: float = 0.25  # 8: training pictures beyond that
+    all_turned: float = 0.8  # 7: of the training pictures, where it is no augmentation
     surprise: float = 4.0  # 7: the same for pictures and sequences, in standard errors of the rows' means
     label_autocorrelation: float = 0.3  # 9
     parts_gap: float = 0.2  # 7: skill of a ridge within the parts over that across them
@@ -112,6 +115,7 @@ class Thresholds:
     ridge: float = 0.3  # 34: skill from which on a ridge is a bar for the network
     ridge_way: float = 0.5  # 34: share of the way that a ridge goes, which a network should go as well
     underfit_gap: float = 0.1  # 34: training accuracy below the vote of neighbors
+    narrow_leaves: float = 0.4  # 34: share of the loss that is left where all rows pass through too few numbers
 
     # Families.
     sample_spread: float = 0.3  # 39: distance between generated samples over that between real ones

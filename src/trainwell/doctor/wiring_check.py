@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.doctor import answers_check, head_check, stack_check, start_check, tokens_check
+from trainwell.doctor import answers_check, head_check, recurrent_check, stack_check, start_check, tokens_check
 from trainwell.doctor.activation import ActivationMode
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, bare, leaving_no_trace
@@ -281,4 +281,5 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "vanishing-gradient": vanishing_gradient,
     "mixed-precision-underflow": mixed_precision_underflow,
     "underfitting": stack_check.underfitting,
+    "no-long-range-signal": recurrent_check.cut_off,
 }
