@@ -6,24 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.probe import HALVES
 from trainwell.doctor.remedy import Chart, forget
 
 
 def full_precision(chart: Chart, finding: Finding) -> str | None:
-    """Weights of float16 as float32, the inputs with them: an update below a two-thousandth of a weight is lost."""
+    """Half-precision weights as float32, the inputs with them: of a weight in float16 an update below a
+    two-thousandth is lost, in bfloat16 one below a two-hundredth."""
     model = chart.patient.bare
-    if chart.own_loop or not any(each.dtype == torch.float16 for each in model.parameters()):
+    if chart.own_loop or not any(each.dtype in HALVES for each in model.parameters()):
         return None
 
     def widen(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(
-            each.float() if isinstance(each, Tensor) and each.dtype == torch.float16 else each for each in inputs
-        )
+        return tuple(each.float() if isinstance(each, Tensor) and each.dtype in HALVES else each for each in inputs)
 
     model.float()
     model.register_forward_pre_hook(widen)
     forget(chart.patient)
-    return "weights and inputs in float32: leave out .half() and use torch.autocast to keep it so"
+    return "weights and inputs in float32: leave out .half() or .bfloat16() and use torch.autocast to keep it so"
 
 
 def raise_epsilon(chart: Chart, finding: Finding) -> str | None:

@@ -23,6 +23,7 @@ ATTENDING = {"scaled_dot_product_attention", "attend_in_products"}  # torch's, a
 LAYERS = WEIGHTED | PRODUCTS | {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
 SEEN = RECTIFIERS | SQUASHERS | LAYERS | ATTENDING | {"rnn_tanh", "softmax", HEADS}
 ROWS = 64  # of a batch that activation statistics look at
+HALVES = (torch.float16, torch.bfloat16)
 WINDOW = 16  # probes over which a unit must stay silent to count as dead
 
 
@@ -282,6 +283,13 @@ class Probe:
             return
         undone = [then for _, then in pairs]
         torch._foreach_sub_(undone, [each for each, _ in pairs])  # what would undo the step
+        lost = [
+            ((change == 0) & (each.grad != 0)).sum() / (each.grad != 0).sum().clamp_min(1)
+            for (each, _), change in zip(pairs, undone, strict=True)
+            if each.dtype in HALVES and each.grad is not None and not each.grad.is_sparse
+        ]
+        if lost:
+            self.note("lost updates", "", torch.stack(lost).mean())
         for (each, _), norm in zip(pairs, torch._foreach_norm(undone), strict=True):
             self.note("update", self.places[each], norm, by=_root_mean(each.numel()))
         uphill = [

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from trainwell.doctor.course import learned
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, median, picked, quantile
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -13,9 +14,9 @@ LIMITS = THRESHOLDS
 
 def mixed_precision_underflow(record: Record) -> Finding | None:
     """Half-precision gradients below what the format holds, or a loss scale that has fallen to nothing."""
-    tiny, scale = record.get("tiny gradients"), record.get("scale")
-    if not len(tiny) and not len(scale):
-        raise CannotJudge("no half-precision gradients and no gradient scaler")
+    tiny, scale, lost = record.get("tiny gradients"), record.get("scale"), record.get("lost updates")
+    if not len(tiny) and not len(scale) and not len(lost):
+        raise CannotJudge("no half-precision weights and no gradient scaler")
     if record.step < LIMITS.warm_up:
         raise CannotJudge(f"needs {LIMITS.warm_up} steps")
     if len(scale) >= 5 and scale.values[-1] <= 1.0:
@@ -28,10 +29,15 @@ def mixed_precision_underflow(record: Record) -> Finding | None:
     if len(tiny) >= LIMITS.persist and (tiny.last(LIMITS.persist) > LIMITS.tiny_share).all():
         text = f"{tiny.values[-1]:.0%} of the half-precision gradients are 0 or below 6e-5, where float16 loses digits."
         return _precision(record, text, "Small gradients vanish in float16 for want of a loss scale.", tiny.values[-1])
+    late = lost.last(LIMITS.persist)
+    if len(late) >= LIMITS.persist and late.min() > LIMITS.lost_updates and learned(record) < LIMITS.learned_well:
+        text = f"{late[-1]:.0%} of the half-precision weights that have a gradient stay as they are at a step."
+        cause = "What a step would change lies below the weight's last digit: keep the weights in float32 and autocast."
+        return _precision(record, text, cause, float(late[-1]), LIMITS.lost_updates)
     return None
 
 
-def _precision(record: Record, evidence: str, cause: str, value: float) -> Finding:
+def _precision(record: Record, evidence: str, cause: str, value: float, limit: float = LIMITS.tiny_share) -> Finding:
     return Finding(
         "mixed-precision-underflow",
         "gradient",
@@ -40,7 +46,7 @@ def _precision(record: Record, evidence: str, cause: str, value: float) -> Findi
         cause,
         0.85,
         record.step,
-        statistic={"value": value, "healthy": [0, LIMITS.tiny_share]},
+        statistic={"value": value, "healthy": [0, limit]},
     )
 
 

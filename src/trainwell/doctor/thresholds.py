@@ -135,6 +135,8 @@ class Thresholds:
     attention_entropy: float = 0.05  # 43: of its greatest
 
     # System.
+    lost_updates: float = 0.6  # 27: half-precision weights that a step leaves as they are
+    learned_well: float = 0.8  # 27: of the way, after which they need not move
     tiny_share: float = 0.1  # 27: half-precision gradients that are 0 or subnormal
     waiting_seconds: float = 8e-3  # 44: shorter waits cost less than half a minute in three thousand steps
     leak_share: float = 0.1  # of the memory, by which it grows before it is told though no tensor is seen to be kept
