@@ -171,6 +171,29 @@ def transformer_instability(record: Record) -> Finding | None:
     )
 
 
+def lost_depth(record: Record, place: str, last: str, ratio: float) -> Finding | None:
+    """A transformer whose early layers had their share of the gradient at the first step, and lost it in the steps
+    since: norms behind the residual sum need a warm-up (Xiong et al. 2020, arXiv:2002.04745)."""
+    early, late = record.get("gradient", place), record.get("gradient", last)
+    if not record.places("attention entropy") or not len(early) or not len(late) or early.steps[0] > 2:
+        return None
+    began = early.values[0] / max(late.values[0], 1e-30)
+    if began < 10 * LIMITS.vanishing_ratio:
+        return None
+    return Finding(
+        "transformer-instability",
+        place,
+        "critical",
+        f"At the first step the gradient of {place} was {began:.1e} times that of {last}, after {record.step} steps it "
+        f"is {ratio:.1e} times that, and the loss has fallen by {max(0.0, learned(record)):.0%} of the way.",
+        "The first steps at the full rate have thrown the lower blocks to where no gradient comes back: warm the rate "
+        "up, lower it, or put the norms in front of attention and layers.",
+        0.85,
+        record.step,
+        statistic={"value": ratio, "healthy": [LIMITS.vanishing_ratio, 1 / LIMITS.vanishing_ratio]},
+    )
+
+
 def _begun_sharp(record: Record, place: str, score: float) -> Finding:
     """Attention that looks at one position from the first step on, before anything could have grown."""
     return Finding(

@@ -17,6 +17,7 @@ from trainwell.doctor.course import (
     update_ratio,
     worse,
 )
+from trainwell.doctor.families import lost_depth
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.recurrent_check import state_left_behind
 from trainwell.doctor.series import Record, finite, median, picked, spread
@@ -48,6 +49,8 @@ def vanishing_gradient(record: Record) -> Finding | None:
         return None  # an adaptive optimizer makes up for it
     if shrunken(record) < LIMITS.shrunken:
         return None  # a decay that draws the weights to zero fades the signal as well, and has a name of its own
+    if (unstable := lost_depth(record, place, layers[-1], ratio)) is not None:
+        return unstable
     evidence = (
         f"The gradient of {place} is {ratio:.1e} times that of {layers[-1]}; "
         f"each step changes it by {moves:.1e} of its size, and the loss has fallen by {learned(record):.0%} of the way."
