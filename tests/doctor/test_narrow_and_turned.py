@@ -1,4 +1,4 @@
-"""Layers too narrow for what is asked, pictures turned that should not be, a state cut off; each beside its twin."""
+"""Layers too narrow, pictures turned wrongly, a state cut off, rows read past their end; each with its twin."""
 
 import pytest
 import torch
@@ -142,3 +142,36 @@ def test_pictures_that_lie_either_way_are_no_matter():
     assert turned(Sample(inputs=[mirrored], target=target[:400]), held, {}) is None
     with pytest.raises(CannotJudge, match="held-out pictures"):
         turned(Sample(inputs=[mirrored], target=target[:400]), None, {})
+
+
+class Read(nn.Module):
+    """A recurrent layer that is read at each row's last step, or behind what fills the rows up."""
+
+    def __init__(self, behind: bool) -> None:
+        super().__init__()
+        self.layer, self.head, self.behind = nn.GRU(4, 32, batch_first=True), nn.Linear(32, 10), behind
+
+    def forward(self, rows: Tensor, lengths: Tensor) -> Tensor:
+        states, _ = self.layer(rows)
+        last = states[:, -1] if self.behind else states[torch.arange(len(rows)), lengths - 1]
+        answer: Tensor = self.head(last)
+        return answer
+
+
+@pytest.mark.parametrize(("behind", "filled", "expected"), [(True, 24, True), (False, 24, False), (True, 0, False)])
+def test_rows_read_behind_their_end(behind, filled, expected):
+    torch.manual_seed(0)
+    target, lengths = torch.randint(10, (64,)), torch.randint(8, 13, (64,))
+    rows = torch.randn(64, 12 + filled, 4)
+    rows[torch.arange(12 + filled)[None] >= (lengths if filled else lengths + 12)[:, None]] = 0.0
+    model = Read(behind)
+    optimizer = torch.optim.Adam(model.parameters())
+    doctor = Doctor(model, optimizer, loss=nn.functional.cross_entropy)
+    for _ in range(4):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(rows, lengths), target)
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, (rows, lengths), target)
+    doctor.close()
+    assert ("padding-or-mask-fault" in names(doctor)) == expected

@@ -130,15 +130,15 @@ def _one_token(sample: Sample) -> Finding | None:
         raise CannotJudge("the inputs are no numbers but codes")
     inside = tokens[~_ends(tokens)]
     kinds, counts = inside.unique(return_counts=True)
-    if len(kinds) < FEW or len(inside) < LIMITS.rows or float(counts.max()) <= ALMOST_ALL * len(inside):
+    if 1 < len(kinds) < FEW or len(inside) < LIMITS.rows or float(counts.max()) <= ALMOST_ALL * len(inside):
         return None
     most, share = int(kinds[counts.argmax()]), float(counts.max()) / len(inside)
+    others = f", {len(kinds) - 1} others at the rest" if len(kinds) > 1 else ""
     return Finding(
         "bad-features",
         "input",
         "warn",
-        f"Token {most} stands at {share:.0%} of the places in front of where rows end, {len(kinds) - 1} others at the "
-        f"rest.",
+        f"Token {most} stands at {share:.0%} of the places in front of where rows end{others}.",
         "What was read is not in the vocabulary: another one, other case, or words where it has letters.",
         0.85,
         statistic={"value": share, "healthy": [0, ALMOST_ALL]},

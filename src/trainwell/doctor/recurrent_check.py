@@ -101,8 +101,6 @@ def cut_off(trial: Trial) -> Finding | None:
     if length < 4 * last or len(first) < 2 or length in trial.output.shape[1:]:
         return None
     model, mood = trial.model, trial.model.training
-    other = first.detach().clone()
-    other[:, :-last] = other[:, :-last].roll(1, 0)
     with leaving_no_trace(), torch.enable_grad():
         model.eval()
         try:
@@ -111,12 +109,16 @@ def cut_off(trial: Trial) -> Finding | None:
                 return None
             weight = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0)).to(answer)
             gradients = torch.autograd.grad((answer * weight).sum(), read, allow_unused=True)
-            after = answer_in(patient.ask(model, [other, *inputs[1:]]))
+            sizes = [torch.zeros_like(each) if one is None else one for each, one in zip(read, gradients, strict=True)]
+            pulled = (sizes[0] if len(sizes) == 1 else torch.stack(sizes, 1)).abs().sum(2) > 0  # (rows, steps)
+            if pulled.shape != first.shape[:2] or not pulled.any() or int(pulled.sum(1).max()) > last:
+                return None
+            before = ~pulled.long().cumsum(1).bool() & pulled.any(1, keepdim=True)
+            other = torch.where(before.reshape(*before.shape, *[1] * (first.dim() - 2)), first.roll(1, 0), first)
+            after = answer_in(patient.ask(model, [other.detach(), *inputs[1:]]))
         finally:
             model.train(mood)
-    sizes = [torch.zeros_like(each) if one is None else one for each, one in zip(read, gradients, strict=True)]
-    pulled = (sizes[0] if len(sizes) == 1 else torch.stack(sizes, 1)).abs().sum((0, 2)) > 0
-    if after is None or len(pulled) != length or pulled[:-last].any() or not pulled.any():
+    if after is None or float(before.float().mean()) < 0.25:
         return None
     answer, after = answer.detach(), after.detach()
     moved = float((after - answer).abs().mean() / (answer - answer.roll(1, 0)).abs().mean().clamp_min(1e-12))
@@ -126,7 +128,7 @@ def cut_off(trial: Trial) -> Finding | None:
         "no-long-range-signal",
         "the state",
         "critical",
-        f"Of {length} steps only the last {int(pulled.sum())} have a gradient, though the others, put into other rows, "
+        f"Of a row's steps {int(pulled.sum(1).max())} at most have a gradient, though those before, of other rows, "
         f"move the answers by {moved:.0%} of their spread.",
         "The state is detached at each step, so that nothing is learned from any step but the last.",
         0.95,

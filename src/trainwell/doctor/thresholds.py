@@ -135,6 +135,8 @@ class Thresholds:
     attention_entropy: float = 0.05  # 43: of its greatest
 
     # System.
+    filled_row: float = 0.2  # 10: share of a row's steps, and of all, that fill up behind the end
+    moved_by_filling: float = 3.0  # 10: what other filling moves of the answers, over what rows differ in them
     lost_updates: float = 0.6  # 27: half-precision weights that a step leaves as they are
     learned_well: float = 0.8  # 27: of the way, after which they need not move
     tiny_share: float = 0.1  # 27: half-precision gradients that are 0 or subnormal

@@ -270,6 +270,19 @@ def faded(trial: Trial) -> tuple[str, float]:
     return sizes[0][0], sizes[0][1] / sizes[-1][1]
 
 
+def out_of_reach(trial: Trial) -> Finding | None:
+    """A state that is detached on its way, or attention that sees nothing but its own place."""
+    try:
+        if (found := recurrent_check.cut_off(trial)) is not None:
+            return found
+    except CannotJudge as reason:
+        try:
+            return answers_check.no_long_range_signal(trial)
+        except CannotJudge:
+            raise reason from None
+    return answers_check.no_long_range_signal(trial)
+
+
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **head_check.CHECKS,
     **answers_check.CHECKS,
@@ -281,5 +294,5 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "vanishing-gradient": vanishing_gradient,
     "mixed-precision-underflow": mixed_precision_underflow,
     "underfitting": stack_check.underfitting,
-    "no-long-range-signal": recurrent_check.cut_off,
+    "no-long-range-signal": out_of_reach,
 }
