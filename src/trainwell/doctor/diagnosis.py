@@ -62,7 +62,7 @@ EXPLAINS: dict[str, set[str]] = {
     "learning-rate-too-high": ROUGH
     | DEAD
     | {"plateau", "learning-rate-too-low", "underfitting", "transformer-instability"},
-    "transformer-instability": STUCK | DEAD,
+    "transformer-instability": (STUCK | DEAD) - {"underfitting", "cannot-fit-one-batch"},
     "saturated-activations": STUCK | {"vanishing-gradient", "oscillating-loss"},
     "vanishing-gradient": STUCK | {"disconnected-parameters"},
     "underfitting": {"cannot-fit-one-batch", "plateau", "label-noise", "representation-collapse"},

@@ -260,9 +260,7 @@ class Doctor(Ward):
             if self.overheard is not None:
                 self.overheard.over()
             if self.patient.loss_of is not None:
-                note_certainty(
-                    self.patient, self.record, self.batches, self.step, self.held.batches if self.held else None
-                )
+                note_certainty(self.patient, self.record, self.batches, self.step, (self.sample, self.held))
             if self.sample is not None and self.patient.loss_of is not None:
                 accuracy = gauges.accuracy(self.patient, self.sample, self.record.facts)
                 if accuracy is not None:

@@ -92,7 +92,7 @@ def read(
     samples: of the training rows and of the held-out rows.
     """
     note_settings(patient, record)
-    sample, held = samples
+    sample = samples[0]
     if sample is not None and batches:
         attempt(record, "rows again", lambda: _rows_again(patient, record, batches[-1], step, sample))
     attempt(record, "labels", lambda: _labels(patient, record, batches, step))
@@ -113,21 +113,22 @@ def read(
         record.add(step, "scale", "", float(scaler.get_scale()))
     _device(patient, record, step)
     if batches and patient.loss_of is not None:
-        _of_answers(patient, record, batches, step, held)
+        _of_answers(patient, record, batches, step, samples)
 
 
-def _of_answers(patient: Patient, record: Record, batches: list[Any], step: int, held: Sample | None) -> None:
+def _of_answers(
+    patient: Patient, record: Record, batches: list[Any], step: int, samples: tuple[Sample | None, Sample | None]
+) -> None:
     """Readings for which the model is asked."""
     batch = batches[-1]
-    if held is None and step >= minority.FIRST:
+    if samples[1] is None and step >= minority.FIRST:
         attempt(record, "recall", lambda: minority.read(patient, record, batches, step))
     if record.facts.get("tells its code"):
         attempt(record, "divergence", lambda: _divergence(patient, record, batch, step))
     if len(patient.players) == 1:
         attempt(record, "modes", lambda: modes.read(patient, record, batch, step))
     if step >= 2 * (record.get("wrong rows").steps or [THRESHOLDS.warm_up])[-1]:
-        others = held.batches if held is not None else None
-        attempt(record, "certainty", lambda: note_certainty(patient, record, batches, step, others))
+        attempt(record, "certainty", lambda: note_certainty(patient, record, batches, step, samples))
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
         attempt(record, "slow rows", lambda: _slow_rows(patient, record, batch, step))
     if record.facts.get("recurrent") and learned(record) < 0.3 and step > 80:

@@ -11,29 +11,41 @@ from trainwell.doctor.course import learned, noise_of_median, rate_share, typica
 from trainwell.doctor.dynamics import held_out
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.telling_check import tells
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+Answers = tuple[np.ndarray, ...]  # of rows: how sure, whether right, the label, all scores
+OF_TWO = ("bce", "bce_logits")  # losses of one score or share a row
+AGAIN = 4  # steps for each batch of the sample, after which its rows are taken for rows that were learned from
 SHOWN = 5  # rows of a class just learned from, with fewer of which a network cannot tell it from others
 
 
 def note_certainty(
-    patient: Patient, record: Record, batches: list[Any], step: int, held: list[Any] | None = None
+    patient: Patient,
+    record: Record,
+    batches: list[Any],
+    step: int,
+    samples: tuple[Sample | None, Sample | None] = (None, None),
 ) -> None:
     """How often the network is wrong on rows it has just been given, and whether it was less sure where it was.
 
     Notes the share of wrong rows, how much oftener than the commonest class it is right, the chance that a row that
     it gets right has a surer answer than one that it gets wrong, and how much oftener it is right on held-out rows.
+
+    samples: of the training rows, which are asked where the batches hold too few, and of the held-out rows.
     """
-    if record.facts.get("loss") not in ("cross_entropy", "nll"):
+    kind = str(record.facts.get("loss"))
+    if kind not in ("cross_entropy", "nll", *OF_TWO):
         return
-    found = _answers(patient, batches)
+    first, held = (each.batches if each is not None else [] for each in samples)
+    found = _answers(patient, batches, kind) or (_answers(patient, first, kind) if step > AGAIN * len(first) else None)
     if found is None:
         return
     certain, correct, labels, _ = found
-    judged = (_answers(patient, held) if held else None) or found
+    judged = (_answers(patient, held, kind, LIMITS.rows // 5) if held else None) or found
     pair = coin_pair(judged[3], judged[2])
     if pair is not None and min((labels == each).sum() for each in pair[:2]) >= SHOWN:
         record.add(step, "coin", f"{pair[0]} and {pair[1]}", pair[2])
@@ -51,18 +63,21 @@ def note_certainty(
 
 
 @torch.no_grad()
-def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, ...] | None:
+def _answers(patient: Patient, batches: list[Any], kind: str, least: int = LIMITS.rows // 2) -> Answers | None:
     """Of at most 512 rows, the latest first: how sure the answer is, whether it is right, the label, all scores."""
     sure, right, labels, answers = [], [], [], []
     targets = [patient.target_of(batch) for batch in batches]
+    if kind in OF_TWO:
+        targets = [_kinds(each) for each in targets]
     if not all(isinstance(each, Tensor) and not each.is_floating_point() and each.dim() == 1 for each in targets):
         return None
-    if sum(map(len, targets)) < LIMITS.rows // 2:
+    if sum(map(len, targets)) < least:
         return None
     for batch, target in zip(reversed(batches), reversed(targets), strict=True):
         try:
             with answering(patient.bare):
                 output = patient.output(patient.bare, batch)
+                output = _of_two(output, kind) if kind in OF_TWO and output is not None else output
         except (RuntimeError, ValueError, TypeError):  # rows of another kind than the loop itself gives to the model
             return None
         if output is None or output.dim() != 2 or output.shape[1] < 2 or len(output) != len(target):
@@ -83,6 +98,22 @@ def _answers(patient: Patient, batches: list[Any]) -> tuple[np.ndarray, ...] | N
     if not sum(map(len, labels)):
         return None
     return tuple(torch.cat(each).cpu().numpy() for each in (sure, right, labels, answers))
+
+
+def _kinds(target: Any) -> Tensor | None:
+    """Of shares that are all 0 or 1, one a row, the classes 0 and 1."""
+    if not isinstance(target, Tensor) or target.numel() != len(target) or not ((target == 0) | (target == 1)).all():
+        return None
+    return target.flatten().long()
+
+
+def _of_two(output: Tensor, kind: str) -> Tensor | None:
+    """One score or share a row as the scores of two classes."""
+    if output.numel() != len(output):
+        return None
+    scores = output.flatten().float()
+    scores = torch.logit(scores, 1e-7) if kind == "bce" else scores
+    return torch.stack([torch.zeros_like(scores), scores], 1)
 
 
 def coin_pair(scores: np.ndarray, labels: np.ndarray) -> tuple[int, int, float] | None:
@@ -161,13 +192,16 @@ def _sure_where_wrong(record: Record) -> Finding | None:
     if len(certainty) < 2:
         raise CannotJudge("needs classes, and two looks at rows that were just given")
     better = record.get("better than chance").last(2)
-    if wrong.min() < LIMITS.wrong_rows or better.min() < LIMITS.better_than_chance:
-        return None  # nearly right, or not far enough
+    if wrong.min() < LIMITS.wrong_rows:
+        return None  # nearly right
     ahead = record.get("better held out").last(2)
     # Held-out rows that fit better than the rows just learned from have better labels.
     apart = 4 * (wrong[-1] * (1 - wrong[-1]) / LIMITS.rows) ** 0.5
     fairer = len(ahead) == 2 and ahead.min() > max(LIMITS.fairer, apart)
-    if float(certainty.mean()) > (LIMITS.doubt if fairer else LIMITS.certainty):
+    far = better.min() >= LIMITS.better_than_chance
+    if not far and not fairer:
+        return None  # where so many labels are wrong that nothing agrees with them, held-out rows alone show it
+    if float(certainty.mean()) > (LIMITS.doubt if far and fairer else LIMITS.certainty):
         return None
     began = record.get("certainty").steps[-2]
     if began < 2 * LIMITS.warm_up or certainty[-1] - certainty[0] > 0.05:
