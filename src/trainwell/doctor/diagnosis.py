@@ -113,7 +113,8 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
 
 def is_sign(finding: Finding) -> bool:
     """Whether it says that the training goes badly, and not why. What is seen before the first step says why."""
-    return (finding.name in SIGNS and finding.step > 0) or bool(finding.statistic.get("sign"))
+    lies_open = finding.step == 0 or "narrow" in finding.statistic
+    return (finding.name in SIGNS and not lies_open) or bool(finding.statistic.get("sign"))
 
 
 def outshone_by(finding: Finding, known: Sequence[Finding]) -> Finding | None:
@@ -179,13 +180,13 @@ class Diagnosis:
         self.findings.append(proven)
         for other in [each for each in self.findings if each is not proven]:
             near = (
-                "twin" in proven.statistic
+                {"twin", "narrow"} & set(proven.statistic)
                 or other.step <= 1
                 or proven.step - other.step <= 60
                 or proven.name in IN_THE_DATA
             )  # a cause comes first
             proof = "twin" in proven.statistic or proven.severity == "critical"
-            near = near and proven.confidence > DOUBTFUL
+            near = bool(near) and proven.confidence > DOUBTFUL
             near = near and (proof or other.name != "cannot-fit-one-batch" or other.severity != "critical")
             explained = near and explained_by(other.name, [proven]) is not None
             if (explained or (is_sign(other) and _is_cause(proven))) and other.cured is None:
