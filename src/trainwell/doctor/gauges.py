@@ -1,7 +1,9 @@
 """A patient between two steps to numbers that no layer shows: memory, the optimizer's count, answers on kept rows."""
 
 import contextlib
+import ctypes
 import gc
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -195,13 +197,46 @@ def _labels(patient: Patient, record: Record, batches: list[Any], step: int) -> 
 
 
 def _memory(patient: Patient) -> float:
-    """MiB in use: of the device where the model is on one, else of the process."""
+    """MiB in use: of the device where the model is on one, else what the C library has given out, as the pages of a
+    process stay its own after much was freed, and hide what is kept of them; those pages where that is not told."""
     first = next(patient.bare.parameters(), None)
     if first is not None and first.device.type == "cuda":
         return torch.cuda.memory_allocated(first.device) / 2**20
+    if (given := _given_out()) is not None:
+        return given / 2**20
     with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * PAGE
     return 0.0
+
+
+class _Malloc(ctypes.Structure):
+    """What glibc's mallinfo2 tells, in bytes where it is no count."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in [
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        ]
+    ]
+
+
+def _given_out() -> int | None:
+    """Bytes that malloc has given out and not got back; None where the C library does not tell."""
+    ask = getattr(ctypes.CDLL(None), "mallinfo2", None) if sys.platform.startswith("linux") else None
+    if ask is None:
+        return None
+    ask.restype = _Malloc
+    found = ask()
+    return int(found.uordblks + found.hblkhd)
 
 
 def _grows(record: Record, used: float) -> bool:
