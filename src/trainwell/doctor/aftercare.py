@@ -12,6 +12,7 @@ from trainwell.doctor.families import collapsed_no_more
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.lighter_bound import Spare
 from trainwell.doctor.patient import Patient, answering
+from trainwell.doctor.players import distances, reached
 from trainwell.doctor.probe import is_dropout
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import Record, finite, spread
@@ -27,6 +28,7 @@ LASTING = ("clip", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a
 OF_SAMPLES = ("mode-collapse", "one-player-wins")  # what is judged by samples, as no loss tells of it
 FARTHER = 1.5  # times that distance, at two evaluations, which a treatment has made worse
 NEARER = 0.8  # of their distance from real rows, which they fall below where a treatment has helped
+YOUNG = 300  # steps that a generator begun anew may take to come nearer to real rows
 LONGEST, CODES = 180, 600  # steps that a treatment may take to show; codes come late to where they say something
 RECENT = 10  # steps that must agree that a treatment does harm
 BEFORE = 10  # steps before a leap that it is seen against
@@ -141,8 +143,9 @@ def harmed(doctor: "Ward", current: "Treatment", goes_on: bool) -> bool:
     may rise as they should; goes_on: from the weights as they were, so that samples are comparable at once."""
     patient, finding = doctor.patient, current.finding
     if patient is not None and len(patient.players) > 1:
-        latest, before = doctor.record.get("sample distance").last(2), finding.statistic.get("distance", math.nan)
-        return goes_on and finding.name in OF_SAMPLES and len(latest) == 2 and bool(latest.min() > FARTHER * before)
+        shown, before = doctor.record.get("sample distance"), finding.statistic.get("distance", math.nan)
+        latest = shown.last(2) if len(shown) > 1 else distances(doctor.record).last(4)
+        return goes_on and len(latest) > 1 and bool(latest.min() > FARTHER * before)
     if doctor.replay.on:
         return False  # the loss is that of a batch that is not learned from
     episodes = [*doctor.episodes, doctor.record]
@@ -155,15 +158,21 @@ def guessing(record: Record) -> float:
     return float(record.facts.get("prior loss") or math.inf)
 
 
+def usual_loss(record: Record, turned: bool) -> float:
+    """The median of the latest losses; turned: what was called a loss is a score."""
+    losses = finite(record.get("loss").array)[-20:]
+    middle = float(np.median(losses)) if len(losses) else math.inf
+    return -middle if turned and len(losses) else middle
+
+
 def improved(record: Record, finding: Finding, before: float, now: float) -> bool:
     """Whether the loss is clearly below what it was before a treatment, or below guessing where it had only begun."""
+    if _of_samples(record, finding):
+        return len(distances(record)) > 3 and reached(record) < NEARER * finding.statistic.get("distance", math.nan)
     if before < 0:  # which of binary cross-entropy shares beyond 0 and 1 alone can do
         return now >= 0 if finding.name == "targets-out-of-range" else now < before
     if finding.name == "posterior-collapse":
         return collapsed_no_more(record) and now < before
-    if finding.name in OF_SAMPLES:
-        latest, old = record.get("sample distance").last(3), finding.statistic.get("distance", math.nan)
-        return len(record.get("sample distance")) > 3 and float(np.median(latest)) < NEARER * old
     if finding.name == "class-imbalance":  # whose loss is another one from then on
         recalls = record.get("recall").values
         return bool(recalls) and recalls[-1] >= THRESHOLDS.minority_recall
@@ -181,17 +190,31 @@ def shows(finding: Finding, fired: set[str]) -> bool:
 def tried_long(doctor: "Ward", current: "Treatment") -> bool:
     """Whether a treatment has had as long as it may take to show."""
     finding, since = current.finding, current.step
-    if finding.name in OF_SAMPLES:
-        distances = doctor.record.get("sample distance").array
-        middles = [float(np.median(distances[place : place + 3])) for place in range(len(distances) - 2)]
-        return len(distances) >= THRESHOLDS.young_generator and middles[-1] > NEARER * max(middles)
+    if _of_samples(doctor.record, finding):
+        series = distances(doctor.record).array
+        middles = [float(np.median(series[place : place + 3])) for place in range(len(series) - 2)]
+        heard = bool(len(doctor.record.get("heard distance")))
+        long = doctor.step >= since + YOUNG if heard else len(series) >= THRESHOLDS.young_generator
+        return long and middles[-1] > NEARER * max(middles)
     return doctor.step >= since + (CODES if finding.name == "posterior-collapse" else LONGEST)
 
 
 def samples_worse(record: Record, finding: Finding) -> bool:
     """Whether a treatment of two players has left samples clearly farther from real rows than they were."""
-    latest, before = record.get("sample distance").last(3), finding.statistic.get("distance", math.nan)
-    return finding.name in OF_SAMPLES and len(latest) == 3 and float(np.median(latest)) > before / NEARER
+    before = finding.statistic.get("distance", math.nan)
+    return _of_samples(record, finding) and len(distances(record)) > 2 and reached(record) > before / NEARER
+
+
+def _of_samples(record: Record, finding: Finding) -> bool:
+    """Whether what is made tells whether a cure helped: of two players no loss does."""
+    return finding.name in OF_SAMPLES or record.facts.get("players", 1) > 1
+
+
+def ended_worse(doctor: "Ward", last: "Treatment", harmed: bool) -> bool:
+    """Whether a training has ended worse than it was before its last treatment."""
+    if doctor.patient is not None and len(doctor.patient.players) > 1:
+        return harmed or samples_worse(doctor.record, last.finding)
+    return left_worse(doctor, last.before.snapshot)
 
 
 def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:

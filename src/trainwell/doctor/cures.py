@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from trainwell.doctor.afresh import start_afresh
+from trainwell.doctor.between_players import connect_players, match_units, unsquash_answers
 from trainwell.doctor.duel import mend_players, slow_winner
 from trainwell.doctor.habits import (
     adopt_parameters,
@@ -85,7 +86,10 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(turn_sign, "turn the sign", "first"),
     ),
     "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
-    "disconnected-parameters": (Cure(adopt_parameters, "give the parameters to the optimizer"),),
+    "disconnected-parameters": (
+        Cure(adopt_parameters, "give the parameters to the optimizer"),
+        Cure(connect_players, "made rows with their graph", "first"),
+    ),
     "wrong-train-eval-mode": (
         Cure(training_mode, "switch to training mode", "first"),
         Cure(evaluation_mode, "switch to evaluation mode"),
@@ -95,12 +99,16 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "loss-head-mismatch": (
         Cure(leave_plain, "the network's own scores to the loss", "first"),
         Cure(mend_head, "mend the head", "first"),
+        Cure(unsquash_answers, "a discriminator's own scores to the loss", "first"),
     ),
     "mixed-precision-underflow": (
         Cure(full_precision, "weights in float32", "first"),
         Cure(raise_epsilon, "an epsilon that float16 can hold", "first"),
     ),
-    "input-not-normalized": (Cure(standardize_inputs, "standardize the inputs", "first"),),
+    "input-not-normalized": (
+        Cure(match_units, "real rows in the unit of made ones", "first"),
+        Cure(standardize_inputs, "standardize the inputs", "first"),
+    ),
     "bad-features": (Cure(standardize_inputs, "impute and standardize the inputs", "first"),),
     "wrong-initial-loss": (
         Cure(scale_answers, "answers in the targets' units", "first"),

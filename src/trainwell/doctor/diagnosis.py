@@ -90,7 +90,11 @@ EXPLAINS: dict[str, set[str]] = {
     | {"targets-out-of-range", "input-not-normalized", "data-not-shuffled", "preprocessing-mismatch"},
     "no-long-range-signal": {"transformer-instability", "underfitting", "plateau", "cannot-fit-one-batch"},
     "padding-or-mask-fault": ILL | {"class-imbalance", "label-noise", "overfitting"},
+    "one-player-wins": {"mode-collapse"},
 }
+OF_PLAYERS = {"mode-collapse", "one-player-wins"}  # whatever two players may show once something is wrong
+for _name in ("input-not-normalized", "loss-head-mismatch", "missing-zero-grad"):
+    EXPLAINS[_name] = EXPLAINS[_name] | OF_PLAYERS
 
 
 def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:

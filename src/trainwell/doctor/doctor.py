@@ -20,7 +20,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import bound, duel, gauges, modes, players
+from trainwell.doctor import bound, duel, gauges, modes, play, players
 from trainwell.doctor.acquaint import Acquaintance
 from trainwell.doctor.augment_check import STEPS, label_breaking_augmentation
 from trainwell.doctor.finding import AILMENTS, Finding
@@ -115,7 +115,7 @@ class Doctor(Ward):
         self.acquaintance = Acquaintance(self, loss)
         self.guarded(self.acquaintance.listen)
         self.guarded(lambda: bound.listen(self))
-        self.guarded(lambda: duel.listen(self))
+        self.guarded(lambda: play.listen(self))
 
     def evaluated(self, **metrics: float) -> None:
         """Tell the doctor what an evaluation on held-out rows gave, as in evaluated(loss=0.3, accuracy=0.9)."""
@@ -157,7 +157,8 @@ class Doctor(Ward):
             patient = self.patient
             if patient is not None and len(patient.players) == 2:
                 self.record.facts |= {"rates apart": duel.count_turns(patient), "noise": duel.faintest(patient)}
-            players.look(self.record, self.step, patient.bare if patient else None, fake, real, classes)
+            shown = patient.play.in_units(real) if patient is not None and patient.play is not None else real
+            players.look(self.record, self.step, patient.bare if patient else None, fake, shown, classes)
 
         self.guarded(look)
 

@@ -2,21 +2,18 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.between_players import mend_pulls
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.probe import marked
+from trainwell.doctor.play import turned
 from trainwell.doctor.remedy import Chart, forget
 from trainwell.doctor.snapshot import RATES
 from trainwell.doctor.thresholds import THRESHOLDS
-
-if TYPE_CHECKING:
-    from trainwell.doctor.doctor import Doctor
 
 USUAL = (1e-4, 1e-3)  # rates of Adam's kin for two players
 OF_FOLDS = 2e-4  # the same for convolutions: Radford et al. 2016, arXiv:1511.06434
@@ -30,60 +27,6 @@ SATURATING: tuple[tuple[Slope, Slope], ...] = (
     (lambda p: -1 / (1 - p), lambda p: -1 / p),
 )
 PASSING: tuple[Slope, ...] = (lambda a: -(-a).sigmoid(), lambda p: -1 / p, lambda a: -torch.ones_like(a))
-
-
-@dataclass
-class Play:
-    """What was seen of two players: the discriminator whose answers saturate, and each generator's noise."""
-
-    saturates: dict[str, bool] = field(default_factory=dict)
-    steps: dict[str, float] = field(default_factory=dict)  # that each player has taken
-    noise: dict[str, float] = field(default_factory=dict)  # the deviation of what a part is given; 0 where rows agree
-    mended: frozenset[str] = frozenset()  # "loss", "noise" and "turns", as far as they are
-    rounds: dict[str, float] = field(default_factory=dict)  # how many turns a player takes where one is enough
-    asked: dict[str, int] = field(default_factory=dict)  # turns that such a player has asked for
-
-    def may_step(self, player: str) -> bool:
-        """Whether a player takes this turn, which it does not where it has several in a round and others have one."""
-        if "turns" not in self.mended or self.rounds.get(player, 1.0) <= 1:
-            return True
-        self.asked[player] = self.asked.get(player, 0) + 1
-        return self.asked[player] % int(self.rounds[player]) == 0
-
-
-def listen(doctor: "Doctor") -> None:
-    """Look at the parts of two players when the doctor looks: what each is given, and the gradient at its answers."""
-    patient = doctor.patient
-    if patient is None or len(patient.players) < 2:
-        return
-    play = patient.play = Play()
-
-    def see(name: str) -> Callable[..., None]:
-        def look(module: nn.Module, inputs: Any, output: Any) -> None:
-            if torch.is_grad_enabled() and not doctor.inside and doctor._looks_at(doctor.step + 1):
-                doctor.guarded(lambda: _note(doctor, play, name, inputs, output))
-
-        return look
-
-    for name, part in patient.bare.named_children():
-        doctor.handles.append(part.register_forward_hook(marked(see(name))))
-
-
-def _note(doctor: "Doctor", play: Play, name: str, inputs: Any, output: Any) -> None:
-    shown = inputs[0] if inputs and isinstance(inputs[0], Tensor) else None
-    if shown is None or not isinstance(output, Tensor) or not shown.is_floating_point() or len(shown) < 2:
-        return
-    if output.numel() == len(shown):
-        if shown.requires_grad and output.requires_grad:
-            answers = output.detach()
-
-            def read(gradient: Tensor) -> None:  # in the midst of the loop's own backward
-                doctor.guarded(lambda: play.saturates.update({name: _saturating(answers, gradient)}))
-
-            output.register_hook(read)
-    elif not shown.requires_grad:
-        rows = shown.detach().flatten(1).float()
-        play.noise[name] = float(rows.std()) if float(rows.var(0).sum()) > 0 else 0.0
 
 
 def _saturating(answers: Tensor, gradient: Tensor) -> bool:
@@ -163,7 +106,7 @@ def mend_players(chart: Chart, finding: Finding) -> str | None:
     """All that is seen to keep a player from learning: turns, rates far apart, a saturating loss, hardly any noise."""
     if chart.own_loop or len(chart.patient.players) != 2 or chart.patient.play is None:
         return None
-    known = (_even_turns(chart), _even_rates(chart), _pass_gradient(chart), _give_noise(chart))
+    known = (_even_turns(chart), _even_rates(chart), _turn_pull(chart), _pass_gradient(chart), _give_noise(chart))
     forget(chart.patient)
     return "; ".join(each for each in known if each) or None
 
@@ -203,6 +146,16 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         for name in RATES & group.keys():
             group[name] *= factor
+
+
+def _turn_pull(chart: Chart) -> str | None:
+    """The generator's loss with the labels of real rows, where it has those of made ones."""
+    play = chart.patient.play
+    if play is None or not turned(play) or "pull" in play.mended:
+        return None
+    play.mended |= {"pull"}
+    mend_pulls(play, chart.patient.bare.get_submodule(play.judge))
+    return "the generator's gradient made that of the loss which wants its rows to be taken for real ones"
 
 
 def _pass_gradient(chart: Chart) -> str | None:
@@ -246,6 +199,8 @@ def _give_noise(chart: Chart) -> str | None:
     def give(module: nn.Module, inputs: tuple[Any, ...]) -> Any:
         if "noise" not in play.mended or not inputs or not isinstance(inputs[0], Tensor):
             return None
+        if size and float(inputs[0].std()) >= THRESHOLDS.noise:
+            return None  # which was made wider before
         noise = inputs[0] / size if size else torch.randn_like(inputs[0])
         return (noise, *inputs[1:])
 
@@ -259,7 +214,7 @@ def _give_noise(chart: Chart) -> str | None:
 def slow_winner(chart: Chart, finding: Finding) -> str | None:
     """A third of the winner's rate; of the generator's where its samples collapse."""
     optimizers, maker = chart.patient.optimizers, generator_of(chart.patient)
-    if chart.own_loop or len(optimizers) != 2 or maker is None:
+    if chart.own_loop or len(optimizers) != 2 or maker is None or finding.statistic.get("in the code"):
         return None
     judge = next(each for each in optimizers if each != maker)
     name = finding.where if finding.where in optimizers else judge if finding.where == "discriminator" else maker

@@ -18,8 +18,8 @@ from trainwell.train.state import State
 
 if TYPE_CHECKING:
     from trainwell.doctor.bound import Weights
-    from trainwell.doctor.duel import Play
     from trainwell.doctor.lighter_bound import Spare
+    from trainwell.doctor.play import Play
 
 
 @dataclass

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.patient import answering
-from trainwell.doctor.series import Record, finite, median, picked, smooth
+from trainwell.doctor.series import Record, Series, finite, median, picked, smooth
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -72,10 +72,15 @@ def told_apart(model: nn.Module, fake: Tensor, real: Tensor) -> float | None:
             continue
         shown = (len(real[:ROWS]), len(fake[:ROWS]))
         if tuple(each.numel() if isinstance(each, Tensor) else 0 for each in scores) == shown:
-            one, two = (each.detach().flatten().float() for each in scores)
-            pairs = one[:, None] - two[None, :]
-            return float((pairs > 0).float().mean() + 0.5 * (pairs == 0).float().mean())
+            return told_pairs(*scores)
     return None
+
+
+def told_pairs(real: Tensor, made: Tensor) -> float:
+    """The share of pairs of a real and a made row whose answers are in the right order; ties count half."""
+    one, two = (each.detach().flatten().float() for each in (real, made))
+    pairs = one[:, None] - two[None, :]
+    return float((pairs > 0).float().mean() + 0.5 * (pairs == 0).float().mean())
 
 
 def mode_collapse(record: Record) -> Finding | None:
@@ -126,9 +131,15 @@ def _apart(record: Record) -> str:
     return f" By learning rates and turns one player goes {times:.3g} times as far as the other."
 
 
-def _reached(record: Record) -> float:
-    """How far samples lie from real rows now, which a cure is judged by."""
-    distance = record.get("sample distance")
+def distances(record: Record) -> Series:
+    """How far what is made lies from real rows: at the doctor's own looks, or else as the loop has shown it."""
+    heard = record.get("heard distance")
+    return heard if len(heard) else record.get("sample distance")
+
+
+def reached(record: Record) -> float:
+    """How far made rows lie from real ones now, which a cure is judged by."""
+    distance = distances(record)
     return median(distance.last(3)) if len(distance) else math.nan
 
 
@@ -151,7 +162,7 @@ def _collapsed(record: Record) -> Finding:
             "value": float(last[-1]),
             "healthy": [LIMITS.sample_spread, 1.5],
             "series": picked(spread),
-            "distance": _reached(record),
+            "distance": reached(record),
         },
     )
 
@@ -211,14 +222,16 @@ def _winner(place: str, evidence: str, cause: str, record: Record) -> Finding:
             "value": distance.values[-1],
             "healthy": [0, LIMITS.sample_distance],
             "series": picked(distance),
-            "distance": _reached(record),
+            "distance": reached(record),
         },
     )
 
 
 def by_losses(record: Record) -> Finding | None:
-    """One player's loss near nothing while the other's keeps rising."""
-    places = record.places("player loss")
+    """One player's loss near nothing while the other's keeps rising, and made rows come no nearer to real ones."""
+    heard, places = record.get("heard distance"), record.places("player loss")
+    if len(heard) and median(heard.last(3)) < NO_BETTER * heard.values[0]:
+        return None  # a discriminator may be right in all cases and be learned from
     for winner in places:
         own = finite(record.get("player loss", winner).array)
         if len(own) < 5 * LIMITS.warm_up or (own < 0).any():  # a loss below zero, as a critic's, has no floor to reach
@@ -250,7 +263,7 @@ def by_losses(record: Record) -> Finding | None:
                         "value": end / max(start, 1e-12),
                         "healthy": [LIMITS.player_won, 2],
                         "series": picked(record.get("player loss", loser)),
-                        "distance": _reached(record),
+                        "distance": reached(record),
                     },
                 )
     return None

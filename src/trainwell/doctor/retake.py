@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.rounds_again import take_rounds
+
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
 BYTES = 2**26  # of batches that are kept at most
 LEAST = 5  # steps lost that are worth it
 SPOILED = 10.0  # times the usual loss, from which on a batch is left out
+YOUNG = 150  # rounds of two players that are taken again of a training whose length is not known
 SHARE = 0.4  # of the training's steps that may be taken again, in all
 
 
@@ -45,6 +49,8 @@ class Retake:
     def take(self, doctor: "Ward", lost: int) -> int:
         """As many steps as were lost, on the latest batches; how many were taken."""
         patient, planned = doctor.patient, int(doctor.record.facts.get("steps") or 0)
+        if patient is not None and patient.play is not None:
+            return self._rounds(doctor, patient, lost)
         room = int(SHARE * (planned or doctor.step)) - self.spent
         drawn = doctor.replay.on
         count = min(lost, room, lost if drawn else 2 * len(self.batches))
@@ -66,6 +72,18 @@ class Retake:
             patient.model.train(training)
             self.under_way = False
         return count
+
+    def _rounds(self, doctor: "Ward", patient: Patient, lost: int) -> int:
+        """The same of two players, by rounds."""
+        planned = int(doctor.record.facts.get("steps") or 0)
+        room = (int(SHARE * planned) if planned else max(int(SHARE * doctor.step), YOUNG)) - self.spent
+        self.under_way = True
+        try:
+            made = 0 if min(lost, room) < LEAST or doctor.scaler is not None else take_rounds(patient, min(lost, room))
+        finally:
+            self.under_way = False
+        self.spent += made
+        return made
 
     def draw(self, doctor: "Ward") -> None:
         """Half of the steps that were taken while not all rows were known, on rows drawn from all of them."""

@@ -10,6 +10,7 @@ import numpy as np
 from trainwell.doctor import (
     dynamics,
     families,
+    gone_apart,
     memory,
     modes,
     noise,
@@ -28,8 +29,8 @@ from trainwell.doctor.series import Record
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
-    origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, players, families, system,
-    spikes,
+    origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, gone_apart, players, families,
+    system, spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 

@@ -20,8 +20,8 @@ FURTHEST = 4.0  # deviations from the mean that a value may be put at
 
 def standardize_inputs(chart: Chart, finding: Finding) -> str | None:
     """A hook in front of the model that subtracts the training rows' mean and divides by their deviation."""
-    if chart.own_loop or chart.sample is None:
-        return None
+    if chart.own_loop or chart.sample is None or len(chart.patient.players) > 1:
+        return None  # players are given their rows one by one
     scalers: dict[int, tuple[Tensor, ...]] = {}
     for place, matrix in chart.sample.numbers():
         values = torch.as_tensor(matrix)

@@ -16,6 +16,7 @@ from trainwell.doctor.aftercare import (
     back_to_best,
     build_of,
     changed,
+    ended_worse,
     guessing,
     harmed,
     improved,
@@ -26,7 +27,9 @@ from trainwell.doctor.aftercare import (
     samples_worse,
     shows,
     tried_long,
+    usual_loss,
 )
+from trainwell.doctor.averaged import Averaged
 from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
@@ -70,6 +73,7 @@ class Treatments:
         self.done: dict[str, int] = {}  # finding -> remedies tried
         self.flipped = False  # into evaluation mode, to be turned back
         self.afresh: Afresh | None = None  # how the training could begin again, where it may
+        self.averaged = Averaged()  # of a generator since a cure
         self.rates: dict[int, tuple[float, float]] = {}  # group -> (factor in force, rate last seen)
 
     # Every step.
@@ -96,7 +100,9 @@ class Treatments:
 
     def after_update(self, player: str) -> None:
         if self.chart is not None and self.chart.zero_after:
-            self._patient.optimizers[player].zero_grad()
+            play = self._patient.play  # a player's turn leaves gradients in the one that has stepped before it, too
+            for each in {player, *(play.order if play is not None else ())}:
+                self._patient.optimizers[each].zero_grad()
 
     def forward(self, module: nn.Module) -> None:
         """In front of a training pass."""
@@ -161,6 +167,7 @@ class Treatments:
         treatment.before.put_back(self._patient, self._chart())
         doctor.first = treatment.before.first
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
+        self.averaged.stop()
         decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {
             "step": doctor.step,
@@ -180,16 +187,15 @@ class Treatments:
         if last is None or self.doctor.state is not None:
             return
         fits = last.before.fits(self._patient, self._chart())
-        several = len(self._patient.players) > 1
-        worse = self._harmed(last) if several else left_worse(self.doctor, last.before.snapshot)
-        if not last.finding.cured and fits and worse:
+        if not last.finding.cured and fits and ended_worse(self.doctor, last, self._harmed(last)):
             self._undo(last)
+        self.averaged.settle(self.doctor)
         if self.built == build_of(self._patient, self._chart()) and self.doctor.held is not None:
             back_to_best(self.doctor, self.best, last.finding)
 
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
-        if finding.name in OF_DATA and not self.doctor.examined:
+        if finding.name in OF_DATA and not self.doctor.examined and not finding.statistic.get("heard"):
             return False  # more rows are to come, which a mean and a deviation are taken from
         return (
             finding.severity != "note"
@@ -272,7 +278,7 @@ class Treatments:
                 before.put_back(self._patient, chart)
                 continue
             turned = self._patient.sign != sign
-            made = Treatment(finding, self.doctor.step, self._usual_loss(turned), tried, before)
+            made = Treatment(finding, self.doctor.step, usual_loss(self.doctor.record, turned), tried, before)
             self._applied(finding, cure, change, was, made)
             if lost and finding.name != "loss-spike":  # whose batches are among those that would be taken again
                 self._retake(lost)
@@ -310,14 +316,9 @@ class Treatments:
         if cure.start == "first" and doctor.first is not None:
             doctor.first = Snapshot.of(self._patient, doctor.step)  # to which later cures go back
         self.current = self.last = made
+        self.averaged.begin(self.doctor, finding)
         note_descent(doctor.record)
         doctor.new_episode()
-
-    def _usual_loss(self, turned: bool) -> float:
-        """The median of the latest losses; turned: what was called a loss is a score."""
-        losses = finite(self.doctor.record.get("loss").array)[-20:]
-        middle = float(np.median(losses)) if len(losses) else math.inf
-        return -middle if turned and len(losses) else middle
 
     def _rates(self) -> dict[int, float]:
         return {

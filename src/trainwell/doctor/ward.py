@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainwell.doctor import gauges
+from trainwell.doctor import gauges, gone_apart
 from trainwell.doctor.aftercare import guessing
 from trainwell.doctor.course import ahead, clipped_at, latest, learned
 from trainwell.doctor.data_check import CHECKS as OF_ROWS
@@ -193,8 +193,7 @@ class Ward:
         assert self.patient is not None
         self.step += 1
         self.outside.told(self.step, self.record)
-        learned_from = self.replay.learned_from(loss, self.patient.spare)
-        self.pulse.beat(self.step, learned_from, self.used or self.patient.rate)
+        self.pulse.beat(self.step, self.replay.learned_from(loss, self.patient.spare), self.used or self.patient.rate)
         if self.step % (self.every if self.step <= 10 * self.every else 5 * self.every) == 0:
             self.graphs.mark(self.step, loss)
         if isinstance(loss, dict) and len(loss) > 1:
@@ -205,6 +204,7 @@ class Ward:
         if batch is not None:
             self._keep(batch, self.pulse.losses[-1])
         looked = self._looks_at(self.step)
+        gone_apart.after_round(self, self.patient, loss, looked)
         if looked:
             self._look()
         if self.step >= self.next_look:
