@@ -96,7 +96,8 @@ def first_steps(record: Record) -> dict[str, float]:
     moved = {}
     for player, names in record.facts.get("players' weights", {}).items():
         pairs = [(record.get("update", each), record.get("weight", each)) for each in names]
-        shares = [one.values[0] / max(other.values[0], 1e-12) for one, other in pairs if len(one) and len(other)]
+        begun = [(one, other.values[0]) for one, other in pairs if len(one) and len(other)]
+        shares = [one.values[0] / size for one, size in begun if size > 0]  # matrices of zeros have no size to change
         if shares:
             moved[player] = median(shares)
     return moved
