@@ -18,10 +18,10 @@ from trainwell.doctor.finding import Finding
 from trainwell.doctor.graph import losses_in
 from trainwell.doctor.habits import draw_more
 from trainwell.doctor.patient import from_loop
+from trainwell.doctor.rare_classes import weigh_classes
 from trainwell.doctor.remedy import Chart, clip_first, initialize_again
 from trainwell.doctor.sample import Sample, collect
 from trainwell.doctor.split_check import CHECKS as OF_SPLIT
-from trainwell.doctor.surgery import weigh_classes
 
 IMBALANCE = Finding("class-imbalance", "target", "warn", "", "", 0.85)
 
@@ -42,6 +42,24 @@ def test_rows_weighed_by_their_class_give_the_gradient_of_a_weighted_loss(given)
     for weight, gradient in zip(model.parameters(), meant, strict=True):
         torch.testing.assert_close(weight.grad, gradient, rtol=1e-4, atol=1e-6)
     assert weigh_classes(Chart(patient, None, {**facts, "loss": "mse"}, own_loop=False), IMBALANCE) is None
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_rows_of_two_classes_told_by_one_score_are_weighed_too(column):
+    torch.manual_seed(0)
+    y = (torch.rand(40) < 0.2).float()
+    share, x = float(y.mean()), torch.randn(40, 5)
+    model = nn.Sequential(mlp(5, 8, 1), nn.Identity() if column else nn.Flatten(0))
+    y = y[:, None] if column else y
+    facts = {"loss": "bce_logits", "class shares": [[0, 1 - share], [1, share]], "ridge leaves": 0.5}
+    rows = F.binary_cross_entropy_with_logits(model(x), y, reduction="none")
+    meant = torch.autograd.grad((rows * torch.where(y > 0, 0.5 / share, 0.5 / (1 - share))).mean(), model.parameters())
+    patient = from_loop(model, SGD(model.parameters(), 0.1), F.binary_cross_entropy_with_logits)
+    assert weigh_classes(Chart(patient, None, facts, own_loop=False), IMBALANCE)
+    assert "ridge leaves" not in facts  # as the plain loss that the loop tells is no longer what is learned by
+    F.binary_cross_entropy_with_logits(model(x), y).backward()
+    for weight, gradient in zip(model.parameters(), meant, strict=True):
+        torch.testing.assert_close(weight.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
 class Attending(nn.Module):
@@ -119,6 +137,19 @@ def test_replay_keeps_each_row_as_likely_as_any_other(monkeypatch):
     assert 800 < float(target.float().mean()) < 1200  # 1,000 expected, deviation 58
     kept.keep((torch.zeros(8, 3), torch.zeros(8)))  # of another shape
     assert kept.seen == 2000
+
+
+def test_replay_keeps_rows_of_several_tensors_and_pads_what_is_told_to_be_shorter():
+    kept = replay.Replay()
+    kept.on = True
+    for width in (3, 5, 2):
+        words = torch.full((4, width), width)
+        assert kept.keep(({"words": words, "lengths": torch.full((4,), width)}, torch.full((4,), width))) is False
+    ((inputs, target),) = kept.batches(1)
+    assert inputs["words"].shape == (4, 5) and torch.equal((inputs["words"] > 0).sum(1), inputs["lengths"])
+    assert torch.equal(inputs["lengths"], target) and kept.count == 12
+    assert not replay.stands_in_rows(((torch.zeros(4, 2), torch.zeros(3, 2)), torch.zeros(4)))
+    assert not replay.stands_in_rows(((torch.zeros(4, 2), 0.5), torch.zeros(4)))
 
 
 class Soft(nn.Module):

@@ -162,7 +162,8 @@ def test_treated_and_as_good_as_the_healthy_twin(case, words):
 def test_a_rate_that_is_held_is_not_found_again():
     ended = replace(healthy, schedule=lambda o: LambdaLR(o, lambda step: max(0.0, 1 - step / 8)), steps=200)
     doctor, model, _ = ended.run("treat")
-    assert [each["finding"] for each in doctor.history] == ["learning-rate-too-low"], doctor.history
+    made = [each["finding"] for each in doctor.history if "the average of" not in each["change"]]
+    assert made == ["learning-rate-too-low"], doctor.history
     assert accuracy(model, ended) > 0.9
 
 
@@ -180,7 +181,7 @@ def test_an_infinite_value_keeps_its_side():
 
     loop = replace(numbers, data=divided, steps=40)
     doctor, model, _ = loop.run("treat")
-    assert "standardized" in doctor.history[-1]["change"]
+    assert any("standardized" in each["change"] for each in doctor.history)
     seen = []
     model[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     row = loop.data()[0][:1].clone()

@@ -64,6 +64,18 @@ def test_weights_of_float16_are_widened_and_their_inputs_with_them() -> None:
     assert right(model, lambda x: x.half()) > 0.95
 
 
+def test_updates_that_bfloat16_loses_are_told_and_its_weights_widened() -> None:
+    model = network().bfloat16()
+    doctor = train(model, torch.optim.Adam(model.parameters(), 1e-4), change=lambda x: x.bfloat16())
+    assert names(doctor)[0] == "mixed-precision-underflow"
+    assert all(each.dtype == torch.float32 for each in model.parameters())
+
+
+def test_bfloat16_weights_whose_steps_it_holds_are_no_fault() -> None:
+    model = network().bfloat16()
+    assert not names(train(model, torch.optim.SGD(model.parameters(), 0.1), change=lambda x: x.bfloat16(), steps=60))
+
+
 def test_held_out_rows_that_the_model_does_not_take_end_no_watching() -> None:
     model = network()
     doctor = train(model, torch.optim.Adam(model.parameters(), 3e-3), held_out=[(torch.randn(300, 2), rows(300)[1])])

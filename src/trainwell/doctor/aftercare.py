@@ -1,6 +1,7 @@
 """A treatment to whether it left the training worse, and the moment before it to what is put back where it did."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from trainwell.doctor.diagnosis import explained_by
 from trainwell.doctor.families import collapsed_no_more
-from trainwell.doctor.finding import Finding
+from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.lighter_bound import Spare
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.players import distances, reached
@@ -18,13 +19,15 @@ from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import Record, finite, spread
 from trainwell.doctor.snapshot import SETTINGS, Snapshot
 from trainwell.doctor.thresholds import THRESHOLDS
+from trainwell.doctor.trial import run_trial
 from trainwell.doctor.usual_steps import give_back, stand_in
+from trainwell.doctor.wiring_check import CHECKS as WIRING
 
 if TYPE_CHECKING:
     from trainwell.doctor.treatment import Treatment
     from trainwell.doctor.ward import Ward
 
-LASTING = ("clip", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
+LASTING = ("clip", "level", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
 OF_SAMPLES = ("mode-collapse", "one-player-wins")  # what is judged by samples, as no loss tells of it
 FARTHER = 1.5  # times that distance, at two evaluations, which a treatment has made worse
 NEARER = 0.8  # of their distance from real rows, which they fall below where a treatment has helped
@@ -187,6 +190,20 @@ def shows(finding: Finding, fired: set[str]) -> bool:
     return any(explained_by(name, [finding]) is not None for name in fired)
 
 
+def still_there(doctor: "Ward", finding: Finding) -> bool:
+    """Whether a check of the wiring that found it finds it again on the weights as they are now."""
+    check, patient, sample = WIRING.get(finding.name), doctor.patient, doctor.sample
+    free = finding.name == "learning-slowdown" and "free to saturate" in doctor.record.facts
+    if check is None or finding.name == "gradient-ascent" or free or finding.step > 1:
+        return False
+    if patient is None or sample is None or not sample.batches:
+        return False
+    try:
+        return check(run_trial(patient, sample, dict(doctor.record.facts))) is not None
+    except (CannotJudge, RuntimeError, ValueError):
+        return False
+
+
 def tried_long(doctor: "Ward", current: "Treatment") -> bool:
     """Whether a treatment has had as long as it may take to show."""
     finding, since = current.finding, current.step
@@ -224,7 +241,7 @@ def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:
     batches = sample.batches if sample is not None and sample.batches else doctor.batches
     if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
         return False
-    now, then = (_mean_loss(each, batches) for each in (patient, before.patient(patient)))
+    now, then = (mean_loss(each, batches) for each in (patient, before.patient(patient)))
     return then < now - by * abs(now) or not np.isfinite(now)
 
 
@@ -240,7 +257,8 @@ def back_to_best(doctor: "Ward", best: Snapshot | None, finding: Finding) -> Non
     doctor.tell(f"doctor, step {doctor.step}: {change}.")
 
 
-def _mean_loss(patient: Patient, batches: list[Any]) -> float:
+def mean_loss(patient: Patient, batches: Sequence[Any]) -> float:
+    """The mean of a patient's losses on these batches, as it answers in evaluation."""
     with answering(patient.bare):
         return float(np.mean([float(patient.loss(patient.bare, each)) for each in batches]))
 

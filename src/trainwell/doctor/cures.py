@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from trainwell.doctor.afresh import start_afresh
 from trainwell.doctor.between_players import connect_players, match_units, unsquash_answers
 from trainwell.doctor.duel import mend_players, slow_winner
+from trainwell.doctor.finish import level_rate
+from trainwell.doctor.groups import raise_lowest
 from trainwell.doctor.habits import (
     adopt_parameters,
     draw_more,
@@ -20,6 +22,7 @@ from trainwell.doctor.habits import (
 )
 from trainwell.doctor.lighter_bound import free_bits, restore_bound
 from trainwell.doctor.precision import full_precision, raise_epsilon
+from trainwell.doctor.rare_classes import weigh_classes
 from trainwell.doctor.relabel import leave_plain, mend_targets
 from trainwell.doctor.remedy import (
     Remedy,
@@ -37,7 +40,6 @@ from trainwell.doctor.remedy import (
     lower_rate,
     mend_schedule,
     more_regularization,
-    raise_lowest,
     refuse_step,
     revive_units,
     settle_head,
@@ -58,7 +60,6 @@ from trainwell.doctor.surgery import (
     pass_the_slope,
     straighten,
     unsoften,
-    weigh_classes,
 )
 from trainwell.doctor.units import scale_answers
 from trainwell.doctor.usual_steps import usual_steps
@@ -121,7 +122,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(straighten, "ReLU for saturating activations", "first"),
     ),
     "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
-    "batch-too-small": (Cure(draw_more, "more rows a step"),),
+    "batch-too-small": (Cure(draw_more, "more rows a step"), Cure(lower_rate, "a lower rate", "first")),
     "class-imbalance": (Cure(weigh_classes, "all classes to count alike", "first"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),
@@ -181,6 +182,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(start_afresh, ANEW),
     ),
     "update-ratio-off": (
+        Cure(raise_lowest, "one rate for all groups", "first"),
         Cure(own_gradients, "gradients made anew", "first"),
         Cure(usual_updates, "scale the rate"),
         Cure(usual_steps, "Adam's steps", "first"),
@@ -194,6 +196,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     ),
     "oscillating-loss": (Cure(third_of_rate, "a third of the rate"), Cure(third_of_rate, "a third of the rate")),
     "loss-spike": (
+        Cure(level_rate, "no rate that leaps", "healthy"),
         Cure(go_back_clipped, "go back to before it", "healthy"),
         Cure(clip_gradients, "clip the gradients", "healthy"),
         Cure(third_of_rate, "a third of the rate", "healthy"),

@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from trainwell.doctor import memory, minority, modes
 from trainwell.doctor.course import learned
 from trainwell.doctor.finding import UNFIT
+from trainwell.doctor.groups import note_groups
 from trainwell.doctor.head_check import slow_rows
 from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace
@@ -33,6 +34,7 @@ def note_facts(patient: Patient, record: Record) -> None:
     record.facts["players"], record.facts["optimizers"] = len(patient.players), list(patient.optimizers)
     note_settings(patient, record)
     record.facts["trained before"] = structure(model)
+    note_groups(patient, record, learned_shape)
     record.facts["batch norm"] = has_batch_norm(model)
     record.facts["norms over maps"] = not any(isinstance(each, nn.BatchNorm1d) for each in model.modules())
     recurrent = [name or type(each).__name__ for name, each in model.named_modules() if isinstance(each, nn.RNNBase)]
@@ -63,10 +65,15 @@ def note_settings(patient: Patient, record: Record) -> None:
 
 @torch.no_grad()
 def structure(model: nn.Module) -> float:
+    """How far the matrices of a model are from random ones."""
+    return learned_shape(model.named_parameters())
+
+
+def learned_shape(named: Iterable[tuple[str, Tensor]]) -> float:
     """The largest singular value of a typical matrix over that of random entries of its size: 1 for fresh weights,
     however scaled, more for trained ones (Marchenko and Pastur 1967)."""
     found: list[float] = []
-    for name, each in model.named_parameters():
+    for name, each in named:
         if each.dim() != 2 or min(each.shape) < 16 or "embed" in name or each.numel() > 2**21 or len(found) > 7:
             continue
         weight = each.detach().float()

@@ -7,7 +7,7 @@ from torch.overrides import TorchFunctionMode
 
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import Chart
-from trainwell.doctor.replay import is_pair
+from trainwell.doctor.replay import stands_in_rows
 
 MANY = 32  # rows, as many as a small batch usually has
 
@@ -38,7 +38,7 @@ def own_gradients(chart: Chart, finding: Finding) -> str | None:
 
 def without_penalty(chart: Chart, finding: Finding) -> str | None:
     """Each step's gradients made anew from the loss alone, where a penalty beside it outweighs what the rows say."""
-    return own_gradients(chart, finding) if "given" in finding.statistic else None
+    return own_gradients(chart, finding) if "given" in finding.statistic and finding.where != "dropout" else None
 
 
 def _replays(chart: Chart) -> bool:
@@ -54,7 +54,7 @@ def _replays(chart: Chart) -> bool:
 def _may_replay(chart: Chart) -> bool:
     """Whether a step can be taken on rows drawn: batches of inputs and targets row by row."""
     batches = chart.sample.batches if chart.sample is not None else []
-    return alone(chart) and bool(batches) and is_pair(batches[0])
+    return alone(chart) and bool(batches) and stands_in_rows(batches[0])
 
 
 def alone(chart: Chart) -> bool:

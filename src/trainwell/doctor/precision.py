@@ -6,24 +6,46 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.probe import HALVES
 from trainwell.doctor.remedy import Chart, forget
+from trainwell.doctor.trial import each_tensor
 
 
 def full_precision(chart: Chart, finding: Finding) -> str | None:
-    """Half-precision weights as float32, the inputs with them: of a weight in float16 an update below a
-    two-thousandth is lost, in bfloat16 one below a two-hundredth."""
+    """Weights of 16 bits as float32, the inputs with them: an update below a two-thousandth of a weight of float16, or
+    a two-hundredth of bfloat16, is lost."""
     model = chart.patient.bare
     if chart.own_loop or not any(each.dtype in HALVES for each in model.parameters()):
         return None
 
-    def widen(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(each.float() if isinstance(each, Tensor) and each.dtype in HALVES else each for each in inputs)
+    def widen(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, Any]:
+        return each_tensor(inputs, _widened), each_tensor(named, _widened)
 
+    kinds = {each: each.dtype for each in (*model.parameters(), *model.buffers())}
     model.float()
-    model.register_forward_pre_hook(widen)
+    handle = model.register_forward_pre_hook(widen, with_kwargs=True)
+    if chart.seen and not _takes(chart.patient, chart.seen[-1]):
+        handle.remove()
+        for each, kind in kinds.items():
+            each.data = each.data.to(kind)
+        return None
     forget(chart.patient)
     return "weights and inputs in float32: leave out .half() or .bfloat16() and use torch.autocast to keep it so"
+
+
+def _widened(value: Tensor) -> Tensor:
+    return value.float() if value.dtype in HALVES else value
+
+
+def _takes(patient: Patient, batch: Any) -> bool:
+    """Whether the network still answers a batch."""
+    try:
+        with answering(patient.bare):
+            patient.loss(patient.bare, batch)
+    except Exception:  # whatever it is, the loop would end with it
+        return False
+    return True
 
 
 def raise_epsilon(chart: Chart, finding: Finding) -> str | None:

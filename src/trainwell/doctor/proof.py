@@ -10,7 +10,7 @@ from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
 from trainwell.doctor.remedy import Chart, shorten_memory
 from trainwell.doctor.surgery import straighten
-from trainwell.doctor.suspect import Suspect
+from trainwell.doctor.suspect import Suspect, slower
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
 
@@ -105,8 +105,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     if "highest" in finding.statistic:
         return _raised_is_better(finding, suspect, proof)
     if finding.name in SLOW | {"oscillating-loss"}:
-        factors = (0.1,) if finding.name == "oscillating-loss" else (10.0, 100.0, 1000.0)
-        twins = _from_now(suspect, proof, factors)
+        twins = _from_now(suspect, proof, (0.1,) if finding.name == "oscillating-loss" else _higher(finding))
         if twins is not None:
             return _either_is_better(finding, twins, suspect.patient.rows(suspect.batches[-1]))
         if finding.name in ("update-ratio-off", "oscillating-loss") or finding.statistic.get("value", 0.0) > 1e-4:
@@ -150,17 +149,12 @@ def outdone(suspect: Suspect, proof: Proof) -> bool:
     twins = _from_the_start(suspect, proof) if suspect.gone < 0.1 else None
     if twins is None or suspect.step < len(twins[OWN].losses):
         return False
-    return twins[OWN].end < OUTDONE * min(twins[OWN].losses[0], suspect.guess, suspect.now)
-
-
-def slower(suspect: Suspect, factor: float) -> Change:
-    """The first weights, and the rate times the factor."""
-
-    def change(model: Any, optimizers: Any) -> None:
-        suspect.start(model, optimizers)
-        scaled_rate(factor)(model, optimizers)
-
-    return change
+    least = OUTDONE * min(twins[OWN].losses[0], suspect.guess, suspect.now)
+    if not twins[OWN].end < least or not suspect.seen:
+        return twins[OWN].end < least
+    # Of few batches a copy may have learned no more than those by heart.
+    (twin,) = proof.compare(suspect.patient, suspect.most, {OWN: suspect.start}, suspect.length, judge=True).values()
+    return not twin.apart >= least
 
 
 def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[str, Twin] | None:
@@ -183,6 +177,13 @@ def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[
             break
     proof.kept[key] = step, twins
     return twins
+
+
+def _higher(finding: Finding) -> tuple[float, ...]:
+    """Factors on a rate, up to one at which steps as short as these would come to a hundredth of the weights."""
+    value = float(finding.statistic.get("value") or 0.0)
+    top = max(1000.0, 10.0 ** math.ceil(-2 - math.log10(value))) if 1e-12 < value < 1e-5 else 1000.0
+    return top / 100, top / 10, top
 
 
 def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, guess: float) -> Finding | None:
@@ -283,7 +284,7 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
         without_decay(model, optimizers)
 
     changes: dict[str, Change | None] = {OWN: suspect.start, "without decay and dropout": freed}
-    twins = proof.compare(suspect.patient, suspect.batches, changes, steps, judge=True)
+    twins = proof.compare(suspect.patient, suspect.most, changes, steps, judge=True)
     own, free = twins.values()
     gained, freely = own.losses[0] - own.end, own.losses[0] - free.end
     by_heart = own.apart - free.apart < 0.5 * (own.end - free.end)  # more than half of it on other batches as well

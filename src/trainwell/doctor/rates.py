@@ -4,11 +4,14 @@ import math
 from typing import Any
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.proof import TO_CURE, Proof, slower
-from trainwell.doctor.suspect import Suspect
-from trainwell.doctor.twin import Change, scaled_rate
+from trainwell.doctor.proof import TO_CURE, Proof
+from trainwell.doctor.suspect import Suspect, slower
+from trainwell.doctor.twin import Change, Twin, scaled_rate
 
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero
+LEAST = 0.03  # of the loss that goes on as it is, by which another rate must do better
+NEARLY = 0.15  # of what the best of the higher rates gains, that a lower one may gain less
+TRIED = 40  # steps of a copy at most, once higher rates are known to help
 AS_FAR = 0.05  # of the way to the best of the lower rates, by which a still lower one may lag in so few steps
 
 
@@ -41,32 +44,72 @@ def hold_factors(patient: Patient, rates: dict[int, tuple[float, float]]) -> Non
 
 
 def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool = False) -> float | None:
-    """The factor on the rate whose twin ends lowest, if that is clearly below the one that goes on as it is.
+    """The factor on the rate whose twin does best, if that is clearly better than the one that goes on as it is.
 
     To raise a rate, proofs that were made for the diagnosis are used before new twins are run, unless all is to be
-    tried anew; lower ones are compared by rows that they have not learned from, which those proofs do not tell.
+    tried anew; lower ones are compared on more batches than those proofs had.
     """
     if max(factors) < 1:
         return _lower_factor(suspect, proof, factors)
-    twins = dict(proof.kept.get("now", (0, {}))[1]) if min(factors) > 1 and not anew else {}
-    known = {factor: twins[name] for factor in factors if (name := f"{factor:g} times the rate") in twins}
+    raises = min(factors) > 1
+    twins = dict(proof.kept.get("now", (0, {}))[1]) if raises and not anew else {}
+    known = {float(name.split()[0]): twin for name, twin in twins.items() if name.endswith(" times the rate")}
     if not known:
         changes: dict[str, Any] = {"as it is": None}
         changes |= {f"{factor:g} times the rate": scaled_rate(factor) for factor in factors}
-        twins = proof.compare(suspect.patient, suspect.batches, changes, min(30, suspect.length))
+        batches = suspect.most
+        twins = proof.compare(suspect.patient, batches, changes, min(30, suspect.length), judge=True)
         known = {factor: twins[f"{factor:g} times the rate"] for factor in factors}
     own = twins["as it is"]
-    best = min(twin.end for twin in known.values())
-    if not best < own.end - 0.03 * abs(own.end):
-        return None
-    # Of those that go nearly as far as the best, the least rate when raising it, the best itself when lowering it.
-    near = [factor for factor, twin in known.items() if twin.end <= best + 0.15 * max(own.losses[0] - best, 0.0)]
-    return min(near) if min(near) > 1 else min(near, key=lambda factor: known[factor].end)
+    gains = {each: _gain(twin, _reached(own)) for each, twin in known.items()}
+    if raises:
+        return _higher_factor(suspect, proof, gains)
+    return max(gains, key=lambda factor: gains[factor]) if max(gains.values()) > LEAST else None
+
+
+def _reached(twin: Twin) -> float:
+    """How far a copy has come: halfway between its loss on batches that it went over again and again, by which a rate
+    that learns them by heart looks best, and that on others, by which one that hardly learns does."""
+    return (twin.end + twin.apart) / 2 if math.isfinite(twin.apart) else twin.end
+
+
+def _gain(twin: Twin, before: float) -> float:
+    return (before - _reached(twin)) / max(abs(before), 1e-12) if math.isfinite(_reached(twin)) else -math.inf
+
+
+def _higher_factor(suspect: Suspect, proof: Proof, gains: dict[float, float]) -> float | None:
+    """The least factor that gains nearly as much as the best; None where none gains anything.
+
+    gains: what the factors tried so far gained; where the largest did best, ten times as much is tried for as long as
+    that helps, and then what lies on both sides of it.
+    """
+    batches, start = suspect.most, max(gains, key=lambda each: gains[each])
+    (now,) = proof.compare(suspect.patient, batches, {"": None}, 0, judge=True).values()
+    steps, found = min(TRIED, suspect.length), {start: gains[start]}
+
+    def better(factor: float) -> bool:
+        if not math.isfinite(now.apart) or not proof.may_spend(steps, suspect.step, suspect.planned, TO_CURE):
+            return False
+        change: dict[str, Change | None] = {"": scaled_rate(factor)}
+        (twin,) = proof.compare(suspect.patient, batches, change, steps, judge=True).values()
+        before, found[factor] = max(found.values()), _gain(twin, now.apart)
+        return found[factor] > before
+
+    best = start
+    while start == max(gains) and better(10 * best):
+        best *= 10
+    if best > start:
+        found.pop(start)  # which fewer batches spoke for
+        better(best / 3)
+    if 10 * best in found:
+        better(3 * best)
+    most = max(found.values())
+    return min(factor for factor, gain in found.items() if gain >= (1 - NEARLY) * most) if most > LEAST else None
 
 
 def _lower_factor(suspect: Suspect, proof: Proof, factors: list[float]) -> float | None:
-    """The factor below one that does best from the first weights on batches not trained on, of two that do alike the
-    lower; None where nothing may be tried. They are tried from the largest down while that helps.
+    """The factor below one that does best from the first weights, of two that do alike the lower; None where nothing
+    may be tried. They are tried from the largest down while that helps.
 
     Where a schedule still raises the rate, copies are tried at the one that it aims at, as that is what is cut.
     """
@@ -75,8 +118,9 @@ def _lower_factor(suspect: Suspect, proof: Proof, factors: list[float]) -> float
         if not proof.may_spend(suspect.length, suspect.step, suspect.planned, least=TO_CURE):
             break
         change: dict[str, Change | None] = {"": slower(suspect, factor * suspect.ahead)}
-        (twin,) = proof.compare(suspect.patient, suspect.batches, change, suspect.length, judge=True).values()
-        end = twin.apart if math.isfinite(twin.apart) else twin.end
+        batches = suspect.most
+        (twin,) = proof.compare(suspect.patient, batches, change, suspect.length, judge=True).values()
+        end = _reached(twin)
         lowest = min(lowest, end)
         if end > lowest + AS_FAR * max(twin.losses[0] - lowest, 0.0):
             break

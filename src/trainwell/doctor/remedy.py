@@ -20,6 +20,7 @@ from trainwell.nn.init import initialize_for
 
 RECTIFYING = (nn.ReLU, nn.ReLU6)
 SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid)
+NEXT_TO_NOTHING = 1e-5  # of a weight, that a step changes it by
 BEYOND_USUAL = 3.0  # median norms, which healthy batches seldom have
 
 
@@ -37,6 +38,8 @@ class Chart:
     turn_sign: bool = False  # negate gradients before each step
     train_mode: bool = False  # switch to training mode in front of each training pass
     eval_mode: bool = False  # switch to evaluation mode in front of each pass without gradient
+    level: bool = False  # take steps at a rate that leaps at the usual one
+    peaks: bool = False  # whether the loop's rate has leapt for a step or a few
     replay: Replay = field(default_factory=Replay)  # draws the rows of each step, where they come in a bad order
     seen: Sequence[Any] = ()  # the latest batches of a loop of one's own
     usual_norm: float = 1.0  # median gradient norm in health
@@ -82,28 +85,6 @@ def even_highest(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer],
             if group.get("initial_lr"):
                 group["initial_lr"] *= rates[-2] / rates[-1]
     return True
-
-
-def raise_lowest(chart: Chart, finding: Finding) -> str | None:
-    """The lowest rate of any group up to the next one's, where a copy with that alone does best."""
-    groups = [group for each in chart.patient.optimizers.values() for group in each.param_groups]
-    before = min((float(group["lr"]) for group in groups), default=0.0)
-    if len({float(group["lr"]) for group in groups}) < 2 or not chart.does_best(even_lowest):
-        return None
-    even_lowest(chart.patient.model, chart.patient.optimizers)
-    after = min(float(group["lr"]) for group in groups)
-    return f"learning rate of one group from {before:.3g} to {after:.3g}, that of others"
-
-
-def even_lowest(model: nn.Module, optimizers: dict[str, torch.optim.Optimizer]) -> None:
-    """Groups at the lowest rate put to the next one's."""
-    groups = [group for optimizer in optimizers.values() for group in optimizer.param_groups]
-    low, high = sorted({float(group["lr"]) for group in groups})[:2]
-    for group in groups:
-        if float(group["lr"]) == low:
-            group["lr"] = high
-            if group.get("initial_lr"):
-                group["initial_lr"] *= high / low if low else 1.0
 
 
 def usual_memory(chart: Chart, finding: Finding) -> str | None:
@@ -193,8 +174,11 @@ def either_rate(chart: Chart, finding: Finding) -> str | None:
 
 
 def usual_updates(chart: Chart, finding: Finding) -> str | None:
-    """The rate scaled until updates are a thousandth of the weights, within a factor of 10."""
+    """The rate scaled until updates are a thousandth of the weights, within a factor of 10; of those that are next to
+    nothing, as copies do best."""
     value = float(finding.statistic.get("value") or 0)
+    if 0 < value < NEXT_TO_NOTHING and (words := higher_rate(chart, finding)) is not None:
+        return words
     factor = min(10.0, max(0.1, 1e-3 / value)) if value > 0 else 10.0
     return f"learning rate times {factor:.3g}, to {_scale_rates(chart.patient, factor):.3g}"
 

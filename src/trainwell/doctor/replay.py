@@ -4,9 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from trainwell.doctor.losses import scalar
 from trainwell.doctor.patient import Patient
+from trainwell.doctor.trial import each_tensor
 
 ROWS = 20_000  # that are kept at most
 BYTES = 2**28  # of them all
@@ -23,7 +25,8 @@ class Replay:
         self.on, self.least = False, 1  # rows that a step is taken on at least
         self.one_back = False
         self.latest: Any = None  # the batch that was handed over last
-        self.store: tuple[Tensor, Tensor] | None = None
+        self.form: Any = None  # a batch of the loop, whose form drawn ones have
+        self.store: list[Tensor] | None = None
         self.count = 0  # rows in the store
         self.seen, self.spent, self.size = 0, 0, 0
         self.loss: Tensor | None = None  # of the rows that the latest step was taken on
@@ -43,50 +46,61 @@ class Replay:
         grew = self.grows
         if self.one_back:
             self.latest = batch
-        elif self.on and is_pair(batch):
-            self._keep(*batch)
+        elif self.on and stands_in_rows(batch):
+            self.form = batch if self.form is None else self.form
+            self._keep([each.detach() for each in tensors_in(batch)])
         return grew and not self.grows
 
-    def _keep(self, inputs: Tensor, target: Tensor) -> None:
-        inputs, target = inputs.detach(), target.detach()
-        if self.store is not None and any(
-            one.shape[1:] != other.shape[1:] for one, other in zip(self.store, (inputs, target), strict=True)
-        ):
-            return
-        self.size = max(len(inputs), self.least)
+    def _keep(self, parts: list[Tensor]) -> None:
+        if self.store is not None:
+            if len(parts) != len(self.store):
+                return
+            pairs = [_of_one_width(*each, len(parts) > 2) for each in zip(self.store, parts, strict=True)]
+            if any(one.shape[1:] != other.shape[1:] for one, other in pairs):
+                return
+            self.store, parts = [one for one, _ in pairs], [other for _, other in pairs]
+        inputs, rows = parts[0], len(parts[-1])
+        self.size = max(rows, self.least)
         if self.mark is None:
             self.mark = inputs[0].clone()
         else:
-            again = (inputs == self.mark).flatten(1).all(1).any() if inputs[0].numel() > 1 else inputs.numel() == 0
-            self.round = self.round or bool(again) or self.seen >= ROWS
-        room = min(ROWS, BYTES * len(inputs) // max(1, inputs.nbytes + target.nbytes))
-        free = max(0, min(len(inputs), room - self.count))
-        self._make_room(self.count + free, inputs, target)
+            self.round = self.round or self._comes_again(inputs) or self.seen >= ROWS
+        room = min(ROWS, BYTES * rows // max(1, sum(each.nbytes for each in parts)))
+        free = max(0, min(rows, room - self.count))
+        self._make_room(self.count + free, parts)
         assert self.store is not None
-        for kept, rows in zip(self.store, (inputs, target), strict=True):
-            kept[self.count : self.count + free] = rows[:free]
+        for kept, part in zip(self.store, parts, strict=True):
+            kept[self.count : self.count + free] = part[:free]
         self.count, self.seen = self.count + free, self.seen + free
-        for row in range(free, len(inputs)):
+        for row in range(free, rows):
             self.seen += 1
             place = int(torch.randint(self.seen, (1,), generator=self.generator))
             if place < self.count:
-                self.store[0][place], self.store[1][place] = inputs[row], target[row]
+                for kept, part in zip(self.store, parts, strict=True):
+                    kept[place] = part[row]
 
-    def _make_room(self, rows: int, inputs: Tensor, target: Tensor) -> None:
+    def _comes_again(self, inputs: Tensor) -> bool:
+        """Whether the first row kept is among these; a single number tells nothing."""
+        assert self.mark is not None
+        if self.mark.numel() < 2:
+            return False
+        mark, inputs = _of_one_width(self.mark[None], inputs, True)
+        return bool((inputs == mark).flatten(1).all(1).any())
+
+    def _make_room(self, rows: int, parts: list[Tensor]) -> None:
         """A store for so many rows, twice as large as the one before where that was too small."""
         if self.store is None:
-            self.store = inputs.new_empty(0, *inputs.shape[1:]), target.new_empty(0, *target.shape[1:])
+            self.store = [each.new_empty(0, *each.shape[1:]) for each in parts]
         if rows > len(self.store[0]):
-            inputs, target = (
+            self.store = [
                 torch.cat([each[: self.count], each.new_empty(2 * rows - self.count, *each.shape[1:])])
                 for each in self.store
-            )
-            self.store = inputs, target
+            ]
 
     @property
-    def kept(self) -> tuple[Tensor, Tensor] | None:
-        """The rows kept, (inputs, target)."""
-        return None if self.store is None else (self.store[0][: self.count], self.store[1][: self.count])
+    def kept(self) -> list[Tensor] | None:
+        """The rows kept: every tensor of the inputs, and the targets last."""
+        return None if self.store is None else [each[: self.count] for each in self.store]
 
     @property
     def grows(self) -> bool:
@@ -110,16 +124,50 @@ class Replay:
             ).backward()  # as the loop does; what a remedy makes of that comes after
         self.loss, self.spent = loss.detach(), self.spent + 1
 
-    def batches(self, count: int) -> list[tuple[Tensor, Tensor]]:
-        """So many batches of rows drawn from those kept."""
+    def batches(self, count: int) -> list[Any]:
+        """So many batches of rows drawn from those kept, in the form of the loop's own."""
         kept = self.kept
         assert kept is not None
-        inputs, target = kept
-        drawn = torch.randint(len(target), (count, min(self.size, len(target))), generator=self.generator)
-        return [(inputs[rows], target[rows]) for rows in drawn.to(target.device)]
+        drawn = torch.randint(len(kept[-1]), (count, min(self.size, len(kept[-1]))), generator=self.generator)
+        return [self._formed([each[rows] for each in kept]) for rows in drawn.to(kept[-1].device)]
+
+    def _formed(self, parts: list[Tensor]) -> Any:
+        given = iter(parts)
+        return each_tensor(self.form, lambda _: next(given))
 
 
-def is_pair(batch: Any) -> bool:
-    """Whether a batch is one tensor of inputs and one of targets, row by row."""
-    whole = isinstance(batch, list | tuple) and len(batch) == 2 and all(isinstance(each, Tensor) for each in batch)
-    return whole and min(each.dim() for each in batch) > 0 and len(batch[0]) == len(batch[1])
+def tensors_in(batch: Any) -> list[Tensor]:
+    """Every tensor of a batch, in its order."""
+    found: list[Tensor] = []
+
+    def note(value: Tensor) -> Tensor:
+        found.append(value)
+        return value
+
+    each_tensor(batch, note)
+    return found
+
+
+def stands_in_rows(batch: Any) -> bool:
+    """Whether a batch is inputs, one tensor or several, and a tensor of targets, each of them row by row."""
+    if not isinstance(batch, list | tuple) or len(batch) != 2 or not isinstance(batch[1], Tensor):
+        return False
+    parts = tensors_in(batch)
+    return _of_tensors(batch[0]) and all(each.dim() and len(each) == len(parts[-1]) for each in parts)
+
+
+def _of_tensors(value: Any) -> bool:
+    """Whether a value is a tensor, or nothing but tensors in lists, tuples and dictionaries."""
+    if isinstance(value, dict | list | tuple):
+        return bool(value) and all(map(_of_tensors, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, Tensor)
+
+
+def _of_one_width(one: Tensor, other: Tensor, told: bool) -> tuple[Tensor, Tensor]:
+    """Rows of numbers as long as the longest of both, noughts behind the shorter ones; told: whether something beside
+    them says how long they are, such as lengths or a mask."""
+    widths = [each.shape[1] if each.dim() > 1 else 0 for each in (one, other)]
+    if not told or widths[0] == widths[1] or one.dim() != 2 or other.dim() != 2 or one.is_floating_point():
+        return one, other
+    padded = [F.pad(each, (0, max(widths) - each.shape[1])) for each in (one, other)]
+    return padded[0], padded[1]

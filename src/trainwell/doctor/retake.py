@@ -17,7 +17,9 @@ BYTES = 2**26  # of batches that are kept at most
 LEAST = 5  # steps lost that are worth it
 SPOILED = 10.0  # times the usual loss, from which on a batch is left out
 YOUNG = 150  # rounds of two players that are taken again of a training whose length is not known
+TRIED_ON = 48  # batches that cures are tried on at most
 SHARE = 0.4  # of the training's steps that may be taken again, in all
+SHARE_OF_DONE = 0.6  # of those done so far, where nobody told how many are to come
 
 
 def bytes_of(batch: Any) -> int:
@@ -51,14 +53,14 @@ class Retake:
         patient, planned = doctor.patient, int(doctor.record.facts.get("steps") or 0)
         if patient is not None and patient.play is not None:
             return self._rounds(doctor, patient, lost)
-        room = int(SHARE * (planned or doctor.step)) - self.spent
+        room = int(SHARE * planned if planned else SHARE_OF_DONE * doctor.step) - self.spent
         drawn = doctor.replay.on
         count = min(lost, room, lost if drawn else 2 * len(self.batches))
         if patient is None or patient.loss_of is None or count < LEAST or not self._plain(doctor):
             return 0
         (optimizer,) = patient.optimizers.values()
         learning = [each for group in optimizer.param_groups for each in group["params"]]
-        training, batches = patient.bare.training, doctor.replay.batches(count) if drawn else self._latest(count)
+        training, batches = patient.bare.training, doctor.replay.batches(count) if drawn else self.latest(count)
         self.under_way = True
         try:
             patient.model.train(training or bool(doctor.treatments.chart and doctor.treatments.chart.train_mode))
@@ -93,7 +95,8 @@ class Retake:
         if made and doctor.history:
             doctor.history[-1]["change"] += f", {made} steps more once all were known"
 
-    def _latest(self, count: int) -> list[Any]:
+    def latest(self, count: int = TRIED_ON) -> list[Any]:
+        """The latest batches, at most so many, oldest first."""
         return list(self.batches)[-count:]
 
     def _step(self, doctor: "Ward", optimizer: torch.optim.Optimizer, learning: list[Any], batch: Any) -> bool:

@@ -11,6 +11,7 @@ from trainwell.doctor import (
     dynamics,
     families,
     gone_apart,
+    groups,
     memory,
     modes,
     noise,
@@ -29,8 +30,8 @@ from trainwell.doctor.series import Record
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
-    origin, outside, signal, modes, memory, regularization, dynamics, schedule, noise, gone_apart, players, families,
-    system, spikes,
+    origin, outside, groups, signal, modes, memory, regularization, dynamics, schedule, noise, gone_apart, players,
+    families, system, spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 

@@ -26,7 +26,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, patient: Patient, step: int = 0, loss: float = float("nan")) -> "Snapshot":
-        tensors = {name: value.detach().clone() for name, value in _tensors(patient.bare).items()}
+        tensors = {name: value.detach().clone() for name, value in tensors_of(patient.bare).items()}
         optimizers = {name: _remembered(each) for name, each in patient.optimizers.items()}
         return cls(step, tensors, optimizers, {name: type(each) for name, each in patient.optimizers.items()}, loss)
 
@@ -34,7 +34,7 @@ class Snapshot:
     def into(self, model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
         """Put the weights, buffers and optimizer state back, into this model or a copy of it; its settings stay
         as they are."""
-        for name, value in _tensors(model).items():
+        for name, value in tensors_of(model).items():
             if name in self.tensors and value.shape == self.tensors[name].shape:
                 value.copy_(self.tensors[name])
         for name, optimizer in optimizers.items():
@@ -73,6 +73,6 @@ def _sizes(groups: list[dict[str, Any]]) -> list[int]:
     return [len(group["params"]) for group in groups]
 
 
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, also those buffers that are not saved."""
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}

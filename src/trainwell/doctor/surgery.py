@@ -240,32 +240,6 @@ def _divide_by_slope(chart: Chart, finding: Finding) -> str:
     return f"layers initialized again, {_with_even_bias(chart, 'sigmoid')}"
 
 
-def weigh_classes(chart: Chart, finding: Finding) -> str | None:
-    """Each row's gradient weighed by how rare its class is, in place of whatever weights the loss gives.
-
-    The gradient of cross-entropy on a row's scores is its probabilities less its target, so that its one negative
-    entry tells the class.
-    """
-    shares = {int(kind): float(share) for kind, share in chart.facts.get("class shares") or ()}
-    classes, given = chart.facts.get("classes"), chart.facts.get("class weights")
-    if chart.own_loop or chart.facts.get("loss") != "cross_entropy" or not classes or not shares:
-        return None
-    rarity = torch.tensor([1 / (len(shares) * shares[kind]) if shares.get(kind) else 1.0 for kind in range(classes)])
-    by_loss = torch.tensor(given or [1.0] * classes).clamp_min(1e-12)
-
-    def weigh(gradient: Tensor) -> Tensor:
-        kinds = gradient.argmin(1)
-        before, after = by_loss.to(gradient)[kinds], rarity.to(gradient)[kinds]
-        return gradient * (after / before * before.mean())[:, None]
-
-    def listen(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(output, Tensor) and output.requires_grad and output.dim() == 2 and output.shape[1] == classes:
-            output.register_hook(weigh)
-
-    chart.patient.bare.register_forward_hook(listen)
-    return "each row's gradient weighed by how rare its class is, so that all classes count alike"
-
-
 def begin_attention_anew(chart: Chart, finding: Finding) -> str | None:
     """Every layer's own initialization, where attention looked at one position from the first step on."""
     return initialize_again(chart, finding) if finding.statistic.get("begun") else None

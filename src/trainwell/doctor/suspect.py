@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.twin import Change
+from trainwell.doctor.twin import Change, scaled_rate
 
 
 @dataclass
@@ -23,8 +23,24 @@ class Suspect:
     now: float = math.inf  # the median of its latest losses
     guess: float = math.inf  # the loss of the best constant answer
     ahead: float = 1.0  # times the present rate that a schedule which still raises it aims at
+    seen: Sequence[Any] = ()  # more of its batches, where they are kept, the recent ones among them
+
+    @property
+    def most(self) -> Sequence[Any]:
+        """As many batches as are at hand."""
+        return max(self.batches, self.seen, key=len)
 
     @property
     def length(self) -> int:
         """Steps of a twin: a seventh of a short training's, at least 30, at most 50."""
         return min(50, max(30, self.planned // 7)) if self.planned else 50
+
+
+def slower(suspect: Suspect, factor: float) -> Change:
+    """The first weights, and the rate times the factor."""
+
+    def change(model: Any, optimizers: Any) -> None:
+        suspect.start(model, optimizers)
+        scaled_rate(factor)(model, optimizers)
+
+    return change

@@ -26,26 +26,27 @@ from trainwell.doctor.aftercare import (
     recipe_of,
     samples_worse,
     shows,
+    still_there,
     tried_long,
     usual_loss,
 )
 from trainwell.doctor.averaged import Averaged
 from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
-from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
+from trainwell.doctor.finding import UNFIT, Finding
+from trainwell.doctor.finish import Finish, peaks
 from trainwell.doctor.proof import SLOW, does_best, outdone
 from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
-from trainwell.doctor.trial import run_trial
-from trainwell.doctor.wiring_check import CHECKS as WIRING
 
 if TYPE_CHECKING:
     from trainwell.doctor.ward import Ward
 
 OF_DATA = {"input-not-normalized", "bad-features", "wrong-initial-loss", "targets-out-of-range"}
 WATCHED = 60  # steps after which a treatment is judged
+YOUNG = 1.1  # times the loss before a treatment, which steps that are still too long go beyond
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Treatments:
         self.afresh: Afresh | None = None  # how the training could begin again, where it may
         self.averaged = Averaged()  # of a generator since a cure
         self.rates: dict[int, tuple[float, float]] = {}  # group -> (factor in force, rate last seen)
+        self.finish = Finish()
 
     # Every step.
 
@@ -83,6 +85,8 @@ class Treatments:
         """What the remedies asked for at each step: a turned sign, a clipped norm."""
         self.hold()
         chart = self.chart
+        if chart is not None and not chart.held and not self.doctor.retake.under_way:
+            self.finish.lower(self._patient, self.doctor.record, self.doctor.step, chart.level)
         if chart is None or (chart.clip is None and not chart.turn_sign):
             return
         gradients = [each.grad for each in parameters if each.grad is not None]
@@ -99,6 +103,7 @@ class Treatments:
             hold_factors(self._patient, self.rates)
 
     def after_update(self, player: str) -> None:
+        self.finish.stepped(self._patient)
         if self.chart is not None and self.chart.zero_after:
             play = self._patient.play  # a player's turn leaves gradients in the one that has stepped before it, too
             for each in {player, *(play.order if play is not None else ())}:
@@ -168,6 +173,7 @@ class Treatments:
         doctor.first = treatment.before.first
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
         self.averaged.stop()
+        self.finish.stop()
         decided = changed(was, recipe_of(self._patient, self.chart))
         entry = {
             "step": doctor.step,
@@ -182,7 +188,8 @@ class Treatments:
 
     def settle(self) -> None:
         """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
-        or its weights do as well; this package's own loop has written its weights by then."""
+        or its weights do as well, or the average of the latest ones; this package's own loop has written its weights by
+        then."""
         last = self.last
         if last is None or self.doctor.state is not None:
             return
@@ -192,6 +199,7 @@ class Treatments:
         self.averaged.settle(self.doctor)
         if self.built == build_of(self._patient, self._chart()) and self.doctor.held is not None:
             back_to_best(self.doctor, self.best, last.finding)
+        self.finish.end(self.doctor)
 
     def _treatable(self, finding: Finding) -> bool:
         tried = self.done.get(finding.name, 0)
@@ -208,8 +216,10 @@ class Treatments:
         assert self.current is not None
         current, losses = self.current, finite(self.doctor.record.get("loss").array)
         now, guess = float(np.median(losses[-20:])) if len(losses) else math.inf, guessing(self.doctor.record)
-        # Long steps are no more than suspected where the loss goes down as it should.
-        doubted = current.finding.name == "learning-rate-too-high" and now < 0.5 * min(current.loss, guess)
+        # Long steps are no more than suspected where the loss goes down as it should, and while a rate that copies have
+        # chosen is young.
+        young = self.doctor.step < current.step + WATCHED and now < YOUNG * min(current.loss, guess)
+        doubted = current.finding.name == "learning-rate-too-high" and (young or now < 0.5 * min(current.loss, guess))
         again = current.finding.name in fired and not doubted
         if not again and self.doctor.step < current.step + WATCHED:
             return
@@ -220,30 +230,12 @@ class Treatments:
         if again and samples_worse(self.doctor.record, current.finding):
             return self._undo(current)
         self.current = None
-        if not again and not self._still_there(current.finding):
+        if not again and not still_there(self.doctor, current.finding):
             current.finding.cured = True
         elif len(CURES[current.finding.name]) == current.tried:
             current.finding.cured = False
         helped = "helped" if current.finding.cured else "did not help"
         self.doctor.tell(f"doctor, step {self.doctor.step}: that {helped} against {current.finding.title}.")
-
-    def _still_there(self, finding: Finding) -> bool:
-        """Whether a check of the wiring that found it finds it again on the weights as they are now."""
-        check = WIRING.get(finding.name)
-        sample = self.doctor.sample
-        if (
-            check is None
-            or finding.name == "gradient-ascent"
-            or (finding.name == "learning-slowdown" and "free to saturate" in self.doctor.record.facts)
-            or finding.step > 1
-            or sample is None
-            or not sample.batches
-        ):
-            return False
-        try:
-            return check(run_trial(self._patient, sample, dict(self.doctor.record.facts))) is not None
-        except (CannotJudge, RuntimeError, ValueError):
-            return False
 
     def _begin(self, finding: Finding) -> None:
         """The next remedy for this finding that applies; in ask mode only its words."""
@@ -280,7 +272,7 @@ class Treatments:
             turned = self._patient.sign != sign
             made = Treatment(finding, self.doctor.step, usual_loss(self.doctor.record, turned), tried, before)
             self._applied(finding, cure, change, was, made)
-            if lost and finding.name != "loss-spike":  # whose batches are among those that would be taken again
+            if lost and (finding.name != "loss-spike" or chart.level):  # a batch that it came of would be taken again
                 self._retake(lost)
             return
         if self.current is None and finding.cured is None:
@@ -317,6 +309,8 @@ class Treatments:
             doctor.first = Snapshot.of(self._patient, doctor.step)  # to which later cures go back
         self.current = self.last = made
         self.averaged.begin(self.doctor, finding)
+        if doctor.state is None:
+            self.finish.begin()
         note_descent(doctor.record)
         doctor.new_episode()
 
@@ -375,6 +369,7 @@ class Treatments:
         norms = finite(doctor.record.get("gradient norm").array)
         self.chart.sample, self.chart.facts = doctor.sample, doctor.record.facts
         self.chart.usual_norm = float(np.median(norms[: max(5, len(norms) // 3)])) if len(norms) else 1.0
+        self.chart.peaks = peaks(doctor.record)
         suspect, proof, self.chart.propose = doctor.suspect, doctor.diagnosis.proof, self._propose
         self.chart.best_factor = lambda factors, anew=False: (
             None if (now := suspect()) is None else best_factor(now, proof, factors, anew)

@@ -333,11 +333,11 @@ class Ward:
             return None
         planned = int(self.record.facts.get("steps") or 0)
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
-        chart = self.treatments.chart
-        self.patient.clip = chart.clip if chart is not None and chart.clip is not None else clipped_at(self.record)
+        self.patient.clip = getattr(self.treatments.chart, "clip", None) or clipped_at(self.record)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
         told = learned(self.record), latest(self.record), guessing(self.record), ahead(self.record)
-        return Suspect(self.patient, self.batches[-self.kept :], start, self.step, planned, *told)
+        recent, seen = self.batches[-self.kept :], [] if self.replay.on else self.retake.latest()
+        return Suspect(self.patient, recent, start, self.step, planned, *told, seen)
 
     def _not_finite(self) -> bool:
         """Report the first gradient that is not finite; in treat mode refuse the step."""
