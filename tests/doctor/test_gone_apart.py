@@ -129,6 +129,15 @@ def test_what_no_known_loss_wants_is_taken_for_none(loss):
     assert pull_of(answers, gradient) is None
 
 
+def test_answers_far_out_are_not_taken_for_squashed_ones():
+    torch.manual_seed(0)
+    for offset, wanted in ((9.0, 1.0), (-9.0, 0.0)):
+        answers = torch.randn(64, 1).add(offset).requires_grad_()
+        (gradient,) = torch.autograd.grad(wants(answers, wanted), answers)
+        pull = pull_of(answers, gradient)
+        assert pull is None or pull.form == "scores"
+
+
 def test_shares_are_told_from_scores():
     torch.manual_seed(0)
     shares = torch.rand(64, 1).mul(0.8).add(0.1).requires_grad_()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 SAME = 1e-3  # of a gradient's size, which the slope that it is taken for may leave
+FAR_OUT = 3.0  # answers, from which on a gradient fades with a sigmoid between or without
 STEADY = 1e-4  # of its mean, from row to row, within which a gradient does not ask what the answers are
 CLEARLY = 0.1  # times what the next form leaves, which one that is believed leaves at most
 VARIED = 1e-3  # deviation of answers from row to row, below which any slope looks like any other
@@ -63,6 +64,8 @@ def pull_of(answers: Tensor, gradient: Tensor) -> Pull | None:
     best, least, second = None, SAME, SAME
     for name, (one, other) in FORMS.items():
         if name == SHARES and not bool(((a > 0) & (a < 1)).all()):
+            continue
+        if name == SQUASHED and float(a.abs().median()) > FAR_OUT:
             continue
         sides = torch.stack([one(a), other(a)], 1)
         found = torch.linalg.lstsq(sides, g[:, None]).solution.flatten()
