@@ -139,14 +139,13 @@ def _made(play: Play, name: str, noise: Tensor, rows: Tensor, everything: bool, 
 
 def _kind(play: Play, rows: Tensor) -> str:
     """Of which kind the rows are that a discriminator is given; "" where they are neither real nor made ones."""
-    known = [each for each in play.made if each.shape == rows.shape]
-    plain = rows.detach()
-    if any(
-        each.data_ptr() == plain.data_ptr() or (plain.is_cpu and torch.equal(each[:2], plain[:2])) for each in known
-    ):
-        cut = (
-            MADE in play.seen and play.next_player() == play.making != ""
-        )  # its own turn, though no gradient reaches it
+    plain, known = rows.detach(), [each for each in play.made if each.shape == rows.shape]
+    made = any(each.data_ptr() == plain.data_ptr() for each in known)
+    if not made and known and plain.is_cpu:  # which on a device would make the processor wait
+        made = torch.equal(known[-1][:2], plain[:2])
+    if made:
+        # In its own turn a generator may be cut off, so that no gradient reaches its rows.
+        cut = MADE in play.seen and play.next_player() == play.making != ""
         return OWN if rows.requires_grad or cut else MADE
     if rows.requires_grad:  # what lies between both kinds, for a penalty on the slope there
         play.unlike = play.unlike or "the discriminator is asked for its slope"
