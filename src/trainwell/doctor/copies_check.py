@@ -124,6 +124,15 @@ def _unit(pictures: Tensor) -> Tensor:
     return torch.nn.functional.normalize(flat - flat.mean(1, keepdim=True), dim=1)
 
 
+def _stretches(row: np.ndarray, length: int) -> set[int]:
+    """Hashes of so many tokens in a row, of what stands between the runs of one token that fill both ends up."""
+    changes = np.flatnonzero(np.diff(row)) + 1
+    inside = row[changes[0] - 1 : changes[-1] + 1] if len(changes) else row[:0]
+    if len(inside) < length:
+        return set()
+    return {hash(piece.tobytes()) for piece in np.lib.stride_tricks.sliding_window_view(inside, length)}
+
+
 def _overlapping(sample: Sample, held: Sample | None) -> Finding | None:
     """Held-out sequences of tokens half of which stand, token by token, in a training sequence as well."""
     ours, theirs = _tokens(sample), _tokens(held)
@@ -133,17 +142,14 @@ def _overlapping(sample: Sample, held: Sample | None) -> Finding | None:
     known: set[int] = set()
     within, rows = 0, 0
     for row in ours:
-        stretches = {hash(piece.tobytes()) for piece in np.lib.stride_tricks.sliding_window_view(row, length)}
-        if len(np.unique(row)) < 4:
+        stretches = _stretches(row, length)
+        if not stretches or len(np.unique(row)) < 4:
             continue
         rows += 1
         within += bool(stretches & known)
         known |= stretches
     varied = [row for row in theirs if len(np.unique(row)) >= 4]
-    found = sum(
-        any(hash(piece.tobytes()) in known for piece in np.lib.stride_tricks.sliding_window_view(row, length))
-        for row in varied
-    )
+    found = sum(bool(_stretches(row, length) & known) for row in varied)
     if rows < 100 or len(varied) < 100:
         return None
     share, among = found / len(varied), within / rows

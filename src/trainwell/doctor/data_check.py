@@ -321,7 +321,7 @@ def padding_or_mask_fault(sample: Sample, facts: dict[str, Any]) -> Finding | No
     return Finding(
         "padding-or-mask-fault",
         "input",
-        "warn" if wasted > LIMITS.padding else "note",
+        "warn" if wasted > LIMITS.padding and sizes[0] >= FEW else "note",  # a single row is all there is of its batch
         evidence,
         "Rows are padded to the longest of all, not of their batch.",
         0.8,

@@ -42,7 +42,8 @@ EXPLAINS: dict[str, set[str]] = {
     "gradient-ascent": ILL | START,
     "bad-features": ILL
     | START
-    | {"input-not-normalized", "label-noise", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},
+    | {"input-not-normalized", "label-noise", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"}
+    | {"padding-or-mask-fault", "class-imbalance"},
     "targets-out-of-range": ILL
     | START
     | {"label-noise", "class-imbalance", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},

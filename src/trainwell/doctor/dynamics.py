@@ -266,6 +266,8 @@ def class_imbalance(record: Record) -> Finding | None:
         return None
     if last[-1] > last[0] + 0.05 or (record.step < 5 * LIMITS.warm_up and falling(record)):
         return None  # the rare one comes last, and is coming
+    if _common(record) > 1 and learned(record) < LIMITS.tells_common:
+        return None  # the common ones are not told apart either, so it is not for want of rows that one is missed
     evidence = (
         f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
     )
@@ -279,6 +281,12 @@ def class_imbalance(record: Record) -> Finding | None:
         record.step,
         statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
     )
+
+
+def _common(record: Record) -> int:
+    """How many classes have a tenth of the commonest one's rows or more."""
+    shares = [float(share) for _, share in record.facts.get("class shares") or ()]
+    return sum(share * LIMITS.imbalance >= max(shares) for share in shares)
 
 
 def _weighed(record: Record) -> float:

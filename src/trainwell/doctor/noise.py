@@ -288,6 +288,8 @@ def _only_by_heart(record: Record) -> Finding | None:
     near = agreement is not None and agreement > chance + 4 * (chance * (1 - chance) / LIMITS.rows) ** 0.5
     if (record.facts.get("class ratio") or 1.0) > LIMITS.imbalance:
         return None  # a few rare rows more or less move the held-out loss as far
+    if record.facts.get("classes lost"):
+        return None  # what was never drawn cannot be answered
     if best < 0.97 * prior or end > 0.85 * prior or near or _right_beyond_chance(record):
         return None
     evidence = (
@@ -321,6 +323,18 @@ def one_label(record: Record) -> Finding | None:
         return None
     if rows * (record.step - lowest.steps[0]) < LIMITS.one_label_rows or record.step < 0.15 * planned:
         return None
+    if (record.facts.get("labels held out") or 0) > 1:
+        return Finding(
+            "data-not-shuffled",
+            "loader",
+            "critical",
+            f"All rows looked at in {record.step} steps of {rows} have the label {label:g}, and held-out rows have "
+            f"{record.facts['labels held out']} labels.",
+            "The rows of one class come first: shuffle them.",
+            0.9,
+            record.step,
+            statistic={"value": label, "instead of": "class-imbalance"},
+        )
     return Finding(
         "targets-out-of-range",
         "target",

@@ -30,6 +30,11 @@ class Sample:
         return frozenset(self.hashes)
 
     @property
+    def folded(self) -> bool:
+        """Whether its rows take turns at being held out."""
+        return any(isinstance(each, dict) and "held_out_fold" in each for each in self.batches)
+
+    @property
     def rows(self) -> int:
         asked = len(self.target) if self.target is not None and self.target.dim() else 0
         return asked if any(len(each) == asked for each in self.inputs) else len(self.inputs[0]) if self.inputs else 0

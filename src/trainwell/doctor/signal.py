@@ -121,6 +121,7 @@ def dying_relu(record: Record) -> Finding | None:
         return None
     series = record.get("dead", worst)
     before = median(record.get("zeros", worst).array[:2])
+    spared = does_well(record) or learned(record) + 2 * noise_of_median(record) > LIMITS.spared
     evidence = f"{share:.0%} of the units after {worst} have fired on none of {LIMITS.dead_samples} rows or more."
     cause = (
         "They were dead from the start: weights or a bias that keep them below zero."
@@ -131,7 +132,7 @@ def dying_relu(record: Record) -> Finding | None:
         "dying-relu",
         worst,
         # A network that goes most of its way without half a layer is none the worse for it, and a lower rate would be.
-        "critical" if share > 0.9 else "note" if does_well(record) else "warn",
+        "critical" if share > 0.9 else "note" if spared else "warn",
         evidence,
         cause,
         0.9,

@@ -315,9 +315,10 @@ def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> F
     if ours is None or theirs is None or len(ours) < 200 or len(theirs) < 50 or facts.get("folds"):
         raise CannotJudge("needs one class a row in both parts")
     kinds, counts = np.unique(theirs[theirs >= 0], return_counts=True)
+    facts["labels held out"] = len(kinds)
     for kind, count in zip(kinds, counts, strict=True):
         if count >= 10 and count / len(theirs) * len(ours) >= 20 and not (ours == kind).any():
-            share = f"{count / len(theirs):.0%}"
+            share, facts["classes lost"] = f"{count / len(theirs):.0%}", True
             return Finding(
                 "class-imbalance",
                 "target",
@@ -325,7 +326,7 @@ def never_drawn(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> F
                 f"{share} of the held-out rows have the label {kind}, and none of {len(ours)} training rows.",
                 "A sampler never draws that class, or the split or a mapping has lost it.",
                 0.9,
-                statistic={"value": int(kind)},
+                statistic={"value": int(kind), "instead of": "targets-out-of-range"},  # the labels are there, held out
             )
     return _never_held(ours, theirs)
 

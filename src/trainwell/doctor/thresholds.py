@@ -19,6 +19,7 @@ class Thresholds:
     scale_ratio: float = 100.0  # 1: largest over smallest deviation of the features
     outlier: float = 50.0  # 2: robust deviations from the median
     imbalance: float = 10.0  # 3: commonest over rarest class (SageMaker Debugger)
+    tells_common: float = 0.05  # 3: of the way gone, where several classes are common
     minority_recall: float = 0.3
     wrong_rows: float = 0.15  # 4: training rows whose label is not the network's answer
     better_than_chance: float = 0.2  # 4: rows right, beyond the commonest class's share
@@ -74,6 +75,7 @@ class Thresholds:
     deep: int = 6  # 21: layers from which on no optimizer is trusted to make up for a fading signal
     exploding_ratio: float = 10.0  # 22: gradient norm over its early median
     exploding_update: float = 0.1  # 22: update over weight
+    spared: float = 0.35  # 23: of the way gone, by which the units that are left are enough
     dead_share: float = 0.5  # 23: units of a layer that never fire
     dead_at_start: float = 0.8  # 23: the same before any step, as many units are told apart by learning
     dead_samples: int = 512

@@ -309,7 +309,7 @@ class Ward:
         unread = self.held_out is None or early
         held = None if unread else collect(self.patient, read(self.held_out))
         self.held = held if held is not None and gauges.takes(self.patient, held) else None
-        self.record.facts["folds"] = held is not None and any("held_out_fold" in each for each in held.batches)
+        self.record.facts["folds"] = held is not None and held.folded
         self.batches = self.batches or list(sample.batches[: self.kept])
         self.record.facts.setdefault("rows a batch", sample.sizes[0] if sample.sizes else 0)
         patient = self.first.patient(self.patient) if self.first is not None and self.step else self.patient

@@ -127,21 +127,16 @@ def _another(rows: Tensor) -> Tensor:
 
 def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | None:
     """For a model that predicts the next token: whether a later token changes an earlier answer."""
-    tokens, target = rows[0], trial.target
-    if tokens.is_floating_point() or tokens.dim() != 2 or tokens.shape[1] < 4 or target is None:
+    place, target = _guessed_on(rows, trial.target)
+    if place is None or target is None:
         return None
-    target = target[: len(tokens)]
-    if target.shape != tokens.shape:
-        return None
-    asked = target[:, :-1] >= 0  # what is past a row's end may be left out
-    if not (target[:, :-1] == tokens[:, 1:])[asked].float().mean() > 0.9:
-        return None
-    changed = [tokens.clone(), *rows[1:]]
+    tokens = rows[place]
+    changed = [each.clone() if number == place else each for number, each in enumerate(rows)]
     unlike = (tokens != tokens.roll(1, 0)).any(0).nonzero().flatten()  # places that padding does not fill
     middle = int(unlike[len(unlike) // 2]) if len(unlike) else 0
     if middle == 0:
         return None
-    changed[0][:, middle:] = changed[0][:, middle:].roll(1, 0)
+    changed[place][:, middle:] = changed[place][:, middle:].roll(1, 0)
     before, after = _answers(trial.patient, model, rows), _answers(trial.patient, model, changed)
     if before is None or after is None or before.dim() != 3 or tokens.shape[1] not in before.shape[1:]:
         return None
@@ -160,6 +155,21 @@ def _looks_ahead(trial: Trial, model: nn.Module, rows: list[Any]) -> Finding | N
         0.95,
         statistic={"value": float(moved), "healthy": [0, 1e-3]},
     )
+
+
+def _guessed_on(rows: list[Any], target: Tensor | None) -> tuple[int | None, Tensor | None]:
+    """(which of the inputs has at each place what is asked at the place before, what is asked of these rows): a
+    language model's only input, or a translator's second."""
+    for place, tokens in enumerate(rows):
+        if not isinstance(tokens, Tensor) or tokens.is_floating_point() or tokens.dim() != 2 or target is None:
+            continue
+        asked = target[: len(tokens)]
+        if tokens.shape[1] < 4 or asked.shape != tokens.shape:
+            continue
+        known = asked[:, :-1] >= 0  # what is past a row's end may be left out
+        if bool((asked[:, :-1] == tokens[:, 1:])[known].float().mean() > 0.9):
+            return place, asked
+    return None, None
 
 
 def _answers(patient: Patient, model: nn.Module, rows: list[Any]) -> Tensor | None:

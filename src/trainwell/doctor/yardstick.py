@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from trainwell.doctor.data_check import small
@@ -19,6 +20,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 ROWS = 512
+WORDS = 500
 KINDS = 200  # classes, or tokens, at most
 FAR = 5.0  # deviations at which a feature is cut off
 
@@ -38,11 +40,16 @@ class Part:
         return Part(self.features[which], self.answers[which], self.classes)
 
 
-def part_of(sample: Sample | None, classes: int = 0) -> Part | None:
-    """At most 512 rows of numbers, pictures or series with one class or number a row; nothing of another kind."""
+def part_of(sample: Sample | None, classes: int = 0, words: np.ndarray | None = None) -> Part | None:
+    """At most 512 rows of numbers, pictures, series or tokens with one class or number a row; nothing of another kind.
+
+    words: the tokens that are counted in each row, its commonest where none are told.
+    """
     if sample is None or sample.target is None or not sample.rows:
         return None
-    flat = [_flat(each) for each in sample.inputs]
+    flat = [
+        _flat(each) if each.is_floating_point() or is_picture(each) else counted(each, words) for each in sample.inputs
+    ]
     found = [each for each in flat if each is not None]
     if not found or len(found) != len(flat) or any(len(each) != len(found[0]) for each in found):
         return None
@@ -78,6 +85,25 @@ def _flat(values: Tensor) -> np.ndarray | None:
         return None
     flat = values[:ROWS].detach().double().cpu().numpy().reshape(min(len(values), ROWS), -1)
     return np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0) if flat.shape[1] <= 1000 else None
+
+
+def counted(tokens: Tensor, words: np.ndarray | None = None) -> np.ndarray | None:
+    """How often each of these tokens stands in a row, (rows, tokens), three times at most; of lengths, nothing."""
+    if tokens.dim() != 2 or tokens.shape[1] < 4 or tokens.dtype == torch.bool:
+        return np.zeros((len(tokens[:ROWS]), 0)) if tokens.dim() == 1 else None
+    rows = tokens[:ROWS].detach().cpu().numpy()
+    words = common_words(rows) if words is None else words
+    place = np.searchsorted(words, rows).clip(max=len(words) - 1)
+    found = np.zeros((len(rows), len(words)))
+    known = words[place] == rows
+    np.add.at(found, (np.nonzero(known)[0], place[known]), 1.0)
+    return np.minimum(found, 3.0)
+
+
+def common_words(rows: np.ndarray) -> np.ndarray:
+    """At most 500 tokens, the commonest, in their order."""
+    kinds, counts = np.unique(rows, return_counts=True)
+    return np.sort(kinds[np.argsort(-counts, kind="stable")[:WORDS]])
 
 
 class Skill(NamedTuple):
@@ -138,14 +164,15 @@ def told_apart(one: Part, other: Part) -> float:
 def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Parts of which each teaches a ridge, and neither the other; or of which one alone teaches nothing."""
     classes = int(facts.get("classes") or 0)
-    ours = part_of(sample, classes)
+    words = _words(sample)
+    ours = part_of(sample, classes, words)
     if ours is not None and len(ours) >= 200 and _varied(ours):
         facts["ridge"] = crossed(ours).value
         facts["ridge leaves"] = _left(ours, facts)
         facts["ridge of the later half"] = _of_later_half(sample, classes)
     if facts.get("folds"):
         raise CannotJudge("the rows take turns at being held out, so both parts are the same")
-    theirs = part_of(held, classes)
+    theirs = part_of(held, classes, words)
     if ours is None or theirs is None or min(len(ours), len(theirs)) < 200:
         raise CannotJudge("needs 200 rows of numbers or pictures in both parts")
     if ours.features.shape[1] != theirs.features.shape[1] or ours.answers.shape[1] != theirs.answers.shape[1]:
@@ -159,6 +186,12 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
     if found is not None and found.where != "held out" and facts.get("augmented"):
         return None  # rows that the loader moves teach each other less; whether it breaks labels is tried on copies
     return found
+
+
+def _words(sample: Sample) -> np.ndarray | None:
+    """The tokens that both parts are counted by, where the rows are tokens."""
+    found = next((each for each in sample.inputs if not each.is_floating_point() and each.dim() == 2), None)
+    return None if found is None or is_picture(found) else common_words(found[:ROWS].detach().cpu().numpy())
 
 
 def _left(ours: Part, facts: dict[str, Any]) -> float | None:
@@ -188,7 +221,7 @@ def _judged(within: Skill, beside: Skill, carried: Skill, apart: float, rows: in
     )
     statistic = {"value": across, "healthy": [min(ours, theirs) - least, 1.0], "inputs told apart": apart}
     both = min(ours, theirs)
-    if across < LIMITS.parts_carried * both and both - across > least:
+    if across < LIMITS.parts_carried * both and both - max(0.0, across) > least:
         cause = "The parts differ in how inputs or labels are made: another transform, order or coding in one of them."
         return Finding("preprocessing-mismatch", "held out", "warn", words, cause, 0.8, statistic=statistic)
     if theirs < 0.5 * ours and ours - theirs > least:
