@@ -13,6 +13,8 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 NORMS = ("Normalize", "BatchNorm", "LayerNorm", "RMSNorm", "GroupNorm", "InstanceNorm")
+TAIL = 0.2  # of the rows, beyond which a second cluster is a kind of its own
+LEFT_OUT = 0.02  # of the rows, each with one label
 FEW = 5  # rows of a class, which then may well have had none in a sample
 ALMOST_ALL = 0.8  # of the rows, beyond which one label hides how rare the others are
 
@@ -105,6 +107,8 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         distance = np.abs(matrix - middle) / spread
         overall = float(np.sqrt((matrix**2).mean()))
         rows = np.argwhere((distance > LIMITS.outlier) & (np.abs(matrix) > 30 * np.median(np.abs(matrix)) + 20))
+        if (mixed := _two_units(place, matrix, distance)) is not None:
+            return mixed
         if len(rows) and len(rows) < 0.01 * len(matrix) * matrix.shape[1] and overall > 0:
             row, column = (int(each) for each in rows[0])
             evidence = (
@@ -121,6 +125,30 @@ def bad_features(sample: Sample, facts: dict[str, Any]) -> Finding | None:
                 statistic={"value": float(distance.max()), "healthy": [0, LIMITS.outlier]},
             )
     return columns_check.one_value(sample)
+
+
+def _two_units(place: int, matrix: np.ndarray, distance: np.ndarray) -> Finding | None:
+    """A column part of whose values lie far beyond all the others, with nothing between: no tail, another unit."""
+    if len(matrix) < LIMITS.rows // 2:
+        return None
+    beyond = distance > LIMITS.outlier
+    between = (distance > LIMITS.outlier / 5) & ~beyond
+    share = beyond.mean(0)
+    apart = (beyond.sum(0) >= FEW) & (share < TAIL) & (between.sum(0) <= 0.1 * beyond.sum(0))
+    if not apart.any():
+        return None
+    column = int(np.flatnonzero(apart)[share[apart].argmax()])
+    row = int(np.flatnonzero(beyond[:, column])[0])
+    return Finding(
+        "bad-features",
+        f"input {place}, feature {column}",
+        "warn",
+        f"{share[column]:.1%} of the values of feature {column} lie over {LIMITS.outlier:g} robust deviations from "
+        f"its median, such as {matrix[row, column]:.3g} in row {row}, and hardly any between these and the rest.",
+        "Part of the rows are in another unit, or hold a sign for what was not measured.",
+        0.8,
+        statistic={"value": float(share[column]), "healthy": [0, 0.0]},
+    )
 
 
 def _one_token(sample: Sample) -> Finding | None:
@@ -202,6 +230,12 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
                 f"{float((target == ignored).float().mean()):.0%} of the rows have."
             )
             return _targets(text, "`ignore_index` is one of the classes.", "critical", ignored)
+        left_out = float((target == ignored).float().mean())
+        if target.dim() == 1 and LEFT_OUT < left_out < 1:
+            text = f"{left_out:.0%} of the rows have the label {ignored}, which the loss leaves out."
+            return _targets(
+                text, "The mapping knows no class for them, so nothing is learned of these.", "warn", ignored
+            )
         counts = seen.unique(return_counts=True)[1]
         missing = classes - len(counts)
         # Where one label takes nearly all rows, as "no entity" does among words, or some are seen a few times only, a

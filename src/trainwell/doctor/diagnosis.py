@@ -137,6 +137,12 @@ def _is_cause(finding: Finding) -> bool:
     return known and harms and not is_sign(finding) and not finding.statistic.get("explains nothing")
 
 
+def _shown_before(known: Finding, later: Finding) -> bool:
+    """Whether copies have shown the one before the first step, which what is seen later without them does not undo."""
+    shown = known.step <= 1 and "twin" in known.statistic and "twin" not in later.statistic and later.step > 1
+    return shown and later.name in COURSE and explained_by(known.name, [later]) is not None
+
+
 class Diagnosis:
     """What ails, in the order of gravity, and what else was seen because of it.
 
@@ -166,6 +172,7 @@ class Diagnosis:
             return
         untreated = [each for each in self.findings if each.cured is None]
         cause = explained_by(finding.name, untreated) or outshone_by(finding, self.findings)
+        cause = cause or next((each for each in untreated if _shown_before(each, finding)), None)
         of_data = finding.statistic.get("origin") == "input"
         if cause is not None and (not of_data or cause.name == "bad-features"):
             cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
@@ -192,6 +199,7 @@ class Diagnosis:
             )  # a cause comes first
             proof = "twin" in proven.statistic or proven.severity == "critical"
             near = bool(near) and proven.confidence > DOUBTFUL
+            near = near and not _shown_before(other, proven)
             near = near and (proof or other.name != "cannot-fit-one-batch" or other.severity != "critical")
             explained = near and explained_by(other.name, [proven]) is not None
             if (explained or (is_sign(other) and _is_cause(proven))) and other.cured is None:

@@ -226,6 +226,8 @@ def loss_spike(record: Record) -> Finding | None:
     if values.max() < BEYOND * values.min():
         return None
     place = int(np.nan_to_num(values, nan=0.0, posinf=np.inf).argmax())
+    if not np.isfinite(values[place]):
+        return None  # which has a name of its own
     others = np.delete(values, place)
     others = others[np.isfinite(others)]
     if place < BEFORE or len(others) < BEFORE or not 0 < others.max() < OTHERS * median(others):

@@ -11,6 +11,9 @@ from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+LEAP = 8.0  # times the rate around, which no schedule takes for a step
+SIDE = 8  # steps around
+RISEN = 1.1  # of the loss before
 ENDED = "The schedule ended too early: its number of steps or its unit (steps, epochs) is wrong."
 
 
@@ -134,7 +137,59 @@ def below_zero(record: Record) -> Finding | None:
     return Finding("gradient-ascent", "schedule", "critical", evidence, cause, 0.97, record.step, statistic=told)
 
 
+def leaping(record: Record) -> Finding | None:
+    """A rate that leaps for a step or a few and comes back, time after time; no schedule means to."""
+    rates = record.get("rate").array
+    if len(rates) < 3 * LIMITS.warm_up:
+        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
+    if rates.max() < LEAP * median(rates) or median(rates) <= 0:
+        return None
+    places = [
+        place
+        for place in range(SIDE, len(rates) - SIDE)
+        if rates[place] >= LEAP * max(rates[place - SIDE : place - 1].max(), rates[place + 2 : place + SIDE].max())
+    ]
+    if len(places) < 2:
+        return None
+    height = float(np.median(rates[places] / rates[[place - SIDE for place in places]]))
+    steps = [record.get("rate").steps[place] for place in places]
+    evidence = (
+        f"At {len(places)} steps, last at step {steps[-1]}, the rate was {height:.2g} times as high as around them."
+    )
+    cause = "The schedule lets the rate leap, and each leap throws the weights off."
+    told = {"value": height, "healthy": [0, LEAP], "series": picked(record.get("rate"))}
+    return Finding("loss-spike", "schedule", "warn", evidence, cause, 0.85, steps[0], statistic=told)
+
+
+def raised_late(record: Record) -> Finding | None:
+    """A rate many times as high as any before, from some step in the midst of a training on, and a loss that rose."""
+    rates, losses = record.get("rate").array, record.get("loss").array
+    if len(rates) < 3 * LIMITS.warm_up or len(rates) != len(losses):
+        raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
+    if rates[-1] < LEAP * rates[0] or rates[-1] < rates.max() / 2:
+        return None
+    above = np.flatnonzero(rates >= LEAP * np.maximum.accumulate(np.concatenate([rates[:1], rates[:-1]])))
+    above = above[above >= 2 * LIMITS.warm_up]
+    if not len(above) or len(rates) - above[-1] < SIDE:
+        return None
+    at = int(above[-1])
+    warming_up = rates[at - 1] > 1.01 * rates[at - SIDE]
+    before, after = median(finite(losses[at - SIDE : at])), median(finite(losses[at + 1 :][: LIMITS.warm_up]))
+    if warming_up or not (after > RISEN * before or not np.isfinite(after)):
+        return None
+    evidence = (
+        f"From step {record.get('rate').steps[at]} on the rate is {rates[at]:.3g}, {rates[at] / rates[at - 1]:.2g} "
+        f"times the one before, and the loss rose from {before:.3g} to {after:.3g}."
+    )
+    cause = "A schedule or a resumed optimizer that has forgotten how far the training was, or a wrong unit."
+    told = {"value": float(rates[at] / rates[at - 1]), "healthy": [0, LEAP], "series": picked(record.get("rate"))}
+    told["given"] = float(rates[at])  # copies from the first weights know nothing of a leap in the midst
+    return Finding("learning-rate-too-high", "schedule", "critical", evidence, cause, 0.9, record.step, statistic=told)
+
+
 RULES: dict[str, Callable[[Record], Finding | None]] = {
     "learning-rate-too-low": learning_rate_too_low,
     "gradient-ascent": below_zero,
+    "loss-spike": leaping,
+    "learning-rate-too-high": raised_late,
 }

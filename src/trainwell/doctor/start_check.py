@@ -1,6 +1,7 @@
 """A trial on one batch to findings about how its weights start."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -90,12 +91,22 @@ def _nothing(layers: list[tuple[str, Any]]) -> Finding | None:
     )
 
 
+def _tables(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Embeddings, and what a module of one's own holds beside its layers, as places or a class token."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag):
+            if module.weight.requires_grad:
+                yield name, module.weight
+        elif not type(module).__module__.startswith("torch."):
+            for key, weight in module.named_parameters(name, recurse=False):
+                if weight.requires_grad and weight.is_floating_point() and weight.dim() > 1 and weight.numel() >= 64:
+                    yield key, weight
+
+
 def _loud_tables(trial: Trial) -> Finding | None:
     """Embeddings so large that what steps add to them is lost in what they began with."""
-    for name, table in trial.model.named_modules():
-        if not isinstance(table, nn.Embedding | nn.EmbeddingBag) or not table.weight.requires_grad:
-            continue
-        size = float(table.weight.detach().float().square().mean().sqrt())
+    for name, weight in _tables(trial.model):
+        size = float(weight.detach().float().square().mean().sqrt())
         if LIMITS.loud_table < size < math.inf:
             return Finding(
                 "bad-initialization",
