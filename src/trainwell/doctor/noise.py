@@ -333,7 +333,8 @@ def one_label(record: Record) -> Finding | None:
         return None
     if rows * (record.step - lowest.steps[0]) < LIMITS.one_label_rows or record.step < 0.15 * planned:
         return None
-    if (record.facts.get("labels held out") or 0) > 1:
+    again = any(share > 0 for share in record.get("rows again").values)  # then all kinds of rows were met
+    if label >= 0 and (record.facts.get("labels held out") or 0) > 1 and not again:
         return Finding(
             "data-not-shuffled",
             "loader",
