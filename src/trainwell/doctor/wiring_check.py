@@ -245,7 +245,9 @@ def dying_relu(trial: Trial) -> Finding | None:
         f"fire on none of {seen[worst]:,} rows or places, before any step.",
         "They were dead from the start: weights or a bias that keep them below zero.",
         0.95,
-        statistic={"value": share, "healthy": [0, LIMITS.dead_at_start]},
+        # Biases that silence the hidden units spoil the first answers as well.
+        statistic={"value": share, "healthy": [0, LIMITS.dead_at_start]}
+        | ({"instead of": "wrong-initial-loss"} if share > 0.9 else {}),
     )
 
 
