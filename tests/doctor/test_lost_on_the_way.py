@@ -7,6 +7,7 @@ from torch import nn
 
 from trainwell.doctor import Doctor
 from trainwell.doctor.families import lost_depth
+from trainwell.doctor.schedule import leaping, raised_late
 from trainwell.doctor.series import Record
 from trainwell.doctor.signal import vanishing_gradient
 
@@ -69,3 +70,28 @@ def test_a_gradient_that_lower_blocks_lose_is_no_matter_of_depth(began, attentio
 def test_a_gradient_that_stays_is_not_told():
     assert vanishing_gradient(record(0.1, 0.1, attention=True)) is None
     assert lost_depth(record(1e-3, 1e-4, attention=True), "first", "last", 1e-4) is None
+
+
+def rates(values: list[float], losses: list[float] | None = None) -> Record:
+    made = Record()
+    steps = list(range(1, len(values) + 1))
+    made.extend("rate", steps, values)
+    made.extend("loss", steps, losses or [1.0] * len(values))
+    made.facts["step"] = len(values)
+    return made
+
+
+def test_a_rate_that_leaps_and_comes_back_is_told_and_a_cycle_is_not():
+    found = leaping(rates([0.06 if step % 40 == 39 else 0.001 for step in range(130)]))
+    assert found is not None and found.name == "loss-spike" and "3 steps" in found.evidence
+    assert leaping(rates([0.001 * (1 + abs(step % 40 - 20)) for step in range(130)])) is None
+    assert leaping(rates([0.01 * 0.98 ** (step % 60) for step in range(130)])) is None
+
+
+def test_a_rate_that_is_raised_in_the_midst_is_told_where_the_loss_rose():
+    late = [0.001] * 80 + [0.04] * 30
+    found = raised_late(rates(late, [1.0] * 80 + [3.0] * 30))
+    assert found is not None and found.name == "learning-rate-too-high" and found.where == "schedule"
+    assert raised_late(rates(late, [1.0] * 80 + [0.9] * 30)) is None
+    warm = [0.0001 * (1 + step) for step in range(110)]
+    assert raised_late(rates(warm, [1.0] * 80 + [3.0] * 30)) is None

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +17,8 @@ from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient
 from trainwell.doctor.rates import COOLING
 from trainwell.doctor.remedy import Chart
-from trainwell.doctor.series import Record, median
+from trainwell.doctor.schedule import leaps_of
+from trainwell.doctor.series import Record
 from trainwell.doctor.snapshot import Snapshot, tensors_of
 
 if TYPE_CHECKING:
@@ -42,13 +42,7 @@ def level_rate(chart: Chart, finding: Finding) -> str | None:
 
 def peaks(record: Record) -> bool:
     """Whether the rate was several times what it was before for a step or a few, and came back."""
-    rates = record.get("rate").array
-    for place in np.flatnonzero(rates[1:] > PEAK * np.maximum(rates[:-1], 1e-30)) + 1:
-        before, after = rates[max(0, place - 10) : place], rates[place + 1 : place + 6]
-        leaps = len(before) == 10 and rates[place] > PEAK * median(before) > 0
-        if leaps and len(after) and after.min() < 0.5 * rates[place]:
-            return True
-    return False
+    return bool(leaps_of(record.get("rate").array, PEAK))
 
 
 class Finish:

@@ -142,13 +142,7 @@ def leaping(record: Record) -> Finding | None:
     rates = record.get("rate").array
     if len(rates) < 3 * LIMITS.warm_up:
         raise CannotJudge(f"needs {3 * LIMITS.warm_up} steps")
-    if rates.max() < LEAP * median(rates) or median(rates) <= 0:
-        return None
-    places = [
-        place
-        for place in range(SIDE, len(rates) - SIDE)
-        if rates[place] >= LEAP * max(rates[place - SIDE : place - 1].max(), rates[place + 2 : place + SIDE].max())
-    ]
+    places = leaps_of(rates, LEAP)
     if len(places) < 2:
         return None
     height = float(np.median(rates[places] / rates[[place - SIDE for place in places]]))
@@ -159,6 +153,17 @@ def leaping(record: Record) -> Finding | None:
     cause = "The schedule lets the rate leap, and each leap throws the weights off."
     told = {"value": height, "healthy": [0, LEAP], "series": picked(record.get("rate"))}
     return Finding("loss-spike", "schedule", "warn", evidence, cause, 0.85, steps[0], statistic=told)
+
+
+def leaps_of(rates: np.ndarray, times: float) -> list[int]:
+    """Where the rate is so many times what it was before, for a step or a few, and comes back."""
+    places = []
+    for place in np.flatnonzero(rates[1:] > times * np.maximum(rates[:-1], 1e-30)) + 1:
+        before, after = rates[max(0, place - 10) : place], rates[place + 1 : place + 6]
+        leapt = len(before) == 10 and rates[place] > times * median(before) > 0
+        if leapt and len(after) and after.min() < 0.5 * rates[place]:
+            places.append(int(place))
+    return places
 
 
 def raised_late(record: Record) -> Finding | None:
