@@ -17,6 +17,7 @@ from trainwell.doctor import Doctor
 from trainwell.doctor.answers_pulled import pull_of
 from trainwell.doctor.averaged import Averaged
 from trainwell.doctor.finding import Finding
+from trainwell.doctor.play import Play
 from trainwell.doctor.rounds_again import take_rounds
 
 BCE = F.binary_cross_entropy_with_logits
@@ -260,3 +261,10 @@ def test_an_average_takes_the_weights_place_unless_it_does_worse(better):
     averaged.settle(doctor)
     assert len(doctor.history) == (2 if better else 1)
     assert all(torch.equal(one, other) for one, other in zip(kept, game.parts["maker"].parameters(), strict=True))
+
+
+def test_the_batches_that_are_kept_for_lost_rounds_are_counted_as_the_doctors_own():
+    play = Play()
+    play.keep(play.real, torch.zeros(10, 10), True)
+    play.keep(play.noises, torch.zeros(10, 4), True)
+    assert play.bytes == 4 * (100 + 40)

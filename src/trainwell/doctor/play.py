@@ -59,6 +59,11 @@ class Play:
             return rows
         return (rows - lowest) * (made / width) - (made - 1)
 
+    @property
+    def bytes(self) -> int:
+        """What the batches that are kept take."""
+        return sum(each.nbytes for rows in (self.real, self.noises, self.made) for each in rows)
+
     def may_step(self, player: str) -> bool:
         """Whether a player takes this turn, which it does not where it has several in a round and others have one."""
         self.order.append(player)

@@ -262,7 +262,7 @@ class Ward:
         if self.replay.grows or self.step < self.next_round:
             return  # a loss on ever more rows says nothing of the training
         self.next_round = self.step + max(self.every, (self.step - self.began_at) // 10)
-        self.record.facts["doctor's own memory"] = self.retake.bytes / 2**20
+        self.record.facts["doctor's own memory"] = (self.retake.bytes + getattr(self.patient.play, "bytes", 0)) / 2**20
         gauges.read(self.patient, self.record, self.batches, self.scaler, self.step, (self.sample, self.held))
         self.graphs.count(self.record, self.step)
         self.treatments.hold()
