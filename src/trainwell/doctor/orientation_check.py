@@ -28,10 +28,13 @@ WAYS: dict[str, Callable[[Tensor], Tensor]] = {
 def turned(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """Training rows that lie closer to held-out rows of their class once they are mirrored or turned, where held-out
     rows themselves hardly ever do: which way up is part of what such pictures are."""
+    ours = _pictures(sample)
+    if ours is None:
+        raise CannotJudge("the inputs are no pictures of classes")
     if held is None or facts.get("folds"):
         raise CannotJudge("needs held-out pictures")
-    ours, theirs = _pictures(sample), _pictures(held)
-    if ours is None or theirs is None or ours[0].shape[1:] != theirs[0].shape[1:]:
+    theirs = _pictures(held)
+    if theirs is None or ours[0].shape[1:] != theirs[0].shape[1:]:
         raise CannotJudge("needs pictures of classes in both parts")
     ours = ours[0][:ASKED], ours[1][:ASKED]
     known = [kind for kind in theirs[1].unique().tolist() if int((theirs[1] == kind).sum()) > LEAST]

@@ -95,7 +95,7 @@ def cut_off(trial: Trial) -> Finding | None:
     patient, inputs = trial.patient, list(trial.patient.inputs_of(trial.batch))
     first = inputs[0] if inputs else None
     if not isinstance(first, Tensor) or first.dim() != (3 if first.is_floating_point() else 2) or trial.output is None:
-        raise CannotJudge("needs one input of (rows, steps, numbers) or of tokens")
+        raise CannotJudge("the inputs are no sequences")
     length = first.shape[1]
     last = max(2, length // 8)
     if length < 4 * last or len(first) < 2 or length in trial.output.shape[1:]:
