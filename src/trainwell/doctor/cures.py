@@ -122,7 +122,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
         Cure(straighten, "ReLU for saturating activations", "first"),
     ),
     "data-not-shuffled": (Cure(draw_rows, "draw the rows of each step", "first"),),
-    "batch-too-small": (Cure(draw_more, "more rows a step"), Cure(lower_rate, "a lower rate", "first")),
+    "batch-too-small": (Cure(draw_more, "more rows a step"),),
     "class-imbalance": (Cure(weigh_classes, "all classes to count alike", "first"),),
     "learning-slowdown": (
         Cure(pass_the_slope, "the gradient of cross-entropy", "first"),

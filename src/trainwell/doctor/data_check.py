@@ -251,6 +251,8 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
 def _no_share(target: Tensor, facts: dict[str, Any]) -> Finding | None:
     """Answers below 0 or above 1 where the loss takes them for shares."""
     low, high = float(target.min()), float(target.max())
+    if target.dim() > 2 and low < 0:
+        return None  # boxes and the like, filled up, of which the loss makes its own targets
     if facts.get("loss") not in ("bce", "bce_logits") or (low >= 0 and high <= 1):
         return None
     text = f"The answers run from {low:.3g} to {high:.3g}; binary cross-entropy takes shares from 0 to 1."
