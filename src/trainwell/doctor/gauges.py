@@ -138,9 +138,6 @@ def _of_answers(
         attempt(record, "modes", lambda: modes.read(patient, record, batch, step))
     if step >= 2 * (record.get("wrong rows").steps or [THRESHOLDS.warm_up])[-1]:
         attempt(record, "certainty", lambda: note_certainty(patient, record, batches, step, samples))
-        held = samples[1]
-        if held is not None and step >= 10 * THRESHOLDS.warm_up and not len(record.get("held out", "loss")):
-            attempt(record, "held rows", lambda: read_held(patient, record, held, step))
     if record.facts.get("loss") == "mse" and record.facts.get("head") in ("sigmoid", "softmax", "tanh"):
         attempt(record, "slow rows", lambda: _slow_rows(patient, record, batch, step))
     if record.facts.get("recurrent") and learned(record) < 0.3 and step > 80:

@@ -45,8 +45,6 @@ def note_certainty(
     if found is None:
         return
     certain, correct, labels, _ = found
-    if not any(samples[1:]) and step >= 5 * LIMITS.warm_up:
-        _recall_of_rare(record, step, correct, labels)
     judged = (_answers(patient, held, kind, LIMITS.rows // 5) if held else None) or found
     pair = coin_pair(judged[3], judged[2])
     if pair is not None and min((labels == each).sum() for each in pair[:2]) >= SHOWN:
@@ -62,14 +60,6 @@ def note_certainty(
     record.add(step, "certainty", "", certainty)
     others = judged if held and judged is not found and wrong > LIMITS.wrong_rows and certainty < LIMITS.doubt else None
     record.add(step, "better held out", "", 0.0 if others is None else float(others[1].mean()) - (1 - wrong))
-
-
-def _recall_of_rare(record: Record, step: int, correct: np.ndarray, labels: np.ndarray) -> None:
-    """How many rows of the rare classes together the network recognizes, where no rows are held out."""
-    counts = np.bincount(labels)
-    rare = counts[labels] * LIMITS.imbalance < counts.max()
-    if len(counts) > 2 and rare.sum() >= SHOWN:
-        record.add(step, "recall", "", float(correct[rare].mean()))
 
 
 @torch.no_grad()
