@@ -212,6 +212,7 @@ FAULTS: dict[str, dict[str, Change]] = {
             optimizer=of.groups("head", 1000, torch.optim.SGD)),
         "rate divided by a thousand": of.times(1e-3),
         "one channel a layer": of.put(build=lambda _: Photos((1, 1, 2))),
+        "one channel before the head": of.put(build=lambda _: Photos((16, 32, 1))),
         "a hundred photos": of.both(of.few(100), of.put(decay=0.0)),
         "weight decay of one": of.put(decay=1.0),
         "two photos a batch": of.put(batch=2),

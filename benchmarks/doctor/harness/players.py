@@ -168,7 +168,7 @@ FAULTS: dict[str, dict[str, Callable[[Pair], None]]] = {
     "sketches": {
         "one digit alone": one_digit,
         "noise of nought": put(constant=True),
-        "ten turns of the discriminator, saturating loss": put(turns=10, kind="saturating", steps=300),
+        "generator at a fiftieth of the rate, saturating loss": put(rates=(0.02, 1.0), kind="saturating"),
         # Healthy, and only awkward.
         "a Wasserstein loss": put(kind="wasserstein", rate=5e-3, turns=3, betas=(0.0, 0.9)),
         "more momentum, which swings": put(betas=(0.6, 0.999)),

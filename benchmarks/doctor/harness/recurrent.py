@@ -143,7 +143,5 @@ FAULTS: dict[str, dict[str, Change]] = {
         "only the first hour's state": of.put(build=lambda _: Reader(7, 1, 32, nn.GRU, first_state=True)),
         "steps that wait": of.then(of.cliff),
         "inputs all zero": of.inputs(torch.zeros_like),
-        # Healthy, and only awkward.
-        "batches of eight": of.put(batch=8, rate=2e-3, steps=800),
     },
 }  # fmt: skip

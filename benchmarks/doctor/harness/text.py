@@ -178,7 +178,6 @@ def sparse_adam(model: nn.Module, rate: float, decay: float) -> torch.optim.Opti
     return torch.optim.SGD(model.parameters(), lr=0.3)
 
 
-UNSURE = of.both(of.touch(of.larger, 40.0, "queries"), of.put(rate=1e-3))
 FAULTS: dict[str, dict[str, Change]] = {
     "bard": {
         "no causal mask": writer(masked=False),
@@ -211,10 +210,9 @@ FAULTS: dict[str, dict[str, Change]] = {
         "mask inverted": teller(inverted=True),
         "all letters unknown": of.inputs(lambda x: torch.where(x > 0, 27, 0)),
         "rows of padding alone": of.inputs(empty),
-        "thirty sentences": of.few(30),
+        "sixty sentences": of.few(64),
         "norms behind, rate of three hundredths, no warm-up": of.both(
             teller(post=True, depth=4), of.put(rate=3e-2, schedule=None)),
-        "queries and keys times forty": UNSURE,
         "all labels left out": of.labels(lambda y: torch.full_like(y, -100)),
         # Healthy, and only awkward.
         "heavy dropout": teller(dropout=0.4),
