@@ -22,18 +22,22 @@ under a doctor. So all of it is first contact.
 by how plain they are and how they spread over the families. Then each was trained alone, seed 0, beside its healthy
 twin. Given up: attention over the batch of languages (2 %), dropout at their examination (better than without; the
 numerals have it now), their queries and keys times four hundred (5 %; photos have one channel now), a full batch of
-houses (it diverged and was slow), half precision in the numerals (slow; the houses have it). Made sharper: half
-precision for tumours has Adam now (plain momentum lost nothing), and what is kept with its graph are scores, as a loss
-holds nothing after its backward pass. Made milder, as they died at once and of something else, or could not begin
-(sentences fewer than a batch): momentum before the load, one house a batch, the whole table of tumours (a rate of a
-hundred to twenty). One that could not be built was mended, names that told a wrong number were set right, and sleeping
-rows sleep half as long. Of the healthy loops, the photos were made smaller, the numerals wider, and the rates of both
-players changed until the healthy ones covered most of what is real; the silent units, the swinging players, the
-Wasserstein loss and twenty to one among numerals were changed until they came near their loop, and fourteen of 46 kin
-given up, most because they said nothing new, batches of eight before the load and among houses because they learned too
+houses (it diverged and was slow), half precision in the numerals (slow; the houses have it). Made sharper: a generator
+that cannot follow among sketches (its judge took more turns at first), half precision for tumours has Adam now (plain
+momentum lost nothing), and what is kept with its graph are scores, as a loss holds nothing after its backward pass.
+Made milder, as they died at once and of something else, or could not begin (sentences fewer than a batch): momentum
+before the load, one house a batch, the whole table of tumours (a rate of a hundred to twenty). One that could not be
+built was mended, names that told a wrong number were set right, and sleeping rows sleep half as long. Of the healthy
+loops, the photos were made smaller, the numerals wider, and the rates of both players changed until the healthy ones
+covered most of what is real; the silent units, the swinging players, the Wasserstein loss and twenty to one among
+numerals were changed until they came near their loop, and fifteen of 46 kin given up, most because they said nothing
+new, batches of eight before the load and among houses, and twenty to one among languages because they learned too
 little.
 
-Harm is a lower score by a twentieth at least, or in three that leak one that is too good, or in six of slow loading,
+Harm is a lower score by a twentieth at least, or in four that leak one that is too good, or in six of slow loading,
 growing memory and slow steps the symptom. Where a batch is made small, fewer rows are seen than by the healthy twin,
-which is a part of the harm. Of the faults only seed 0 was tried.
+which is a part of the harm. The least harm is 7 % (a softmax before the loss of photos). Memory grows by 960 and 110
+megabytes in 270 steps, rows that sleep are four fifths of a step or more, and steps that wait take about five and
+thirty times as long as the others. Of the faults only seed 0 was tried. 129 mistakes and 31 kin are left; some ailments
+are here more often than others, so weigh them by ailment.
 """

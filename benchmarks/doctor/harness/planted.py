@@ -219,7 +219,6 @@ AWKWARD = (
     ("bard", "gradients of four batches"),
     ("languages", "heavy dropout"),
     ("languages", "sparse embeddings"),
-    ("languages", "twenty to one"),
     ("ink", "warm-up"),
     ("paintings", "real ones at nine tenths"),
     ("sketches", "a Wasserstein loss"),

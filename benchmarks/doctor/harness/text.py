@@ -217,6 +217,5 @@ FAULTS: dict[str, dict[str, Change]] = {
         # Healthy, and only awkward.
         "heavy dropout": teller(dropout=0.4),
         "sparse embeddings": of.both(teller(sparse=True), of.put(optimizer=sparse_adam, schedule=None)),
-        "twenty to one": of.scarce((1,), 125),
     },
 }  # fmt: skip
