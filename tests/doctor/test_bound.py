@@ -124,6 +124,15 @@ def test_a_divergence_that_weighs_too_much_is_weighed_as_in_the_bound(reduction,
     assert train(reduction, beta, None)[1] < 0.1 and score > 0.95 * train("sum", mode=None)[1]
 
 
+def test_a_divergence_that_is_subtracted_is_told_and_added_again():
+    doctor, drawn = train("sum", -1.0)
+    assert doctor is not None
+    first = next(each for each in doctor.findings if each.severity != "note")
+    assert (first.name, first.where) == ("gradient-ascent", "divergence")
+    assert any("divided by -1" in str(each["change"]) for each in doctor.history)
+    assert drawn > train("sum", -1.0, None)[1] and drawn > 0.3
+
+
 def test_a_healthy_autoencoder_learns_as_if_nobody_looked():
     doctor, score = train("sum")
     assert not doctor.history and not doctor.findings

@@ -60,6 +60,12 @@ def test_two_faults_that_show_by_themselves_are_both_told() -> None:
     ]
 
 
+def test_how_the_answers_are_off_is_no_second_cause_of_a_training_that_goes_badly() -> None:
+    for later in ("class-imbalance", "overfitting"):
+        assert told(finding("learning-rate-too-high", 40), finding(later, 100)) == (["learning-rate-too-high"], [later])
+        assert later in told(finding("data-leakage"), finding(later, 100))[0]
+
+
 def pulled(steps: int, strength: float) -> Loop:
     """The weights drawn to zero by a hand that is not the optimizer's, between all steps."""
 

@@ -72,9 +72,9 @@ class Weights:
 
     @property
     def divergence(self) -> float:
-        """Its weight; not a number where mean and variance are not both known."""
+        """Its weight, below zero where it is subtracted; not a number where mean and variance are not both known."""
         complete = len(self.kinds) > 1 and "mean" in self.kinds.values()
-        return max(self.codes.values()) if complete else math.nan
+        return max(self.codes.values(), key=abs) if complete else math.nan
 
     @property
     def times(self) -> float:
@@ -95,8 +95,8 @@ class Weights:
         """The weight of the divergence by the gradient at a code, and as what that is told where it is new."""
         kinds = [self.kinds[place]] if place in self.kinds else list(KINDS)
         found = [(*_along(gradient, KINDS[kind][0](code.detach().float())), kind) for kind in kinds]
-        cosine, weight, kind = max(found)
-        if cosine > SAME_WAY:
+        cosine, weight, kind = max(found, key=lambda each: abs(each[0]))  # against it where the sign is wrong
+        if abs(cosine) > SAME_WAY:
             self.kinds[place], self.codes[place] = kind, weight
 
     def nats(self, made: Pass) -> Tensor | None:

@@ -85,6 +85,7 @@ CURES: dict[str, tuple[Cure, ...]] = {
     "gradient-ascent": (
         Cure(mend_schedule, "a rate above zero, held", "best"),
         Cure(turn_sign, "turn the sign", "first"),
+        Cure(restore_bound, "the divergence added to the errors", "first"),
     ),
     "missing-zero-grad": (Cure(zero_gradients, "zero the gradients after each step", "first"),),
     "disconnected-parameters": (

@@ -33,6 +33,8 @@ COURSE = ILL | {"over-regularized", "label-noise", "transformer-instability", "w
 COURSE -= {"disconnected-parameters", "non-finite-values"}
 # What is told beside others, and explains none of them.
 BESIDE = {"data-leakage", "overfitting", "class-imbalance"}
+# How the answers are off where a network has not learned well, for whatever reason.
+IN_ANSWERS = {"overfitting", "class-imbalance"}
 START = {"wrong-initial-loss", "bad-initialization"}
 # What lies in the rows was there from the first step on, however late it is seen.
 IN_THE_DATA = {"label-noise", "class-imbalance", "targets-out-of-range", "bad-features", "input-not-normalized"}
@@ -59,7 +61,7 @@ EXPLAINS: dict[str, set[str]] = {
     | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting", "padding-or-mask-fault"}
     | {"preprocessing-mismatch", "label-breaking-augmentation", "bad-features"},
     "learning-slowdown": STUCK | DEAD | {"gradient-ascent"},
-    "over-regularized": STUCK | DEAD | {"learning-rate-too-high"},
+    "over-regularized": STUCK | DEAD | {"learning-rate-too-high", "batch-too-small"},
     "learning-rate-too-high": ROUGH
     | DEAD
     | {"plateau", "learning-rate-too-low", "underfitting", "transformer-instability"},
@@ -94,7 +96,10 @@ EXPLAINS: dict[str, set[str]] = {
     "one-player-wins": {"mode-collapse"},
 }
 OF_PLAYERS = {"mode-collapse", "one-player-wins"}  # whatever two players may show once something is wrong
-for _name in ("input-not-normalized", "loss-head-mismatch", "missing-zero-grad"):
+for _name in (
+    "input-not-normalized", "loss-head-mismatch", "missing-zero-grad", "bad-initialization", "dying-relu",
+    "learning-rate-too-low", "learning-rate-too-high", "over-regularized", "loss-spike",
+):  # fmt: skip
     EXPLAINS[_name] = EXPLAINS[_name] | OF_PLAYERS
 
 
@@ -124,6 +129,8 @@ def is_sign(finding: Finding) -> bool:
 
 def outshone_by(finding: Finding, known: Sequence[Finding]) -> Finding | None:
     """The cause among those known beside which what shows in the training's course is no cause of its own."""
+    if finding.name in IN_ANSWERS and finding.step > 1:
+        return next((each for each in known if _is_cause(each) and each.name not in IN_THE_DATA), None)
     if finding.name not in COURSE or finding.severity == "note":
         return None
     others = [each for each in known if each.name != finding.name and explained_by(each.name, [finding]) is None]

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.proof import Proof, can_be_eased, eased, keep_curves, renamed
 from trainwell.doctor.remedy import Chart, initialize_again
 from trainwell.doctor.suspect import Suspect
-from trainwell.doctor.twin import Change, scaled_rate, without_decay, without_dropout
+from trainwell.doctor.twin import Change, scaled_rate, without_decay
 
 STEPS = 50
 AHEAD = 0.9  # of the training's own loss, below which a copy must come in so few steps, on rows it has not seen

@@ -86,6 +86,26 @@ def posterior_collapse(record: Record) -> Finding | None:
     )
 
 
+def gradient_ascent(record: Record) -> Finding | None:
+    """A divergence from the prior that the loss rewards: an autoencoder's codes run away from it."""
+    times = record.facts.get("divergence over errors")
+    if times is None:
+        raise CannotJudge("no codes and errors of an autoencoder were seen")
+    if times >= 0:
+        return None
+    return Finding(
+        "gradient-ascent",
+        "divergence",
+        "critical",
+        f"The loss's gradient drives the codes' mean and variance away from the prior's, with {-times:.3g} times the "
+        "weight that the divergence has in the evidence lower bound.",
+        "The divergence is subtracted from the errors: its sign, or that of its formula, is wrong.",
+        0.95,
+        record.step,
+        statistic={"value": times, "healthy": [0, LIMITS.over_bound]},
+    )
+
+
 def no_long_range_signal(record: Record) -> Finding | None:
     """A recurrent network that has learned little, and whose last output hardly depends on its first inputs."""
     reach = record.get("reach")
@@ -211,6 +231,7 @@ def _begun_sharp(record: Record, place: str, score: float) -> Finding:
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {
     "representation-collapse": representation_collapse,
+    "gradient-ascent": gradient_ascent,
     "posterior-collapse": posterior_collapse,
     "no-long-range-signal": no_long_range_signal,
     "transformer-instability": transformer_instability,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainwell.doctor import memory, minority, modes
+from trainwell.doctor import dropping, memory, minority, modes, without_loss
 from trainwell.doctor.course import learned
 from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.groups import note_groups
@@ -33,6 +33,7 @@ def note_facts(patient: Patient, record: Record) -> None:
     model = patient.bare
     record.facts["players"], record.facts["optimizers"] = len(patient.players), list(patient.optimizers)
     note_settings(patient, record)
+    attempt(record, "first weights", lambda: without_loss.note(patient, record))
     record.facts["trained before"] = structure(model)
     note_groups(patient, record, learned_shape)
     record.facts["batch norm"] = has_batch_norm(model)
@@ -59,8 +60,7 @@ def note_settings(patient: Patient, record: Record) -> None:
     record.facts["betas turned round"] = next(filter(None, map(memory.turned_round, groups)), None)
     aims = (float(group.get(name) or 0.0) for group in groups for name in ("initial_lr", "max_lr"))
     record.facts["aimed rate"] = max(aims, default=0.0)
-    dropouts = [each.p for each in patient.bare.modules() if isinstance(each, nn.modules.dropout._DropoutNd)]
-    record.facts["dropout"] = float(max(dropouts, default=0.0))
+    record.facts["dropout"] = max(dropping.in_modules(patient.bare), record.facts.get("dropout called", 0.0))
 
 
 @torch.no_grad()
@@ -104,6 +104,8 @@ def read(
     sample = samples[0]
     if sample is not None and batches:
         attempt(record, "rows again", lambda: _rows_again(patient, record, batches[-1], step, sample))
+    attempt(record, "loose weights", lambda: without_loss.read(patient, record, step))
+    attempt(record, "dropout", lambda: dropping.read(patient, record, batches))
     attempt(record, "labels", lambda: _labels(patient, record, batches, step))
     _kept_statistics(patient, record, step)
     own = record.facts.get("doctor's own memory", 0.0)

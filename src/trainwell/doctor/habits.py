@@ -1,10 +1,8 @@
 """What a loop does at every step to cures of it: its rows, gradients, modes, and the parameters that it moves."""
 
-from typing import Any
-
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
+from trainwell.doctor.dropping import lighten
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.replay import stands_in_rows
@@ -72,7 +70,7 @@ def zero_gradients(chart: Chart, finding: Finding) -> str | None:
 
 def turn_sign(chart: Chart, finding: Finding) -> str | None:
     """Maximizing off, a negative rate positive, or else the gradients negated."""
-    if finding.where == "schedule":
+    if finding.where in ("schedule", "divergence"):
         return None
     for optimizer in chart.patient.optimizers.values():
         for group in optimizer.param_groups:
@@ -104,35 +102,11 @@ def evaluation_mode(chart: Chart, finding: Finding) -> str | None:
     return "model.eval() before every pass without gradient"
 
 
-class Undropped(TorchFunctionMode):
-    """Inside, whatever drops units by chance as a function hands on what it was given."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name, named = getattr(func, "__name__", ""), dict(kwargs or {})
-        if "dropout" in name and (args or "input" in named):
-            return args[0] if args else named["input"]
-        if named.get("dropout_p"):
-            named["dropout_p"] = 0.0
-        return func(*args, **named)
-
-
 def still_dropout(chart: Chart, finding: Finding) -> str | None:
     """Dropout that is called as a function, and so not told of the mode, left out of passes in evaluation mode."""
     if chart.own_loop or "F.dropout" not in finding.cause:
         return None
-    entered: list[Undropped] = []
-
-    def enter(module: nn.Module, inputs: Any) -> None:
-        if not module.training:
-            entered.append(Undropped())
-            entered[-1].__enter__()
-
-    def leave(module: nn.Module, inputs: Any, output: Any) -> None:
-        if entered:
-            entered.pop().__exit__(None, None, None)
-
-    chart.patient.bare.register_forward_pre_hook(enter)
-    chart.patient.bare.register_forward_hook(leave, always_call=True)
+    lighten(chart.patient.bare, 0.0, lambda model: not model.training)
     return "dropout called as a function left out in evaluation: write F.dropout(x, p, self.training) to keep it so"
 
 

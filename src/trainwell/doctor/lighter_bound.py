@@ -58,9 +58,9 @@ class Spare:
 
 
 def restore_bound(chart: Chart, finding: Finding) -> str | None:
-    """The evidence lower bound's weight for a divergence that has far more."""
+    """The evidence lower bound's weight for a divergence that has far more, or is subtracted."""
     weights = chart.patient.weights
-    if chart.own_loop or weights is None or not weights.times > THRESHOLDS.over_bound:
+    if chart.own_loop or weights is None or not (weights.times > THRESHOLDS.over_bound or weights.times < 0):
         return None
     times, chart.facts["divergence over errors"] = weights.times, 1.0  # from now on
     _spare(chart.patient, Spare(weights, chart.patient.bare))

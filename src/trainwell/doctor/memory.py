@@ -9,6 +9,7 @@ from trainwell.doctor.series import Record, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+FAR, FAR_OF_PLAN = 400.0, 0.05  # steps of memory, and their share of all steps
 
 
 def of_group(group: dict[str, Any]) -> float:
@@ -33,6 +34,8 @@ def long_memory(record: Record) -> Finding | None:
         return None
     planned = record.facts.get("steps") or 0
     outlasts = planned and memory > planned and learned(record) < 0.5 and record.step > 0.2 * planned
+    # Nobody averages over so many but in trainings of many times as many steps.
+    outlasts = outlasts or (memory > FAR and (not planned or memory > FAR_OF_PLAN * planned))
     return Finding(
         "learning-rate-too-high",
         "momentum",

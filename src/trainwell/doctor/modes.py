@@ -8,14 +8,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering, leaving_no_trace, rows_of
 from trainwell.doctor.series import Record, Series, picked
 from trainwell.doctor.thresholds import THRESHOLDS
-from trainwell.doctor.twin import without_dropout
 
 LIMITS = THRESHOLDS
 FIRST = 60  # steps before the first look, after which kept statistics of the usual memory have come along
+LOST = 3.0  # times what guessing costs, beyond which a network's own loss tells nothing of its modes
 ALIKE = 0.05  # share of a number told by which another measure of a few held-out batches may differ from it
 HELD = 4  # held-out batches that are answered anew beside what an evaluation told
 
@@ -133,6 +134,8 @@ def _apart(judged: Series, learned: Series, guess: float, times: float) -> bool:
     apart = judged.last(2) - learned.last(2)
     if learned.values[-1] <= 0:
         return False  # what may be below zero has no multiples
+    if learned.values[-1] > LOST * guess:
+        return False  # weights that answer nothing in either mode
     grows = judged.values[-1] > judged.values[-2]
     first = max(1.0, 0.75 * times) if grows else times
     beyond = judged.last(2) > np.array([first, times]) * learned.last(2)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
 from trainwell.doctor.remedy import Chart, shorten_memory
 from trainwell.doctor.surgery import straighten
 from trainwell.doctor.suspect import Suspect, slower
 from trainwell.doctor.thresholds import THRESHOLDS
-from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay, without_dropout
+from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay
 
 OWN, TENTH, HUNDREDTH = "as it is", "a tenth of the rate", "a hundredth of the rate"
 HIGHEST = "the highest rate"

@@ -23,6 +23,7 @@ from trainwell.doctor import (
     signal,
     spikes,
     system,
+    without_loss,
 )
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
 from trainwell.doctor.series import Record
@@ -30,8 +31,8 @@ from trainwell.doctor.series import Record
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
-    origin, outside, groups, signal, modes, memory, regularization, dynamics, schedule, noise, gone_apart, players,
-    families, system, spikes,
+    origin, outside, without_loss, groups, signal, modes, memory, regularization, dynamics, schedule, noise,
+    gone_apart, players, families, system, spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 
@@ -54,7 +55,8 @@ def judge(record: Record, rules: Iterable[tuple[str, Rule]] = RULES) -> tuple[li
     ran = set()
     with np.errstate(all="ignore"):
         for name, rule in rules:
-            if record.facts.get("players", 1) > 1 and name in OF_ONE_LOSS:
+            of_any = rule in without_loss.RULES.values()
+            if record.facts.get("players", 1) > 1 and name in OF_ONE_LOSS and not of_any:
                 skipped[name] = "players that learn against each other have no single loss that should fall"
                 continue
             try:

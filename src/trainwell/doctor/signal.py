@@ -108,7 +108,7 @@ def exploding_gradient(record: Record) -> Finding | None:
 
 def dying_relu(record: Record) -> Finding | None:
     """A layer of rectifiers most of whose units have fired on none of the rows seen."""
-    recent = record.recent("dead", 2)
+    recent = record.recent("dead", 2) or _silent(record)
     if not record.places("zeros"):
         raise CannotJudge("no rectifiers were seen")
     if not recent:
@@ -122,7 +122,8 @@ def dying_relu(record: Record) -> Finding | None:
     series = record.get("dead", worst)
     before = median(record.get("zeros", worst).array[:2])
     spared = does_well(record) or learned(record) + 2 * noise_of_median(record) > LIMITS.spared
-    evidence = f"{share:.0%} of the units after {worst} have fired on none of {LIMITS.dead_samples} rows or more."
+    rows = f"{LIMITS.dead_samples} rows or more" if len(series) else "the rows of any look"
+    evidence = f"{share:.0%} of the units after {worst} have fired on none of {rows}."
     cause = (
         "They were dead from the start: weights or a bias that keep them below zero."
         if before > 0.9
@@ -140,6 +141,11 @@ def dying_relu(record: Record) -> Finding | None:
         statistic={"value": share, "healthy": [0, LIMITS.dead_share], "series": picked(series)}
         | ({"instead of": "cannot-fit-one-batch"} if before > 0.9 else {}),
     )
+
+
+def _silent(record: Record) -> dict[str, np.ndarray]:
+    """Rectifiers that gave nothing but zeros look after look, which needs no count of rows."""
+    return {place: each for place, each in record.recent("zeros", LIMITS.persist).items() if each.min() >= 1.0}
 
 
 def saturated_activations(record: Record) -> Finding | None:
@@ -273,7 +279,7 @@ def disconnected_parameters(record: Record) -> Finding | None:
         and record.get("rate").last(1).any()
         and record.get("gradient", place).last(1).min(initial=1.0) > 1e-5
     ]
-    dead = record.recent("dead", 1)
+    dead = record.recent("dead", 1) or _silent(record)
     if zero and dead and max(float(each[-1]) for each in dead.values()) > 0.95:
         zero = []  # dead units, which has a name of its own
     left = None if missing else state_left_behind(zero)
@@ -302,16 +308,9 @@ def _never_stepped(record: Record) -> Finding | None:
     idle = [each for each in names if each not in stepped]
     if not stepped or not idle or record.step < max(5 * LIMITS.warm_up, 0.2 * (record.facts.get("steps") or 0)):
         return None  # players may begin one after the other
-    return Finding(
-        "disconnected-parameters",
-        idle[0],
-        "critical",
-        f"After {record.step} steps {len(idle)} of {len(names)} optimizers ({', '.join(idle)}) have taken none.",
-        "Its step() is never called, so its weights stay as they began.",
-        0.9,
-        record.step,
-        statistic={"value": len(idle), "healthy": [0, 0]},
-    )
+    evidence = f"After {record.step} steps {len(idle)} of {len(names)} optimizers ({', '.join(idle)}) have taken none."
+    cause, told = "Its step() is never called, so its weights stay as they began.", {"value": len(idle)}
+    return Finding("disconnected-parameters", idle[0], "critical", evidence, cause, 0.9, record.step, statistic=told)
 
 
 def wrong_train_eval_mode(record: Record) -> Finding | None:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace, rows_of
 
 Change = Callable[[nn.Module, dict[str, Optimizer]], None]  # made in place, on the copy
@@ -112,13 +113,6 @@ def set_rate(rate: float) -> Change:
                 group["lr"] = rate
 
     return change
-
-
-def without_dropout(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
-    """Every dropout switched off."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
 
 
 def without_decay(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
