@@ -28,7 +28,7 @@ def checkup(source: Any = None, target: str | None = None, *, quiet: bool = Fals
         lines = [announce(data, schema, plan), *(f"note: {note}" for note in (*left_out(schema), *transform.notes))]
         print("\n".join(lines), file=sys.stderr)
     doctor = Doctor(held_out=held_out)
-    doctor.diagnosis.findings += audit(data, schema)
+    doctor.diagnosis.findings += audit(data, schema, plan.recipe.split)
     doctor.ran |= {each.name for each in doctor.findings}  # by the source itself, whatever asks for more of its rows
     doctor.record.facts["in order of time"] = plan.in_order_of_time
     doctor.record.facts["task scales"] = state.task.raw

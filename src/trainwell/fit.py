@@ -70,7 +70,7 @@ def fit(
         save(folder, plan.recipe, schema, transform)
         if resume is None:
             folder.write_json("plan.json", {"reasons": [asdict(each) for each in plan.reasons]})
-            _look(folder, data, schema, mode, quiet)
+            _look(folder, data, schema, plan.recipe, mode, quiet)
         folder.write_json("environment.json", environment(begun.state.device, begun.state.dtype))
         save_source(folder, begun.state.model)
         if plan.recipe.augment and transform.layout in PICTURED:
@@ -90,9 +90,9 @@ def fit(
     return run
 
 
-def _look(folder: RunFolder, data: Source, schema: Schema, mode: Any, quiet: bool) -> None:
+def _look(folder: RunFolder, data: Source, schema: Schema, recipe: Recipe, mode: Any, quiet: bool) -> None:
     """What the source itself shows to a doctor, said and written before anything is learned from it."""
-    findings = audit(data, schema) if mode is not None else []
+    findings = audit(data, schema, recipe.split) if mode is not None else []
     for each in findings:
         _say(str(each), quiet)
     if findings:

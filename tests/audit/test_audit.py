@@ -257,3 +257,30 @@ def test_what_the_source_itself_shows_is_not_listed_among_what_could_not_run(tmp
     doctor = checkup(str(tmp_path / "wine.csv"), quiet=True)
     assert "label-noise" in {each.name for each in doctor.findings}
     assert "label-noise" not in doctor.checks()["skipped"]
+
+
+def hours(steps: int = 600, even: bool = True) -> pl.DataFrame:
+    """A temperature that moves slowly, hour by hour, and a load beside it."""
+    draw = CHANCE(0)
+    stamps = np.datetime64("2024-01-01", "us") + np.arange(steps).astype("timedelta64[h]")
+    stamps = stamps if even else draw.permutation(stamps)
+    warmth = np.cumsum(draw.normal(size=steps))
+    return pl.DataFrame({"date": stamps, "load": draw.normal(size=steps), "warmth": warmth})
+
+
+def of_neighbours(path, **wishes) -> list[str]:
+    """What is said of neighbours in time when rows of hours are held out."""
+    findings = checkup(path, "warmth", quiet=True, task="regress", **wishes).findings
+    return [f"{each.name}: {each.cause}" for each in findings if "even steps" in each.evidence]
+
+
+def test_hours_are_not_to_be_held_out_beside_those_that_are_learned_from(tmp_path):
+    hours().write_csv(tmp_path / "hours.csv")
+    (text,) = of_neighbours(tmp_path / "hours.csv")
+    assert text.startswith("data-leakage") and "split.time=date" in text
+    assert not of_neighbours(tmp_path / "hours.csv", changes=["split.method=time", "split.time=date"])
+
+
+def test_rows_in_no_order_of_time_may_be_held_out_at_random(tmp_path):
+    hours(even=False).write_csv(tmp_path / "hours.csv")
+    assert not of_neighbours(tmp_path / "hours.csv")

@@ -1,6 +1,7 @@
 """A source as it was read to what ails it: findings on its columns, files and parts, before any transform."""
 
 import warnings
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -18,12 +19,14 @@ RULES = tuple(
 MOST = 3  # findings of one name that are told
 
 
-def audit(data: Source, schema: Schema) -> list[Finding]:
+def audit(data: Source, schema: Schema, split: Mapping[str, object] | None = None) -> list[Finding]:
     """Findings on a source whose schema is known, the gravest first; at most some thousand rows are looked at.
+
+    split: a recipe's, which says whether rows are held out at random.
 
     A rule that fails on data of a kind it was not made for is told as a warning and left out.
     """
-    view, findings = View(data, schema), []
+    view, findings = View(data, schema, at_random=not set(split or ()) & {"time", "group", "parts"}), []
     for rule in RULES:
         try:
             findings += rule(view)

@@ -4,10 +4,13 @@ import numpy as np
 
 from trainwell.audit.columns import said
 from trainwell.audit.view import View
+from trainwell.data.split import as_moments_or_numbers
+from trainwell.data.values import as_numbers
 from trainwell.doctor.finding import Finding
 
 AHEAD = 48  # steps that are looked ahead
 STUCK = 0.05  # of the steps
+EVEN, CLOSE = 0.95, 0.9  # of the steps between stamps; correlation with the next
 
 
 def channels(view: View) -> list[Finding]:
@@ -75,6 +78,34 @@ def _without_order(view: View, target: str, answers: np.ndarray, beside: list[st
     return [said("bad-features", f"column {target!r}", "warn", text, cause, 0.75)]
 
 
+def neighbours_held_out(view: View) -> list[Finding]:
+    """Rows that follow each other in even time, each answer close to the next, of which some are held out at random."""
+    moments = [column.name for column in view.inputs if column.kind == "time"]
+    if (
+        view.target is None
+        or view.amounts is None
+        or not (view.table and view.at_random and moments)
+        or view.rows < 200
+    ):
+        return []
+    for name in moments:
+        stamps = as_moments_or_numbers(view.whole.frame[name])
+        paces = np.diff(stamps)
+        even = len(paces) and paces[0] > 0 and float((paces == np.median(paces)).mean()) > EVEN
+        answers = as_numbers(view.whole.frame[view.target]).astype(np.float64)
+        alike = _next(np.where(np.isfinite(answers), answers, np.nan))
+        if not even or alike < CLOSE:
+            continue
+        text = f"Rows follow each other in even steps of {name!r}, and {view.target!r} correlates {alike:.2f} with its "
+        text += "next value, but rows are held out at random: the network learns from the neighbours of each."
+        cause = (
+            f"The score tells how well gaps are filled, not what is to come. Hold out the latest rows with "
+            f"--set split.method=time --set split.time={name}, or ask for --task forecast."
+        )
+        return [said("data-leakage", f"column {name!r}", "warn", text, cause, 0.8)]
+    return []
+
+
 def _next(values: np.ndarray) -> float:
     """Correlation of a series with itself a step later."""
     known = ~np.isnan(values[:-1]) & ~np.isnan(values[1:])
@@ -84,4 +115,4 @@ def _next(values: np.ndarray) -> float:
     return float(np.corrcoef(one, other)[0, 1])
 
 
-RULES = (channels,)
+RULES = (channels, neighbours_held_out)

@@ -16,8 +16,9 @@ ROWS = 20_000  # that rules look at, spread evenly
 class View:
     """What the rules see: the rows of a source, fewer where there are very many, and what its schema makes of them."""
 
-    def __init__(self, data: Source, schema: Schema) -> None:
+    def __init__(self, data: Source, schema: Schema, at_random: bool = True) -> None:
         self.whole, self.schema = data, schema
+        self.at_random = at_random and data.parts is None  # whether any row may be held out, whatever lies beside it
         many = data.rows > ROWS
         self.places = np.linspace(0, data.rows - 1, min(data.rows, ROWS)).round().astype(np.int64)
         self.data = data.take(self.places) if many else data
