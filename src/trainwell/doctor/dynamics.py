@@ -264,7 +264,9 @@ def class_imbalance(record: Record) -> Finding | None:
     last = recalls.last(LIMITS.persist)
     if _weighed(record) <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
         return None
-    if last[-1] > last[0] + 0.05 or (record.step < 5 * LIMITS.warm_up and falling(record)):
+    planned = record.facts.get("steps") or 0
+    early = record.step < max(5 * LIMITS.warm_up, 0.5 * planned if planned else 15 * LIMITS.warm_up)
+    if last[-1] > last[0] + 0.05 or (early and falling(record)):
         return None  # the rare one comes last, and is coming
     if _common(record) > 1 and learned(record) < LIMITS.tells_common:
         return None  # the common ones are not told apart either, so it is not for want of rows that one is missed
