@@ -77,3 +77,21 @@ def test_copies_without_dropout_answer_alike_each_time() -> None:
     model, x = Dropping(0.9).train(), torch.randn(8, 10)
     without_dropout(model, {})
     assert torch.equal(model(x), model(x))
+
+
+def test_a_layer_that_drops_nearly_all_is_lightened_and_that_is_seen_to_help() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(10, 64), nn.ReLU(), nn.Dropout(0.98), nn.Linear(64, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    doctor = Doctor(model, optimizer, mode="treat")
+    x = torch.randn(600, 10)
+    y = x[:, :3].argmax(1)
+    for step in range(300):
+        rows = torch.arange(step * 32, step * 32 + 32) % 500
+        loss = functional.cross_entropy(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    assert model[2].p < 0.1 and doctor.findings[0].name == "over-regularized" and doctor.findings[0].cured

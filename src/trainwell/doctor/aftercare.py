@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LASTING = ("clip", "level", "zero_after", "turn_sign", "train_mode", "eval_mode")  # of a chart, from step to step
 OF_SAMPLES = ("mode-collapse", "one-player-wins")  # what is judged by samples, as no loss tells of it
 FARTHER = 1.5  # times that distance, at two evaluations, which a treatment has made worse
+THROWN = {"loss-spike", "learning-rate-too-high", "exploding-gradient", "non-finite-values", "training-state-lost"}
 NEARER = 0.8  # of their distance from real rows, which they fall below where a treatment has helped
 YOUNG = 300  # steps that a generator begun anew may take to come nearer to real rows
 LONGEST, CODES = 180, 600  # steps that a treatment may take to show; codes come late to where they say something
@@ -253,6 +254,23 @@ def back_to_best(doctor: "Ward", best: Snapshot | None, finding: Finding) -> Non
     best.into(patient.bare, patient.optimizers)
     change = f"back to the weights of step {best.step}, the best of all evaluations"
     reason = "What came after them answers held-out rows worse."
+    doctor.history.append({"step": doctor.step, "change": change, "reason": reason, "finding": finding.name})
+    doctor.tell(f"doctor, step {doctor.step}: {change}.")
+
+
+def back_to_health(doctor: "Ward", healthy: Sequence[Snapshot]) -> None:
+    """The weights of the last healthy moment put back at the end, where a step threw them off too late for a cure."""
+    patient = doctor.patient
+    thrown = [each for each in doctor.findings if each.name in THROWN and each.severity == "critical"]
+    finding = next((each for each in thrown if each.cured is None), None)
+    moment = next((each for each in reversed(healthy) if left_worse(doctor, each, by=0.1)), None)
+    if patient is None or finding is None or moment is None:
+        return
+    moment.into(patient.bare, patient.optimizers)
+    finding.cured = True
+    change = f"back to the weights of step {moment.step}, the last healthy moment"
+    reason = "The training ended before anything else could be tried."
+    finding.remedy = change
     doctor.history.append({"step": doctor.step, "change": change, "reason": reason, "finding": finding.name})
     doctor.tell(f"doctor, step {doctor.step}: {change}.")
 

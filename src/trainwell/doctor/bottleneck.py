@@ -45,6 +45,11 @@ def note(trial: Trial, facts: dict[str, Any]) -> None:
     if trial.output is None or trial.output.dim() < 2 or len(trial.output) < 2:
         return
     asked = trial.classes if trial.classes > 2 else trial.output[0].numel()
+    widths = _widths(trial.model)
+    head = trial.model.get_submodule(widths[-1][0]) if widths else None
+    if isinstance(head, nn.Linear) and 2 < trial.classes == len(head.weight) and head.in_features <= math.log2(asked):
+        facts["bottleneck"] = (f"before {widths[-1][0]}", head.in_features, "number")  # whatever adds up to it
+        return
     found = [each for each in _widths(trial.model)[:-1] if each[1] <= max(1.0, math.log2(max(2, asked)))]
     if asked < 3 or not found:
         return

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from trainwell.doctor.finding import CannotJudge
 from trainwell.doctor.series import Record, Series, finite, median, middles, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
@@ -65,9 +66,16 @@ def shrunken(record: Record) -> float:
 
 
 def outweighing(record: Record) -> float:
-    """How many times as hard as the loss weight decay that is added to gradients pulls at a typical layer; 0 where it
-    is taken off the weights instead (Loshchilov and Hutter 2019)."""
+    """How many times as hard as the loss weight decay pulls at a typical layer.
+
+    Where it is taken off the weights instead of being added to gradients (Loshchilov and Hutter 2019), beside the most
+    that a step of Adam takes for the loss, which is the rate.
+    """
     decay = record.facts.get("weight decay in gradients") or 0.0
+    layers = record.facts.get("layers", [])
+    if not decay and record.facts.get("weight decay"):
+        looks = [record.get("weight", name) for name in layers if len(record.get("weight", name)) >= LIMITS.persist]
+        return float(record.facts["weight decay"]) * median([each.values[-1] for each in looks]) if looks else 0.0
     pulls = []
     for name in record.facts.get("layers", []) if decay else ():
         pair = record.get("weight", name), record.get("gradient", name)
@@ -184,3 +192,11 @@ def clipped_at(record: Record) -> float | None:
     norms = finite(record.get("gradient norm").array)
     top = float(norms.max()) if len(norms) > 9 else 0.0
     return top if top > 0 and (norms > 0.999 * top).mean() > 0.2 else None
+
+
+def held_out(record: Record) -> Series:
+    """The validation loss by whichever name it was reported."""
+    for name in ("loss", "log_loss", "val_loss", "eval_loss", "rmse", "mse", "mae"):
+        if len(record.get("held out", name)):
+            return record.get("held out", name)
+    raise CannotJudge("no validation loss was seen")

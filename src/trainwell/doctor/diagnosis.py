@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from trainwell.doctor.differential import told_by_copies
 from trainwell.doctor.finding import AILMENTS, UNFIT, Finding
 from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, confirm
+from trainwell.doctor.series import Record
 from trainwell.doctor.suspect import Suspect
 
 STUCK = {
@@ -25,6 +26,7 @@ DEAD = {
     "non-finite-values",
 }
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
+HOLDS = 0.35  # of guessing's loss; with less left, held-out rows are answered well
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 # What only says that a training goes badly, and not why: told alone, where nothing else is known.
 SIGNS = {"plateau", "underfitting", "update-ratio-off", "oscillating-loss"}
@@ -61,7 +63,7 @@ EXPLAINS: dict[str, set[str]] = {
     | {"targets-out-of-range", "label-noise", "class-imbalance", "overfitting", "padding-or-mask-fault"}
     | {"preprocessing-mismatch", "label-breaking-augmentation", "bad-features"},
     "learning-slowdown": STUCK | DEAD | {"gradient-ascent"},
-    "over-regularized": STUCK | DEAD | {"learning-rate-too-high", "batch-too-small"},
+    "over-regularized": STUCK | DEAD | {"learning-rate-too-high", "batch-too-small", "label-noise"},
     "learning-rate-too-high": ROUGH
     | DEAD
     | {"plateau", "learning-rate-too-low", "underfitting", "transformer-instability"},
@@ -175,7 +177,9 @@ class Diagnosis:
             self.findings = [each for each in self.findings if each.name not in mistaken]
             self.symptoms = [each for each in self.symptoms if each.name not in mistaken]
             known -= mistaken
-        if finding.name in known or step < self.proof.refuted.get(finding.name, 0):
+        if finding.name in known or (
+            step < self.proof.refuted.get(finding.name, 0) and "given" not in finding.statistic
+        ):
             return
         untreated = [each for each in self.findings if each.cured is None]
         cause = explained_by(finding.name, untreated) or outshone_by(finding, self.findings)
@@ -215,6 +219,16 @@ class Diagnosis:
         fails = any(each.severity == "critical" and each.name in ILL for each in self.findings)
         # What only flatters a score comes behind what keeps a network from learning.
         self.findings.sort(key=lambda each: (each.severity == "note", fails and each.name == "data-leakage"))
+
+    def reconsider(self, record: Record) -> None:
+        """Make a note of a suspicion from the rows alone that the training has since borne out not to harm it."""
+        held, guess = record.get("held out", "loss"), float(record.facts.get("prior loss") or 0.0)
+        if not len(held) or not held.last(2).max() < HOLDS * guess:
+            return
+        for finding in self.findings:
+            if finding.name == "label-breaking-augmentation" and "by ridge" in finding.statistic:
+                finding.severity = "note"
+                finding.cause = "It makes the rows harder, and what is learned from them holds for held-out rows."
 
     def _settled(self, symptom: Finding) -> bool:
         """Whether every finding that explains a symptom has been treated to its end."""

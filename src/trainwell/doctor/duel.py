@@ -16,6 +16,7 @@ from trainwell.doctor.snapshot import RATES
 from trainwell.doctor.thresholds import THRESHOLDS
 
 USUAL = (1e-4, 1e-3)  # rates of Adam's kin for two players
+AT_MOST = 4e-3  # the same for small players, where neither has a usual one
 OF_FOLDS = 2e-4  # the same for convolutions: Radford et al. 2016, arXiv:1511.06434
 SAME_WAY = 0.999  # cosine of a gradient with the one that it is taken for
 
@@ -133,7 +134,8 @@ def _even_rates(chart: Chart) -> str | None:
     aim = math.sqrt(rates[0] * rates[1])
     if adaptive and len(usual) < 2:
         folds = any(isinstance(each, nn.modules.conv._ConvNd) for each in chart.patient.bare.modules())
-        aim = usual[0] if usual else OF_FOLDS if folds else USUAL[1]
+        near = [each for each in rates if USUAL[1] < each <= AT_MOST]
+        aim = (usual or near or [OF_FOLDS if folds else USUAL[1]])[0]
     told = []
     for (name, optimizer), often, before in zip(optimizers.items(), turns(chart.patient), rates, strict=True):
         _set_rate(optimizer, aim / often)

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainwell.doctor.course import falling, learned, may_come_back, rate_share, shrunken, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
-from trainwell.doctor.series import Record, Series, correlation, finite, median, picked, quantile, slope, smooth, spread
+from trainwell.doctor.series import Record, correlation, finite, median, picked, quantile, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
@@ -262,16 +262,21 @@ def class_imbalance(record: Record) -> Finding | None:
     if ratio is None or len(recalls) < LIMITS.persist:
         raise CannotJudge(f"needs classes and {LIMITS.persist} evaluations of held-out batches")
     last = recalls.last(LIMITS.persist)
-    if _weighed(record) <= LIMITS.imbalance or not (last < LIMITS.minority_recall).all():
+    common = record.get("recall of common").last(LIMITS.persist)
+    behind = LIMITS.minority_behind * (common if len(common) == len(last) else np.zeros(len(last)))
+    least = np.maximum(LIMITS.minority_recall, behind)
+    if _weighed(record) <= LIMITS.imbalance or not (last < least).all():
         return None
     planned = record.facts.get("steps") or 0
     early = record.step < max(5 * LIMITS.warm_up, 0.5 * planned if planned else 15 * LIMITS.warm_up)
-    if last[-1] > last[0] + 0.05 or (early and falling(record)):
+    coming = last[-1] > last[0] + 0.05 and not (planned and record.step > 0.95 * planned)
+    if coming or (early and falling(record)):
         return None  # the rare one comes last, and is coming
     if _common(record) > 1 and learned(record) < LIMITS.tells_common:
         return None  # the common ones are not told apart either, so it is not for want of rows that one is missed
     evidence = (
-        f"The commonest class has {ratio:.0f} times the rows of the rarest, of which {last[-1]:.0%} are recognized."
+        f"The commonest class has {ratio:.0f} times the rows of the rarest; of the rare rows {last[-1]:.0%} are "
+        "recognized."
     )
     return Finding(
         "class-imbalance",
@@ -298,91 +303,8 @@ def _weighed(record: Record) -> float:
     return max(told) / min(told) if told and min(told) > 0 else float(record.facts["class ratio"])
 
 
-def overfitting(record: Record) -> Finding | None:
-    """Validation loss that has risen from its lowest for several evaluations while the training loss fell."""
-    held = held_out(record)
-    if len(held) < LIMITS.overfit_patience + 2:
-        raise CannotJudge(f"needs {LIMITS.overfit_patience + 2} evaluations")
-    values = held.array
-    if not np.isfinite(values).all():
-        return None
-    best = int(values.argmin())
-    since = len(values) - 1 - best
-    rise = float(median(values[-3:]) / max(values[best], 1e-12) - 1)
-    losses = record.get("loss")
-    then = [value for step, value in zip(losses.steps, losses.values, strict=True) if step <= held.steps[best]][-30:]
-    now = losses.values[-30:]
-    falls = bool(then) and np.mean(now) < np.mean(then)
-    later = values[best:]
-    climbing = slope(later)[0] > 0 if len(later) > 2 else False
-    if since < LIMITS.overfit_patience or rise < LIMITS.overfit_rise or not falls or not climbing:
-        return None
-    names = [name for name in ("accuracy", "balanced_accuracy") if name in record.places("held out")]
-    mild = rise < LIMITS.overfit_harm
-    if names and len(record.get("held out", names[0])) == len(values):
-        accuracy = record.get("held out", names[0])
-        unhurt = accuracy.last(3).mean() > accuracy.values[best] - LIMITS.overfit_accuracy
-        mild = mild or (unhurt and (rise < LIMITS.overfit_surely or bool(record.facts.get("best kept"))))
-    evidence = (
-        f"The validation loss is {values[-1]:.3g}, {rise:.0%} above its lowest at step {held.steps[best]}, "
-        f"while the training loss fell to {np.mean(now):.3g}."
-    )
-    return Finding(
-        "overfitting",
-        "held out",
-        "note" if mild else "warn",
-        evidence,
-        "The network learns its training rows by heart." + (" So far it costs little." if mild else ""),
-        0.9,
-        held.steps[best],
-        statistic={"value": rise, "healthy": [0, LIMITS.overfit_rise], "series": picked(held)},
-    )
-
-
-def learned_or_by_heart(record: Record) -> Finding | None:
-    """A validation loss that rises, or one that stands far above the loss of a few rows that come again and again."""
-    try:
-        finding = overfitting(record)
-    except CannotJudge:
-        return _by_heart(record)
-    return finding or _by_heart(record)
-
-
-def _by_heart(record: Record) -> Finding | None:
-    """All rows of every batch known from the first look, each learned many times, and answered by heart: what is left
-    of their loss is nearly nothing, and of the held-out rows' loss a good part of guessing's, without getting less."""
-    again, held, prior = record.get("rows again").last(LIMITS.persist), held_out(record), record.facts.get("prior loss")
-    if len(held) < LIMITS.persist or not prior:
-        raise CannotJudge(f"needs {LIMITS.persist} evaluations, and what guessing would give")
-    known, rows = record.facts.get("rows known") or 0, record.facts.get("rows a batch") or 0
-    if len(again) < LIMITS.persist or again.min() < 0.95 or rows * record.step < LIMITS.times_learned * known:
-        return None
-    now, end = median(_losses(record)[-20:]), median(held.last(LIMITS.persist))
-    if not (now < 0.05 * prior and end > LIMITS.by_heart * prior and end > 0.97 * float(held.array.min())):
-        return None
-    return Finding(
-        "overfitting",
-        "held out",
-        "note" if record.facts.get("best kept") else "warn",
-        f"The training has {known} rows, each learned some {rows * record.step // known} times; their loss is "
-        f"{now:.3g}, that of the held-out rows {end:.3g} (guessing gives {prior:.3g}) and no longer falls.",
-        "So few rows are learned by heart, and what they have in common with others only in part.",
-        0.8,
-        record.step,
-        statistic={"value": end / prior, "healthy": [0, LIMITS.by_heart], "series": picked(held)},
-    )
-
-
 def _losses(record: Record) -> np.ndarray:
     return finite(record.get("loss").array)
-
-
-def held_out(record: Record) -> Series:
-    """The validation loss by whichever name it was reported."""
-    for name in ("loss", "log_loss", "val_loss", "eval_loss", "rmse", "mse", "mae"):
-        if len(record.get("held out", name)):
-            return record.get("held out", name)
-    raise CannotJudge("no validation loss was seen")
 
 
 RULES: dict[str, Callable[[Record], Finding | None]] = {
@@ -392,5 +314,4 @@ RULES: dict[str, Callable[[Record], Finding | None]] = {
     "loss-spike": loss_spike,
     "plateau": plateau,
     "class-imbalance": class_imbalance,
-    "overfitting": learned_or_by_heart,
 }

@@ -368,17 +368,8 @@ def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None
     answers = held_answers(patient, held)
     if answers is None or len(answers) != len(labels):
         return
-    given, told = answers.numpy(), labels
-    counts = {int(kind): int((told == kind).sum()) for kind in set(told.tolist())}
-    rarest = int(record.facts.get("rarest class", -1))  # of the training rows, which the network has learned from
-    rarest = rarest if counts.get(rarest, 0) >= 5 else min(counts, key=lambda kind: counts[kind])
-    if counts[rarest] >= 5:
-        record.add(step, "recall", "", float((given[told == rarest] == rarest).mean()))
-    kinds = sorted(counts)
-    meant = {kind: kinds[int(np.argmax([(told[given == kind] == each).sum() for each in kinds]))] for kind in kinds}
-    if sorted(meant.values()) == kinds and len(told) >= 100:
-        better = sum(float(((given == kind) & (told == meant[kind])).mean()) for kind in kinds)
-        record.add(step, "better by other labels", "", better - float((given == told).mean()))
+    minority.note(record, step, answers.numpy(), labels)
+    minority.note_other_labels(record, step, answers.numpy(), labels)
 
 
 def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float | None:

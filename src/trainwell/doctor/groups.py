@@ -11,6 +11,8 @@ from trainwell.doctor.patient import Patient
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import Record
 
+USUAL_MOST = {False: 2.0, True: 0.05}  # rates of plain descent and of Adam's kin that are still usual
+LEAST_OF_MOST = 1e-3  # of these
 BEHIND = 1e-3  # of another group's rate; fine-tuned layers have a hundredth, the lowest of a deep stack a little less
 RANDOM = 1.2  # times the largest singular value of random weights, below which those of fresh ones lie
 
@@ -30,6 +32,7 @@ def note_groups(patient: Patient, record: Record, shape: Callable[[list[Any]], f
     matrices = [(name, each.detach().flatten(1)) for name, each in named if each.requires_grad and each.dim() > 1]
     if 0 < shape(matrices) < RANDOM:
         record.facts["group behind"] = matrices[0][0].rpartition(".")[0] or matrices[0][0], low, high
+        record.facts["group beyond"] = high > max(USUAL_MOST["betas" in group] for group in groups)
 
 
 def left_behind(record: Record) -> Finding | None:
@@ -45,7 +48,9 @@ def left_behind(record: Record) -> Finding | None:
         layer,
         "warn",
         f"A group of weights that look as they were drawn has a rate of {low:.3g}, others {high:.3g}.",
-        "They stay what chance made them: the others learn from what those make of the inputs.",
+        "The others' rate is beyond any that is usual: their weights leap about."
+        if record.facts.get("group beyond")
+        else "They stay what chance made them: the others learn from what those make of the inputs.",
         0.8,
         0,
         statistic={"value": low / high, "healthy": [BEHIND, 1.0], "given": low / high, "group": True},
@@ -61,10 +66,28 @@ def raise_lowest(chart: Chart, finding: Finding) -> str | None:
         return None
     if len({float(group["lr"]) for group in groups}) < 2 or not (fresh or chart.does_best(even_lowest)):
         return None
+    if fresh and (told := _lower_highest(groups)):
+        chart.facts.pop("group behind", None)
+        return told
     even_lowest(chart.patient.model, chart.patient.optimizers)
     chart.facts.pop("group behind", None)
     after = min(float(group["lr"]) for group in groups)
     return f"learning rate of one group from {before:.3g} to {after:.3g}, that of others"
+
+
+def _lower_highest(groups: list[dict[str, Any]]) -> str | None:
+    """Groups at a rate beyond any that is usual put to the lowest one's, where that is a usual one."""
+    most = max(USUAL_MOST["betas" in group] for group in groups)
+    low, high = min(float(group["lr"]) for group in groups), max(float(group["lr"]) for group in groups)
+    if high <= most or low < LEAST_OF_MOST * most:
+        return None
+    for group in groups:
+        before = float(group["lr"])
+        if before > most:
+            group["lr"] = low
+            if group.get("initial_lr"):
+                group["initial_lr"] *= low / before
+    return f"learning rate of one group from {high:.3g} to {low:.3g}, that of others"
 
 
 def even_lowest(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:

@@ -9,7 +9,7 @@ from trainwell.doctor.series import Record, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
-FAR, FAR_OF_PLAN = 400.0, 0.05  # steps of memory, and their share of all steps
+FAR, FAR_OF_PLAN = 400.0, 0.3  # steps of memory, and their share of all steps
 
 
 def of_group(group: dict[str, Any]) -> float:

@@ -14,12 +14,45 @@ FEW = 5  # rows of the rarest class that are judged at least
 FIRST = 5 * THRESHOLDS.warm_up  # steps after which rows learned from may be judged: what is rare is learned late
 
 
+def note(record: Record, step: int, given: np.ndarray, told: np.ndarray) -> None:
+    """Which share of the rows of rare classes is recognized, and of all others.
+
+    Rare by the training rows, which the network has learned from; the rarest of those told where none of them is.
+    """
+    shares = {int(kind): float(share) for kind, share in record.facts.get("class shares") or ()}
+    most = max(shares.values(), default=0.0)
+    rare = np.isin(told, [kind for kind, share in shares.items() if share * THRESHOLDS.imbalance <= most])
+    if not rare.any():
+        kinds, counts = np.unique(told, return_counts=True)
+        rare = told == kinds[counts.argmin()]
+    if rare.sum() < FEW or rare.all():
+        return
+    record.add(step, "recall", "", float((given == told)[rare].mean()))
+    record.add(step, "recall of common", "", float((given == told)[~rare].mean()))
+
+
+def note_other_labels(record: Record, step: int, given: np.ndarray, told: np.ndarray) -> None:
+    """How many more rows would be right if their labels were numbered otherwise: each class that is answered as that
+    which most of its rows are; and by how much the numbers are off, where all are by as much."""
+    kinds = sorted(set(told.tolist()))
+    answered = [kind for kind in set(given.tolist()) if int((given == kind).sum()) >= FEW]
+    meant = {kind: kinds[int(np.argmax([(told[given == kind] == each).sum() for each in kinds]))] for kind in answered}
+    if len(set(meant.values())) < len(meant) or len(meant) < max(2, len(kinds) - 1) or len(told) < 100:
+        return
+    better = sum(float(((given == kind) & (told == meant[kind])).mean()) for kind in meant)
+    record.add(step, "better by other labels", "", better - float((given == told).mean()))
+    off = {meant[kind] - kind for kind in meant}
+    record.facts["labels off by"] = off.pop() if len(off) == 1 else 0
+
+
 @torch.no_grad()
 def read(patient: Patient, record: Record, batches: Sequence[Any], step: int) -> None:
-    """The recall of the rarest of two classes on these batches, of a network with one score a row."""
-    if (record.facts.get("class ratio") or 1.0) <= THRESHOLDS.imbalance:
+    """The recall of the rare classes on these batches, of a network with one score a row or one for each class."""
+    if (record.facts.get("class ratio") or 1.0) <= THRESHOLDS.imbalance or len(patient.players) > 1:
         return
-    if record.facts.get("loss") not in ("bce", "bce_logits") or len(patient.players) > 1:
+    if record.facts.get("loss") == "cross_entropy":
+        return _of_several(patient, record, batches, step)
+    if record.facts.get("loss") not in ("bce", "bce_logits"):
         return
     limit = 0.5 if record.facts["loss"] == "bce" else 0.0
     given, told = [], []
@@ -34,3 +67,15 @@ def read(patient: Patient, record: Record, batches: Sequence[Any], step: int) ->
     rare = wanted if wanted.mean() < 0.5 else ~wanted
     if rare.sum() >= FEW:
         record.add(step, "recall", "", float((right == wanted)[rare].mean()))
+
+
+def _of_several(patient: Patient, record: Record, batches: Sequence[Any], step: int) -> None:
+    given, told = [], []
+    with answering(patient.bare):
+        for batch in batches:
+            output, target = patient.output(patient.bare, batch), patient.target_of(batch)
+            if output is None or not isinstance(target, torch.Tensor) or target.dim() != 1 or output.dim() != 2:
+                return
+            given.append(output.argmax(1).cpu().numpy())
+            told.append(target.cpu().numpy())
+    note(record, step, np.concatenate(given), np.concatenate(told))

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainwell.doctor.course import learned, noise_of_median, rate_share, typical_updates
-from trainwell.doctor.dynamics import held_out
+from trainwell.doctor.course import held_out, learned, noise_of_median, rate_share, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.sample import Sample
@@ -356,6 +355,18 @@ def other_labels(record: Record) -> Finding | None:
         raise CannotJudge("needs two evaluations of held-out rows of classes")
     if better.min() < LIMITS.other_numbers:
         return None
+    off = int(record.facts.get("labels off by") or 0)
+    if off:
+        return Finding(
+            "targets-out-of-range",
+            "target",
+            "critical",
+            f"With {off:+d} to every answer {better[-1]:.0%} more of the held-out rows would be right.",
+            "The training rows' labels are counted from another number than the held-out rows', as from 1 and from 0.",
+            0.9,
+            record.step,
+            statistic={"value": float(better[-1]), "healthy": [0, LIMITS.other_numbers]},
+        )
     return Finding(
         "preprocessing-mismatch",
         "target",

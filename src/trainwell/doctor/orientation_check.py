@@ -14,6 +14,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 ASKED = 200  # training pictures
+AGREEING = 0.5  # of the pictures
 LEAST = 10  # held-out rows of a class that a row is compared with
 SHIFTS = [(down, right) for down in range(-2, 3) for right in range(-2, 3)]  # a picture moved is no picture turned
 WAYS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -53,6 +54,8 @@ def turned(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Findin
     if not found:
         return None
     gone, share, usual, way = max(found)
+    if _agreeing(ours, theirs) < AGREEING:
+        return None  # the labels do not go by looks, whichever way up
     evidence = (
         f"{share:.0%} of the training pictures are closer to held-out pictures of their class once they are {way}; of "
         f"the held-out pictures themselves {usual:.0%} are."
@@ -75,6 +78,14 @@ def _pictures(sample: Sample) -> tuple[Tensor, Tensor] | None:
         return None
     rows = torch.nan_to_num(small(rows.detach().cpu()), 0.0, 0.0, 0.0)
     return rows, torch.as_tensor(sample.labels[: LIMITS.rows])
+
+
+def _agreeing(ours: tuple[Tensor, Tensor], theirs: tuple[Tensor, Tensor]) -> float:
+    """The share of our pictures that have the class of the nearest of theirs, as they are or turned any way."""
+    square = ours[0].shape[2] == ours[0].shape[3]
+    ways = [turn(ours[0]) for way, turn in WAYS.items() if square or "quarter" not in way]
+    distances = torch.stack([torch.cdist(each.flatten(1), theirs[0].flatten(1)) for each in (ours[0], *ways)])
+    return float((theirs[1][distances.amin(0).argmin(1)] == ours[1]).float().mean())
 
 
 def _closer(

@@ -12,6 +12,8 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
 LIMITS = THRESHOLDS
+CLIFF = 1e-9  # of the hardest pull
+LEFT_OF = 0.75  # of the steps
 SHUT = 0.03  # of a gate, below which it counts as saturated: the same share as for any sigmoid
 
 
@@ -87,12 +89,13 @@ def state_left_behind(places: list[str]) -> Finding | None:
 
 
 def cut_off(trial: Trial) -> Finding | None:
-    """Early steps of a sequence that make the answers, and that no gradient reaches: the state is detached on its way.
+    """Early steps of a sequence that no gradient reaches: the state is detached on its way, or begins anew there.
 
     A state that is detached every so many steps, so that the last stretch is learned from, is how long sequences are
-    truncated; told is one of which at most an eighth of the steps is left.
+    truncated; told is one of which at most an eighth of the steps is left. One that begins anew makes nothing of what
+    came before at all.
     """
-    patient, inputs = trial.patient, list(trial.patient.inputs_of(trial.batch))
+    inputs = list(trial.patient.inputs_of(trial.batch))
     first = inputs[0] if inputs else None
     if not isinstance(first, Tensor) or first.dim() != (3 if first.is_floating_point() else 2) or trial.output is None:
         raise CannotJudge("the inputs are no sequences")
@@ -100,40 +103,66 @@ def cut_off(trial: Trial) -> Finding | None:
     last = max(2, length // 8)
     if length < 4 * last or len(first) < 2 or length in trial.output.shape[1:]:
         return None
-    model, mood = trial.model, trial.model.training
+    looked = _pulled(trial, first, inputs[1:])
+    if looked is None:
+        return None
+    sizes, moved = looked
+    pulled = sizes > 0
+    many = int(pulled.sum(1).max())
+    if many <= last and moved >= LIMITS.reach:
+        return _cut(
+            f"Of a row's steps {many} at most have a gradient, though those before, of other rows, move the answers by "
+            f"{moved:.0%} of their spread.",
+            "The state is detached at each step, so that nothing is learned from any step but the last.",
+            float(pulled.float().mean()),
+        )
+    recurrent = any(isinstance(each, nn.RNNBase | nn.RNNCellBase) for each in trial.model.modules())
+    at_first = sizes.gather(1, pulled.long().argmax(1, keepdim=True)).squeeze(1)  # of the earliest step with any
+    sharply = bool((at_first > CLIFF * sizes.max(1).values).all())  # what fades on its way gets small before it is gone
+    if recurrent and sharply and moved == 0 and many <= LEFT_OF * length:
+        return _cut(
+            f"Of a row's {length} steps the last {many} alone make the answer: those before, of other rows, leave it "
+            "exactly as it is.",
+            "The state begins anew on its way, or only the last steps are given to the recurrent layer.",
+            many / length,
+        )
+    return None
+
+
+def _pulled(trial: Trial, first: Tensor, rest: list[Any]) -> tuple[Tensor, float] | None:
+    """How hard an answer pulls at each step of its row, (rows, steps), and by how much of their spread the answers
+    move where the steps before any pull are other rows'; None where this cannot be seen, or a quarter is not so."""
+    patient, model, mood = trial.patient, trial.model, trial.model.training
     with leaving_no_trace(), torch.enable_grad():
         model.eval()
         try:
-            read, answer = _answer(trial, model, [first, *inputs[1:]])
+            read, answer = _answer(trial, model, [first, *rest])
             if answer is None or not answer.requires_grad or not read:
                 return None
             weight = torch.randn(answer.shape, generator=torch.Generator().manual_seed(0)).to(answer)
             gradients = torch.autograd.grad((answer * weight).sum(), read, allow_unused=True)
-            sizes = [torch.zeros_like(each) if one is None else one for each, one in zip(read, gradients, strict=True)]
-            pulled = (sizes[0] if len(sizes) == 1 else torch.stack(sizes, 1)).abs().sum(2) > 0  # (rows, steps)
-            if pulled.shape != first.shape[:2] or not pulled.any() or int(pulled.sum(1).max()) > last:
+            found = [torch.zeros_like(each) if one is None else one for each, one in zip(read, gradients, strict=True)]
+            sizes = (found[0] if len(found) == 1 else torch.stack(found, 1)).abs().sum(2)
+            pulled = sizes > 0
+            if pulled.shape != first.shape[:2] or not pulled.any(1).all():
                 return None
-            before = ~pulled.long().cumsum(1).bool() & pulled.any(1, keepdim=True)
+            before = ~pulled.long().cumsum(1).bool()
+            if float(before.float().mean()) < 0.25:
+                return None
             other = torch.where(before.reshape(*before.shape, *[1] * (first.dim() - 2)), first.roll(1, 0), first)
-            after = answer_in(patient.ask(model, [other.detach(), *inputs[1:]]))
+            after = answer_in(patient.ask(model, [other.detach(), *rest]))
         finally:
             model.train(mood)
-    if after is None or float(before.float().mean()) < 0.25:
+    if after is None:
         return None
     answer, after = answer.detach(), after.detach()
-    moved = float((after - answer).abs().mean() / (answer - answer.roll(1, 0)).abs().mean().clamp_min(1e-12))
-    if moved < LIMITS.reach:
-        return None
-    return Finding(
-        "no-long-range-signal",
-        "the state",
-        "critical",
-        f"Of a row's steps {int(pulled.sum(1).max())} at most have a gradient, though those before, of other rows, "
-        f"move the answers by {moved:.0%} of their spread.",
-        "The state is detached at each step, so that nothing is learned from any step but the last.",
-        0.95,
-        statistic={"value": float(pulled.float().mean()), "healthy": [0.125, 1.0]},
-    )
+    spread = (answer - answer.roll(1, 0)).abs().mean().clamp_min(1e-12)
+    return sizes.detach(), float((after - answer).abs().mean() / spread)
+
+
+def _cut(evidence: str, cause: str, value: float) -> Finding:
+    told = {"value": value, "healthy": [0.125, 1.0]}
+    return Finding("no-long-range-signal", "the state", "critical", evidence, cause, 0.95, statistic=told)
 
 
 def _answer(trial: Trial, model: nn.Module, inputs: list[Any]) -> tuple[list[Tensor], Tensor | None]:

@@ -22,7 +22,8 @@ from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
-BEYOND_DOUBT = 0.85  # dropout, where nothing is learned in many steps
+BEYOND_DOUBT = 0.85  # dropout, where little is learned in many steps
+MUCH, LITTLE = 0.01, 0.4  # of a weight that a step takes; of its first size that is left
 SEVERE = 0.8  # dropout beyond which no training is waited for
 
 
@@ -49,7 +50,14 @@ def _decayed(record: Record) -> Finding | None:
     )
     if pull > LIMITS.pull:
         evidence += f" In a typical layer it pulls {pull:.3g} times as hard as the loss."
-    told = {"value": kept, "healthy": [LIMITS.shrunken, 2.0], "gone": gone, "settled": settled, "pull": pull}
+    told: dict[str, Any] = {"value": kept, "healthy": [LIMITS.shrunken, 2.0], "gone": gone, "settled": settled}
+    told["pull"] = pull
+    rates = record.get("rate").array
+    each = float(rates.max()) * record.facts["weight decay"] if len(rates) else 0.0  # taken off the weights at a step
+    plain = not record.facts.get("weight decay in gradients") and each > MUCH and kept < LITTLE
+    if plain and pull > LIMITS.pull and record.step >= 10 * LIMITS.warm_up and come < 0.7:
+        evidence += f" Each step takes {each:.1%} of every weight."
+        told["given"] = each  # weights need longer to grow again than copies have
     return _restrained(record, "optimizer", evidence, told, 0.9 if gone else 0.6)
 
 
@@ -62,7 +70,7 @@ def _dropped(record: Record) -> Finding | None:
         return None  # what it costs at first it may give back
     evidence = f"Only {max(0.0, come):.0%} of the way is learned after {record.step} steps; dropout is {dropout:g}."
     told: dict[str, Any] = {"value": dropout, "healthy": [0, 0.5]}
-    if dropout > BEYOND_DOUBT and come < 0.05 and record.step >= 10 * LIMITS.warm_up:
+    if dropout > BEYOND_DOUBT and record.step >= 10 * LIMITS.warm_up:
         told["given"] = dropout  # copies of some 50 steps may learn as little without it
     return _restrained(record, "dropout", evidence, told, 0.6)
 

@@ -332,11 +332,11 @@ def less_dropout(chart: Chart, finding: Finding) -> str | None:
         if isinstance(share, float) and share > 0.3:
             setattr(module, name, min(0.3, round(1 - share, 3)) if share > 0.5 else 0.3)
             changed.append(f"dropout to {getattr(module, name):.2g}")
-    called = float(chart.facts.get("dropout called") or 0.0)
+    called = float(chart.facts.pop("dropout called", None) or 0.0)  # to be read anew
     if not changed and called > 0.3:
-        chart.facts["dropout called"] = min(0.3, round(1 - called, 3)) if called > 0.5 else 0.3
-        lighten(chart.patient.bare, chart.facts["dropout called"])
-        changed.append(f"dropout called as a function from {called:.2g} to {chart.facts['dropout called']:.2g}")
+        most = min(0.3, round(1 - called, 3)) if called > 0.5 else 0.3
+        lighten(chart.patient.bare, most)
+        changed.append(f"dropout called as a function from {called:.2g} to {most:.2g}")
     return ", ".join(dict.fromkeys(changed)) or None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from trainwell.doctor import (
+    by_heart,
     dynamics,
     families,
     gone_apart,
@@ -31,13 +32,14 @@ from trainwell.doctor.series import Record
 Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
-    origin, outside, without_loss, groups, signal, modes, memory, regularization, dynamics, schedule, noise,
+    origin, outside, without_loss, groups, signal, modes, memory, regularization, dynamics, by_heart, schedule, noise,
     gone_apart, players, families, system, spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 
 OF_ONE_LOSS = {
     *dynamics.RULES,
+    *by_heart.RULES,
     *schedule.RULES,
     *regularization.RULES,
     "update-ratio-off",

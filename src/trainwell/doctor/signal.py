@@ -7,6 +7,7 @@ import numpy as np
 
 from trainwell.doctor.course import (
     does_well,
+    falling,
     largest_gradient,
     learned,
     may_come_back,
@@ -121,7 +122,7 @@ def dying_relu(record: Record) -> Finding | None:
         return None
     series = record.get("dead", worst)
     before = median(record.get("zeros", worst).array[:2])
-    spared = does_well(record) or learned(record) + 2 * noise_of_median(record) > LIMITS.spared
+    spared = does_well(record) or falling(record) or learned(record) + 2 * noise_of_median(record) > LIMITS.spared
     rows = f"{LIMITS.dead_samples} rows or more" if len(series) else "the rows of any look"
     evidence = f"{share:.0%} of the units after {worst} have fired on none of {rows}."
     cause = (

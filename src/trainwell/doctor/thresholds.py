@@ -20,6 +20,7 @@ class Thresholds:
     outlier: float = 50.0  # 2: robust deviations from the median
     imbalance: float = 10.0  # 3: commonest over rarest class (SageMaker Debugger)
     tells_common: float = 0.05  # 3: of the way gone, where several classes are common
+    minority_behind: float = 0.5  # 3: of the recall of the common classes
     minority_recall: float = 0.3
     wrong_rows: float = 0.15  # 4: training rows whose label is not the network's answer
     better_than_chance: float = 0.2  # 4: rows right, beyond the commonest class's share

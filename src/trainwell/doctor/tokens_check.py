@@ -12,6 +12,9 @@ from trainwell.doctor.padding_check import read_past_the_end
 from trainwell.doctor.patient import as_tuple, leaving_no_trace
 from trainwell.doctor.trial import Trial
 
+ROWS_LEAST, ROWS = 8, 256  # rows that are compared
+SAME_ROW = 0.95  # of the places, which makes two rows the same
+OTHER_KIND = 0.15  # between the frequencies of tokens and answers
 LEAST = 50  # places that are asked for
 KINDS = 5  # different answers, with fewer of which two equal numbers may be chance
 MOVED = 1e-4  # of the largest score, by which answers have changed
@@ -187,8 +190,57 @@ def _told(name: str, where: str, severity: Severity, evidence: str, cause: str, 
     return Finding(name, where, severity, evidence, cause, 0.9, statistic={"value": value})
 
 
+def label_noise(trial: Trial) -> Finding | None:
+    """Answers that are another row's next tokens, or of the same kind as tokens and no more like their own row's than
+    like any other's."""
+    tokens, _ = _tokens(trial)
+    asked = _answers(trial, tokens)
+    if asked is None or len(tokens) < ROWS_LEAST:
+        raise CannotJudge(f"needs {ROWS_LEAST} rows with an answer to every token")
+    more, wanted = next(iter(trial.sample.inputs), None), trial.sample.target
+    if isinstance(more, Tensor) and isinstance(wanted, Tensor) and more.shape == wanted.shape and more.dim() == 2:
+        tokens, asked = (tokens, asked) if more.is_floating_point() else (more, wanted)  # of several batches
+    tokens, asked = tokens[:ROWS].to(asked.device), asked[:ROWS]
+    cause = "Rows and answers were shuffled apart, or each comes from a sampler of its own."
+    for ours, theirs, what in ((tokens[:, 1:], asked[:, :-1], "next tokens"), (tokens, asked, "tokens")):
+        alike = (theirs[:, None] == ours[None]).float().mean(2)  # of the answers to one row, by another's tokens
+        if float(alike.diagonal().mean()) > SAME_ROW:
+            return None  # they are their own row's
+        share = float(((alike.max(1).values > SAME_ROW) & (alike.diagonal() < 0.5)).float().mean())
+        if share > 0.2:
+            evidence = f"The answers to {share:.0%} of the rows are the {what} of another row."
+            return _told("label-noise", "target", "critical", evidence, cause, share)
+    if int(asked.min()) < 0:
+        return None
+    kinds = int(max(tokens.max(), asked.max())) + 1
+    ours, theirs = (torch.nn.functional.one_hot(each, kinds).float().mean(1) for each in (tokens, asked))
+    if float((ours.mean(0) - theirs.mean(0)).abs().sum()) / 2 > OTHER_KIND:
+        return None  # answers of another kind than tokens, such as tags
+    near = torch.nn.functional.cosine_similarity(theirs[:, None], ours[None], dim=2)
+    others = (near.sum(1) - near.diagonal()) / (len(near) - 1)
+    gain = near.diagonal() - others
+    if float(gain.mean()) > 2 * float(gain.std()) / len(gain) ** 0.5 or _tells(tokens, asked):
+        return None
+    evidence = (
+        f"The answers have the tokens' frequencies, and are no more like their own row's tokens (cosine "
+        f"{float(near.diagonal().mean()):.2f}) than like other rows' ({float(others.mean()):.2f})."
+    )
+    return _told("label-noise", "target", "critical", evidence, cause, float(gain.mean()))
+
+
+def _tells(tokens: Tensor, asked: Tensor) -> bool:
+    """Whether pairs of a token and the answer at its place come oftener again than those of another row's answers."""
+    kinds = int(max(tokens.max(), asked.max())) + 1
+    counts = [
+        torch.bincount((tokens * kinds + each).flatten(), minlength=kinds**2).double().square().sum()
+        for each in (asked, *(asked.roll(shift, 0) for shift in (1, 2, 3)))
+    ]
+    return bool(counts[0] > 1.1 * torch.stack(counts[1:]).max())
+
+
 CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     "padding-or-mask-fault": padding_or_mask_fault,
     "data-leakage": data_leakage,
     "targets-out-of-range": targets_out_of_range,
+    "label-noise": label_noise,
 }

@@ -14,6 +14,7 @@ from trainwell.doctor.aftercare import (
     Before,
     Trying,
     back_to_best,
+    back_to_health,
     build_of,
     changed,
     ended_worse,
@@ -191,6 +192,8 @@ class Treatments:
         or its weights do as well, or the average of the latest ones; this package's own loop has written its weights by
         then."""
         last = self.last
+        if self.current is None and self.doctor.state is None:
+            back_to_health(self.doctor, self.healthy)
         if last is None or self.doctor.state is not None:
             return
         fits = last.before.fits(self._patient, self._chart())

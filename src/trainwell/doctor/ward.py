@@ -273,9 +273,9 @@ class Ward:
     def _judge(self) -> list[Finding]:
         """All rules on the record so far."""
         findings, skipped = judge(self.record)
-        self.skipped |= skipped
+        self.skipped |= skipped | self.unseen
         self.ran |= {name for name, _ in RULES} - set(skipped)
-        self.skipped |= self.unseen
+        self.diagnosis.reconsider(self.record)
         for finding in findings:
             self.diagnosis.take(finding, self.step)
         self._speak()

@@ -145,7 +145,7 @@ def over_regularized(record: Record) -> Finding | None:
         raise CannotJudge(f"needs {2 * THRESHOLDS.warm_up} steps")
     if dropout > HEAVY:
         evidence, where, value = f"Dropout leaves out {dropout:.0%} of a layer's units.", "dropout", dropout
-    elif kept < SHRUNKEN and (pull == 0 or pull > THRESHOLDS.pull):
+    elif kept < SHRUNKEN and (pull > THRESHOLDS.pull or not record.facts.get("weight decay in gradients")):
         evidence = f"Weight decay has shrunk a typical layer to {kept:.0%} of its first size in {record.step} steps."
         where, value = "optimizer", kept
     else:

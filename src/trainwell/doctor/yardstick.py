@@ -232,6 +232,7 @@ def _judged(within: Skill, beside: Skill, carried: Skill, apart: float, rows: in
             cause = (
                 "What is done to the training inputs, such as an augmentation, hides or changes what the label says."
             )
+            statistic["by ridge"] = True
             return Finding(
                 "label-breaking-augmentation", "training rows", "warn", words, cause, 0.75, statistic=statistic
             )
