@@ -44,6 +44,25 @@ def test_labels_counted_from_another_number(off: int, better: float) -> None:
     assert record.get("better by other labels").values == [pytest.approx(better)]
 
 
+@pytest.mark.parametrize(
+    ("highest", "expected"), [([0, 1, 0, 0, 1, 0], True), ([0] * 6, False), ([1, 1, 1, 1, 1, 1], False)]
+)
+def test_a_label_that_comes_now_and_then_is_a_rare_class_and_no_order(highest: list[int], expected: bool) -> None:
+    record = Record({"classes": 2, "class of all first rows": 0})
+    for place, each in enumerate(highest):
+        record.add(10 * place, "label", "lowest", 0.0)
+        record.add(10 * place, "label", "highest", float(each))
+    assert (minority.hardly_there(record) is not None) == expected
+
+
+def test_rows_that_come_sorted_leave_their_first_class_behind() -> None:
+    record = Record({"classes": 2, "class of all first rows": 0})
+    for place, pair in enumerate([(0, 0), (0, 0), (0, 1), (0, 1), (1, 1), (1, 1)]):
+        record.add(10 * place, "label", "lowest", float(pair[0]))
+        record.add(10 * place, "label", "highest", float(pair[1]))
+    assert minority.hardly_there(record) is None
+
+
 # Sequences.
 
 

@@ -1,15 +1,17 @@
 """How many rows of the rarest class a network recognizes: of held-out ones, or else of those just learned from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 
+LOOKS, MOSTLY = 5, 0.8  # at batches, and the share of them at which a second label makes it no rare one
 FEW = 5  # rows of the rarest class that are judged at least
 FIRST = 5 * THRESHOLDS.warm_up  # steps after which rows learned from may be judged: what is rare is learned late
 
@@ -79,3 +81,28 @@ def _of_several(patient: Patient, record: Record, batches: Sequence[Any], step: 
             given.append(output.argmax(1).cpu().numpy())
             told.append(target.cpu().numpy())
     note(record, step, np.concatenate(given), np.concatenate(told))
+
+
+def hardly_there(record: Record) -> Finding | None:
+    """One label in all the rows of the first batches, and others beside it now and then: a rare class, no order."""
+    lowest, highest = record.get("label", "lowest"), record.get("label", "highest")
+    if len(lowest) < LOOKS or (record.facts.get("classes") or 0) < 2:
+        raise CannotJudge(f"needs one class a row, looked at {LOOKS} times")
+    low, high, label = lowest.array, highest.array, record.facts.get("class of all first rows")
+    mixed = low != high
+    if label is None or not ((low == label) | (high == label)).all() or mixed.sum() < 2 or mixed.mean() > MOSTLY:
+        return None  # rows that come sorted leave a class behind for good
+    return Finding(
+        "class-imbalance",
+        "target",
+        "warn",
+        f"All of the first rows have the label {label:g}; at {mixed.sum()} of {len(mixed)} looks the latest batches "
+        "hold another one beside it.",
+        "Answering the common class is nearly right for the loss.",
+        0.85,
+        record.step,
+        statistic={"value": float(mixed.mean()), "healthy": [MOSTLY, 1.0], "instead of": "data-not-shuffled"},
+    )
+
+
+RULES: dict[str, Callable[[Record], Finding | None]] = {"class-imbalance": hardly_there}

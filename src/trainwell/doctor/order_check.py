@@ -38,6 +38,7 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         only_one = len(np.unique(labels)) == 1 and (facts.get("classes") or 0) >= 2
         if not only_one:
             return None
+        facts["class of all first rows"] = int(labels[0])
         excess, same = 1.0, 1.0
     if excess <= LIMITS.label_autocorrelation:
         return None

@@ -14,6 +14,7 @@ from trainwell.doctor import (
     gone_apart,
     groups,
     memory,
+    minority,
     modes,
     noise,
     origin,
@@ -33,7 +34,7 @@ Rule = Callable[[Record], Finding | None]
 # In the order in which a cause comes before what it leads to.
 STAGES = (
     origin, outside, without_loss, groups, signal, modes, memory, regularization, dynamics, by_heart, schedule, noise,
-    gone_apart, players, families, system, spikes,
+    minority, gone_apart, players, families, system, spikes,
 )  # fmt: skip
 RULES: tuple[tuple[str, Rule], ...] = tuple(rule for stage in STAGES for rule in stage.RULES.items())
 
