@@ -23,6 +23,21 @@ def named(doctor: Doctor) -> list[str]:
     return [each.name for each in doctor.findings if each.severity != "note"]
 
 
+def learned(model: nn.Module, x: torch.Tensor, y: torch.Tensor, steps: int) -> Doctor:
+    """A plain loop over rows and their classes, watched."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    doctor = Doctor(model, optimizer, mode="watch")
+    for _ in range(steps):
+        rows = torch.randint(len(x), (32,))
+        loss = functional.cross_entropy(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[rows], y[rows])
+    doctor.close()
+    return doctor
+
+
 # Classes.
 
 
@@ -134,18 +149,7 @@ def test_a_head_that_reads_two_numbers(width: int, expected: list[str]) -> None:
     torch.manual_seed(0)
     x = torch.randn(800, 12)
     y = x.argmax(1)
-    model = Squeezed(width)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    doctor = Doctor(model, optimizer, mode="watch")
-    for _ in range(320):
-        rows = torch.randint(len(x), (64,))
-        loss = functional.cross_entropy(model(x[rows]), y[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        doctor.watch(loss, x[rows], y[rows])
-    doctor.close()
-    assert named(doctor) == expected
+    assert named(learned(Squeezed(width), x, y, 320)) == expected
 
 
 class Reader(nn.Module):
@@ -167,18 +171,7 @@ def test_a_state_that_begins_anew_on_its_way(anew: int, expected: list[str]) -> 
     torch.manual_seed(0)
     x = torch.randn(512, 24, 4)
     y = (x[:, :, 0].mean(1) > 0).long()
-    model = Reader(anew)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-    doctor = Doctor(model, optimizer, mode="watch")
-    for _ in range(150):
-        rows = torch.randint(len(x), (32,))
-        loss = functional.cross_entropy(model(x[rows]), y[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        doctor.watch(loss, x[rows], y[rows])
-    doctor.close()
-    assert named(doctor) == expected
+    assert named(learned(Reader(anew), x, y, 150)) == expected
 
 
 # Rates.
