@@ -1,10 +1,13 @@
 """What is told of weights alone: between players, and in loops whose loss cannot be made on a copy."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from trainwell.doctor import Doctor
+from trainwell.doctor import Doctor, without_loss
+from trainwell.doctor.series import Record
 
 PLAIN = ""
 OF_SETTINGS = ("learning-rate-too-low", "learning-rate-too-high", "over-regularized")
@@ -98,3 +101,17 @@ def test_an_average_that_no_optimizer_holds_is_not_loose() -> None:
 def test_a_rate_that_a_schedule_ends_is_not_too_low() -> None:
     doctor = played("cosine")
     assert not [each for each in doctor.findings if each.name == "learning-rate-too-low"]
+
+
+@pytest.mark.parametrize(
+    ("zero", "layers", "alike"), [((), 4, 0), ((1, 2, 3), 1, 0), ((0, 1, 2, 3), 4, 4)], ids=["none", "most", "all"]
+)
+def test_layers_begun_as_nothing_beside_others_are_meant(zero: tuple[int, ...], layers: int, alike: int) -> None:
+    model = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    for place in zero:
+        nn.init.zeros_(model[place].weight)
+    record = Record()
+    patient = SimpleNamespace(bare=model, optimizers={"model": torch.optim.SGD(model.parameters(), lr=0.1)})
+    without_loss.note(patient, record)  # type: ignore[arg-type]
+    first = record.facts["first weights"]
+    assert (first["layers"], len(first["alike"])) == (layers, alike)

@@ -37,6 +37,9 @@ def note(patient: Patient, record: Record) -> None:
         if isinstance(each, nn.Linear | nn.modules.conv._ConvNd) and each.weight.requires_grad
     ]
     layers = [(name, weight) for name, weight in layers if weight.numel() >= SMALL and weight.dim() > 1]
+    zero = [name for name, weight in layers if not bool(weight.any())]
+    if len(zero) < max(3, len(layers)):
+        layers = [(name, weight) for name, weight in layers if name not in zero]  # begun as nothing on purpose
     alike = [name for name, weight in layers if bool((weight == weight.flatten()[0]).all())]
     sunk = [
         name
