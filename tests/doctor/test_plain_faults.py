@@ -67,7 +67,10 @@ def test_a_label_that_comes_now_and_then_is_a_rare_class_and_no_order(highest: l
     for place, each in enumerate(highest):
         record.add(10 * place, "label", "lowest", 0.0)
         record.add(10 * place, "label", "highest", float(each))
+    record.add(50, "held out", "accuracy", 0.5)
     assert (minority.hardly_there(record) is not None) == expected
+    record.add(60, "held out", "accuracy", 0.95)
+    assert minority.hardly_there(record) is None
 
 
 def test_rows_that_come_sorted_leave_their_first_class_behind() -> None:
