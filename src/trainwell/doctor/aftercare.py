@@ -248,29 +248,28 @@ def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:
 
 def back_to_best(doctor: "Ward", best: Snapshot | None, finding: Finding) -> None:
     """The best weights of all evaluations put back at the end, where what cures made of them does worse by a tenth."""
-    patient = doctor.patient
-    if patient is None or best is None or not left_worse(doctor, best, by=0.1):
+    if best is None or not left_worse(doctor, best, by=0.1):
         return
-    best.into(patient.bare, patient.optimizers)
-    change = f"back to the weights of step {best.step}, the best of all evaluations"
-    reason = "What came after them answers held-out rows worse."
-    doctor.history.append({"step": doctor.step, "change": change, "reason": reason, "finding": finding.name})
-    doctor.tell(f"doctor, step {doctor.step}: {change}.")
+    words = f"back to the weights of step {best.step}, the best of all evaluations"
+    _put_back(doctor, best, finding, words, "What came after them answers held-out rows worse.")
 
 
 def back_to_health(doctor: "Ward", healthy: Sequence[Snapshot]) -> None:
     """The weights of the last healthy moment put back at the end, where a step threw them off too late for a cure."""
-    patient = doctor.patient
     thrown = [each for each in doctor.findings if each.name in THROWN and each.severity == "critical"]
     finding = next((each for each in thrown if each.cured is None), None)
-    moment = next((each for each in reversed(healthy) if left_worse(doctor, each, by=0.1)), None)
-    if patient is None or finding is None or moment is None:
+    if finding is None:
         return
-    moment.into(patient.bare, patient.optimizers)
-    finding.cured = True
-    change = f"back to the weights of step {moment.step}, the last healthy moment"
-    reason = "The training ended before anything else could be tried."
-    finding.remedy = change
+    moment = next((each for each in reversed(healthy) if left_worse(doctor, each, by=0.1)), None)
+    if moment is not None:
+        finding.cured, finding.remedy = True, f"back to the weights of step {moment.step}, the last healthy moment"
+        _put_back(doctor, moment, finding, finding.remedy, "The training ended before anything else could be tried.")
+
+
+def _put_back(doctor: "Ward", moment: Snapshot, finding: Finding, change: str, reason: str) -> None:
+    """The weights of a moment, with an entry in the history."""
+    assert doctor.patient is not None
+    moment.into(doctor.patient.bare, doctor.patient.optimizers)
     doctor.history.append({"step": doctor.step, "change": change, "reason": reason, "finding": finding.name})
     doctor.tell(f"doctor, step {doctor.step}: {change}.")
 

@@ -184,7 +184,6 @@ def class_imbalance(sample: Sample, facts: dict[str, Any]) -> Finding | None:
     counts = np.bincount(classes_of(sample, facts))
     kinds, counts = np.flatnonzero(counts), counts[counts > 0]
     if 2 <= len(counts) <= 50:
-        facts["rarest class"] = int(kinds[counts.argmin()])
         facts["class shares"] = np.stack([kinds, counts / counts.sum()], 1).tolist()
         facts["class ratio"] = float(counts.max() / counts.min())
     raise CannotJudge("shows only in what the trained model misses")
