@@ -43,6 +43,20 @@ def hold_factors(patient: Patient, rates: dict[int, tuple[float, float]]) -> Non
             rates[id(group)] = factor, group["lr"]
 
 
+def note_factors(
+    patient: Patient, before: dict[int, float], held: dict[int, float], rates: dict[int, tuple[float, float]] | None
+) -> None:
+    """By what factor each group's rate has changed, so that schedules do not undo it.
+
+    before: the rates of then; held, rates: as `hold_highest` and `hold_factors` take them, brought up to date.
+    """
+    for key, rate in rates_of(patient).items():
+        if key in held and before.get(key) and not math.isclose(held[key], rate):
+            held[key] *= rate / before[key]
+        if rates is not None and before.get(key) and rate != before[key]:
+            rates[key] = rates.get(key, (1.0, rate))[0] * rate / before[key], rate
+
+
 def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool = False) -> float | None:
     """The factor on the rate whose twin does best, if that is clearly better than the one that goes on as it is.
 
@@ -65,6 +79,11 @@ def best_factor(suspect: Suspect, proof: Proof, factors: list[float], anew: bool
     if raises:
         return _higher_factor(suspect, proof, gains)
     return max(gains, key=lambda factor: gains[factor]) if max(gains.values()) > LEAST else None
+
+
+def rates_of(patient: Patient) -> dict[int, float]:
+    """The rate of each group, by its id."""
+    return {id(group): float(group["lr"]) for each in patient.optimizers.values() for group in each.param_groups}
 
 
 def _reached(twin: Twin) -> float:

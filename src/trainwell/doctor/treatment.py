@@ -36,8 +36,9 @@ from trainwell.doctor.course import learned
 from trainwell.doctor.cures import CURES, Cure
 from trainwell.doctor.finding import UNFIT, Finding
 from trainwell.doctor.finish import Finish, peaks
+from trainwell.doctor.follow_up import AFTER, quicken
 from trainwell.doctor.proof import SLOW, does_best, outdone
-from trainwell.doctor.rates import best_factor, hold_factors, hold_highest
+from trainwell.doctor.rates import best_factor, hold_factors, hold_highest, note_factors, rates_of
 from trainwell.doctor.remedy import Chart
 from trainwell.doctor.series import finite
 from trainwell.doctor.snapshot import Snapshot
@@ -59,6 +60,7 @@ class Treatment:
     loss: float  # the median before it
     tried: int  # remedies tried so far, this one included
     before: Before
+    followed: bool = False  # whether its rate was asked about since
 
 
 class Treatments:
@@ -147,6 +149,8 @@ class Treatments:
             self._undo(self.current)
             self.doctor.new_episode()
         if self.current is not None:
+            if not self.current.followed and step >= self.current.step + AFTER:
+                self._follow_up(self.current)
             again = {each.name for each in fired}
             again -= {"data-not-shuffled"}  # the loop's rows go on coming as they did, and are not what is learned from
             again |= {"non-finite-values"} if len(self.doctor.record.get("not finite")) else set()
@@ -175,15 +179,8 @@ class Treatments:
         self.rates, self.current, self.last = dict(treatment.before.rates), None, None
         self.averaged.stop()
         self.finish.stop()
-        decided = changed(was, recipe_of(self._patient, self.chart))
-        entry = {
-            "step": doctor.step,
-            "change": f"undone, as it did worse: {treatment.finding.remedy}",
-            "reason": "The loss was lower before the treatment.",
-            "finding": treatment.finding.name,
-        }
-        doctor.history.append({**entry, "recipe": decided} if decided else entry)
-        doctor.tell(f"doctor, step {doctor.step}: {entry['change']}.")
+        words = f"undone, as it did worse: {treatment.finding.remedy}"
+        self._enter(words, "The loss was lower before the treatment.", treatment.finding, was)
         if treatment.tried == len(CURES[treatment.finding.name]):
             treatment.finding.cured = False
 
@@ -257,7 +254,7 @@ class Treatments:
             before = Before.of(self._patient, chart, self.rates, self.doctor.step)
             if self.doctor.step:
                 self._keep_better(before.snapshot)
-            rates, was = self._rates(), recipe_of(self._patient, self.chart)
+            rates, was = rates_of(self._patient), recipe_of(self._patient, self.chart)
             lost = self._go_back(cure, finding) or self._idle(finding)
             trying, sign = Trying(self.doctor), self._patient.sign
             try:
@@ -298,16 +295,12 @@ class Treatments:
             "best": "from the best weights",
         }
         words = change + (f", {origin[cure.start]}" if cure.start in origin and doctor.step else "")
-        decided = changed(was, recipe_of(self._patient, self.chart))
-        entry = {"step": doctor.step, "change": words, "reason": finding.evidence, "finding": finding.name}
         wanted = self.chart.wanted if self.chart is not None else None
         if wanted:
-            entry["afresh"], decided = True, decided | wanted
             doctor.state.stopped = "the doctor has it start afresh"  # type: ignore[union-attr]
-        doctor.history.append({**entry, "recipe": decided} if decided else entry)
         finding.remedy = words
-        doctor.tell(f"doctor, step {doctor.step}: {words}.")
-        made.before.treated, made.before.first = self._rates(), doctor.first
+        self._enter(words, finding.evidence, finding, was, wanted)
+        made.before.treated, made.before.first = rates_of(self._patient), doctor.first
         if cure.start == "first" and doctor.first is not None:
             doctor.first = Snapshot.of(self._patient, doctor.step)  # to which later cures go back
         self.current = self.last = made
@@ -317,19 +310,29 @@ class Treatments:
         note_descent(doctor.record)
         doctor.new_episode()
 
-    def _rates(self) -> dict[int, float]:
-        return {
-            id(group): float(group["lr"]) for each in self._patient.optimizers.values() for group in each.param_groups
-        }
-
     def _note_rates(self, before: dict[int, float]) -> None:
         """Remember by what factor a remedy has changed each group's rate, for loops with a schedule of their own."""
         held = self.chart.held if self.chart is not None else {}
-        for key, rate in self._rates().items():
-            if key in held and before.get(key) and not math.isclose(held[key], rate):
-                held[key] *= rate / before[key]
-            if self.doctor.state is None and before.get(key) and rate != before[key]:
-                self.rates[key] = self.rates.get(key, (1.0, rate))[0] * rate / before[key], rate
+        note_factors(self._patient, before, held, self.rates if self.doctor.state is None else None)
+
+    def _follow_up(self, current: Treatment) -> None:
+        """Other steps, once, for a network that a cure has mended and that those of then bring nowhere."""
+        doctor, current.followed = self.doctor, True
+        before, was = rates_of(self._patient), recipe_of(self._patient, self.chart)
+        suspect = doctor.suspect() if doctor.state is None else None
+        if suspect is not None and (words := quicken(suspect, doctor.diagnosis.proof)):
+            self._note_rates(before)
+            current.before.treated = rates_of(self._patient)
+            self._enter(words, "On copies the mended network learns twice as fast by them.", current.finding, was)
+            self._retake(doctor.step - current.step)
+
+    def _enter(self, change: str, reason: str, finding: Finding, was: dict[str, Any], wanted: Any = None) -> None:
+        """A line of the history, told as well, with what of the recipe is not as it was; wanted: for a fresh start."""
+        entry: dict[str, Any] = {"step": self.doctor.step, "change": change, "reason": reason, "finding": finding.name}
+        decided = changed(was, recipe_of(self._patient, self.chart)) | (wanted or {})
+        entry |= {"afresh": True} if wanted else {}
+        self.doctor.history.append({**entry, "recipe": decided} if decided else entry)
+        self.doctor.tell(f"doctor, step {self.doctor.step}: {change}.")
 
     def _retake(self, lost: int) -> None:
         """The steps that going back has cost, taken again on the same rows."""

@@ -25,21 +25,21 @@ def usual_steps(chart: Chart, finding: Finding) -> str | None:
     return f"steps by Adam at a rate of {RATE:g} in place of {kind}'s: put it into your code to keep it"
 
 
-def by_adam(model: nn.Module, optimizers: dict[str, Optimizer]) -> None:
+def by_adam(model: nn.Module, optimizers: dict[str, Optimizer], rate: float = RATE) -> None:
     """Every optimizer of a copy replaced by Adam."""
     for name, optimizer in optimizers.items():
-        optimizers[name] = _adam(optimizer)
+        optimizers[name] = _adam(optimizer, rate)
 
 
-def take_over(optimizer: Optimizer) -> None:
-    """Let an optimizer's steps be Adam's from now on; its hooks and its schedule stay."""
-    adam = _adam(optimizer)
+def take_over(optimizer: Optimizer, usual: float = RATE) -> None:
+    """Let an optimizer's steps be Adam's from now on, at this rate; its hooks and its schedule stay."""
+    adam = _adam(optimizer, usual)
     began = [float(group["lr"]) for group in optimizer.param_groups]
 
     def step(self: Optimizer, closure: Any = None) -> None:
         for mine, theirs, rate in zip(adam.param_groups, self.param_groups, began, strict=True):
             share = float(theirs["lr"]) / rate if rate > 0 and math.isfinite(rate) else 1.0
-            mine["lr"] = RATE * min(1.0, max(0.0, share)) if math.isfinite(share) else RATE
+            mine["lr"] = usual * min(1.0, max(0.0, share)) if math.isfinite(share) else usual
         adam.step()
 
     optimizer.stands_in = adam  # type: ignore[attr-defined]
@@ -57,5 +57,5 @@ def stand_in(optimizer: Optimizer) -> Adam | None:
     return getattr(optimizer, "stands_in", None)
 
 
-def _adam(optimizer: Optimizer) -> Adam:
-    return Adam([{"params": list(group["params"])} for group in optimizer.param_groups], lr=RATE)
+def _adam(optimizer: Optimizer, rate: float) -> Adam:
+    return Adam([{"params": list(group["params"])} for group in optimizer.param_groups], lr=rate)
