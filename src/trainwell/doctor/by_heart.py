@@ -67,6 +67,8 @@ def learned_or_by_heart(record: Record) -> Finding | None:
 def _by_heart(record: Record) -> Finding | None:
     """All rows of every batch known from the first look, each learned many times, and answered by heart: what is left
     of their loss is nearly nothing, and of the held-out rows' loss a good part of guessing's, without getting less."""
+    if not record.places("held out"):
+        return _nothing_held(record)
     again, held, prior = record.get("rows again").last(LIMITS.persist), held_out(record), record.facts.get("prior loss")
     if len(held) < LIMITS.persist or not prior:
         raise CannotJudge(f"needs {LIMITS.persist} evaluations, and what guessing would give")
@@ -86,6 +88,30 @@ def _by_heart(record: Record) -> Finding | None:
         0.8,
         record.step,
         statistic={"value": end / prior, "healthy": [0, LIMITS.by_heart], "series": picked(held)},
+    )
+
+
+def _nothing_held(record: Record) -> Finding | None:
+    """Few rows, each learned many times and answered by heart, where no held-out rows tell what that is worth: a
+    suspicion, which `by_half` tries."""
+    again, prior = record.get("rows again").last(LIMITS.persist), record.facts.get("prior loss")
+    if len(again) < LIMITS.persist or not prior:
+        raise CannotJudge(f"needs {LIMITS.persist} evaluations or rows that come again, and what guessing would give")
+    known, rows = record.facts.get("rows known") or 0, record.facts.get("rows a batch") or 0
+    now = median(finite(record.get("loss").array)[-20:])
+    if again.min() < 0.95 or rows * record.step < 2 * LIMITS.times_learned * known or not 0 <= now < 0.05 * prior:
+        return None
+    return Finding(
+        "overfitting",
+        "rows",
+        "warn",
+        f"The training has {known} rows, each learned some {rows * record.step // known} times, and holds none out; "
+        f"their loss is {now:.3g} (guessing gives {prior:.3g}).",
+        "So few rows are learned by heart, and what they have in common with others is not learned.",
+        0.8,
+        record.step,
+        remedy="hold rows out and show them (held_out=, evaluated); more rows, augmentation, transfer",
+        statistic={"value": now / prior, "healthy": [0.05, 1], "by half": True},
     )
 
 

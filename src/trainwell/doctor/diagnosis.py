@@ -243,13 +243,13 @@ class Diagnosis:
         suspect = (
             self.suspect()
             if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"}
-            or {"eased", "lagging"} & set(finding.statistic)
+            or {"eased", "lagging", "by half"} & set(finding.statistic)
             else None
         )
         if suspect is None:
             if finding.name == "oscillating-loss":
                 finding.severity = "note"  # too weak to be told without a proof
-            return None if "eased" in finding.statistic or finding.where == "momentum" else finding
+            return None if {"eased", "by half"} & set(finding.statistic) or finding.where == "momentum" else finding
         try:
             told = finding if "lagging" in finding.statistic else confirm(finding, suspect, self.proof)
             alone = told is not None and told.name in SIGNS and told.step > 0 and told.severity != "note"
@@ -259,4 +259,4 @@ class Diagnosis:
             return told
         except UNFIT as error:
             finding.statistic["unproven"] = str(error)
-            return finding
+            return finding if "by half" not in finding.statistic else None

@@ -12,7 +12,7 @@ from trainwell.doctor.twin import Change, scaled_rate
 from trainwell.doctor.usual_steps import RATE, by_adam, take_over
 
 AFTER, STEPS = 30, 40  # steps since a cure at which it is asked, and those of a copy
-CRAWLS = 0.25  # of the way from guessing to a loss of zero, gone by then, below which it is asked at all
+CRAWLS = 0.2  # of the way from guessing to a loss of zero, gone by then, below which it is asked at all
 TWICE, MUCH = 2.0, 0.05  # times what a copy gains at its own steps, and of the loss, that another must gain
 
 
@@ -45,7 +45,7 @@ def quicken(suspect: Suspect, proof: Proof) -> str | None:
     """Adam's steps in place of plain descent's, or a higher rate, taken where a copy learns twice as fast by them on
     batches that it was not trained on; in words, or None where it does by none or a schedule still raises the rate."""
     patient, batches = suspect.patient, suspect.most
-    if suspect.gone > CRAWLS or suspect.ahead > 1 or len(patient.optimizers) != 1:
+    if suspect.gone > 2 * CRAWLS or suspect.ahead > 1 or len(patient.optimizers) != 1:
         return None
     kinds = (FASTER,) if _adaptive(patient) else (ADAM, FASTER)
     if not proof.may_spend((1 + 2 * len(kinds)) * STEPS, suspect.step, suspect.planned, TO_CURE):
@@ -56,6 +56,8 @@ def quicken(suspect: Suspect, proof: Proof) -> str | None:
         return twin.apart if math.isfinite(twin.apart) else math.inf
 
     now = reached(None, 0)
+    if now < (1 - CRAWLS) * suspect.guess if math.isfinite(suspect.guess) else suspect.gone > CRAWLS:
+        return None
     needed = now - max(TWICE * (now - reached(None)), MUCH * abs(now))
     for usual, other in kinds:
         ends = {usual: reached(usual.change())}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from trainwell.doctor.by_half import by_half
 from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
@@ -60,14 +61,14 @@ class Proof:
         changes: dict[str, Change | None],
         steps: int,
         judge: bool = False,
+        apart: Sequence[Any] = (),
     ) -> dict[str, Twin]:
-        """One twin a change, all from the same weights, batches and random numbers.
-
-        judge: on the last batches, which then are not trained on.
-        """
+        """One twin a change, all from the same weights, batches and random numbers; judged on those given apart, or
+        (judge) on the last batches, which then are not trained on."""
         twins = {}
-        apart = list(batches)[-max(APART, len(batches) // 4) :] if judge and len(batches) > 2 * APART else []
-        batches = list(batches)[: len(batches) - len(apart)]
+        if judge and len(batches) > 2 * APART:
+            apart = batches[-max(APART, len(batches) // 4) :]
+            batches = batches[: len(batches) - len(apart)]
         for name, change in changes.items():
             twins[name] = twin = run_twin(patient, batches, steps, change, apart=apart)
             self.spent += len(twin.losses)
@@ -88,6 +89,8 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
     if "given" in finding.statistic:
         return finding  # measured, and copies know nothing of what the loop does
+    if "by half" in finding.statistic:
+        return by_half(finding, suspect, proof)
     if finding.where == "momentum":
         return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
     if "eased" in finding.statistic:
@@ -285,8 +288,7 @@ def _freer_is_better(finding: Finding, suspect: Suspect, proof: Proof) -> Findin
         without_decay(model, optimizers)
 
     changes: dict[str, Change | None] = {OWN: suspect.start, "without decay and dropout": freed}
-    twins = proof.compare(suspect.patient, suspect.most, changes, steps, judge=True)
-    own, free = twins.values()
+    own, free = (twins := proof.compare(suspect.patient, suspect.most, changes, steps, judge=True)).values()
     gained, freely = own.losses[0] - own.end, own.losses[0] - free.end
     by_heart = own.apart - free.apart < 0.5 * (own.end - free.end)  # more than half of it on other batches as well
     much = freely > max(3 * gained, 0.05 * abs(own.losses[0])) and not by_heart
@@ -317,8 +319,7 @@ def _freer_goes_on(finding: Finding, suspect: Suspect, proof: Proof) -> Finding 
         without_decay(model, optimizers)
 
     changes: dict[str, Change | None] = {OWN: None, "without decay and dropout": freed}
-    twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length, judge=True)
-    own, free = twins.values()
+    own, free = (twins := proof.compare(suspect.patient, suspect.batches, changes, suspect.length, judge=True)).values()
     if not free.apart < FREER * own.apart:
         return None
     keep_curves(finding, twins)

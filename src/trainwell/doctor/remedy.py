@@ -342,8 +342,8 @@ def less_dropout(chart: Chart, finding: Finding) -> str | None:
 
 def more_regularization(chart: Chart, finding: Finding) -> str | None:
     """Weight decay tenfold, at least 0.01, where there is one, else on all weights; the best ones were put back."""
-    if finding.where == "loader":
-        return None  # rows that never come are not made up for
+    if finding.where in ("loader", "rows"):
+        return None  # rows that never come are not made up for, and without held-out ones no weights are the best
     groups = [group for each in chart.patient.optimizers.values() for group in each.param_groups]
     groups = [group for group in groups if "weight_decay" in group]
     decay = max(0.01, 10 * max((group["weight_decay"] for group in groups), default=0.0))

@@ -103,6 +103,7 @@ class Thresholds:
     overfit_harm: float = 0.2  # 35: less of a rise is told as a note
     overfit_accuracy: float = 0.01  # 35: with less of a loss in accuracy it is a note
     overfit_surely: float = 0.5  # 35: unless the validation loss has risen by so much, and the best is not kept
+    half_unknown: float = 0.7  # 35: of guessing's loss, that is left on rows which a copy has not learned from
     by_heart: float = 0.25  # 35: of guessing's loss that is left on held-out rows
     times_learned: int = 10  # 35: times that each row was learned
     overfit_patience: int = 5

@@ -60,7 +60,7 @@ class Treatment:
     loss: float  # the median before it
     tried: int  # remedies tried so far, this one included
     before: Before
-    followed: bool = False  # whether its rate was asked about since
+    settled: bool = False  # whether its rate was chosen, by the remedy or since
 
 
 class Treatments:
@@ -149,7 +149,7 @@ class Treatments:
             self._undo(self.current)
             self.doctor.new_episode()
         if self.current is not None:
-            if not self.current.followed and step >= self.current.step + AFTER:
+            if not self.current.settled and step >= self.current.step + AFTER:
                 self._follow_up(self.current)
             again = {each.name for each in fired}
             again -= {"data-not-shuffled"}  # the loop's rows go on coming as they did, and are not what is learned from
@@ -185,9 +185,8 @@ class Treatments:
             treatment.finding.cured = False
 
     def settle(self) -> None:
-        """At the end of a loop of one's own: the weights before the last treatment, unless it is known to have helped
-        or its weights do as well, or the average of the latest ones; this package's own loop has written its weights by
-        then."""
+        """At the end of a loop of one's own: the weights before the last treatment, unless it helped or its weights do
+        as well, or the average of the latest ones; this package's own loop has written its weights by then."""
         last = self.last
         if self.current is None and self.doctor.state is None:
             back_to_health(self.doctor, self.healthy)
@@ -270,7 +269,8 @@ class Treatments:
                 before.put_back(self._patient, chart)
                 continue
             turned = self._patient.sign != sign
-            made = Treatment(finding, self.doctor.step, usual_loss(self.doctor.record, turned), tried, before)
+            chosen = rates_of(self._patient) != rates or self.doctor.replay.on
+            made = Treatment(finding, self.doctor.step, usual_loss(self.doctor.record, turned), tried, before, chosen)
             self._applied(finding, cure, change, was, made)
             if lost and (finding.name != "loss-spike" or chart.level):  # a batch that it came of would be taken again
                 self._retake(lost)
@@ -317,7 +317,7 @@ class Treatments:
 
     def _follow_up(self, current: Treatment) -> None:
         """Other steps, once, for a network that a cure has mended and that those of then bring nowhere."""
-        doctor, current.followed = self.doctor, True
+        doctor, current.settled = self.doctor, True
         before, was = rates_of(self._patient), recipe_of(self._patient, self.chart)
         suspect = doctor.suspect() if doctor.state is None else None
         if suspect is not None and (words := quicken(suspect, doctor.diagnosis.proof)):
