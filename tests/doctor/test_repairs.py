@@ -228,3 +228,30 @@ def test_a_cure_after_which_the_network_takes_no_batch_is_taken_off_again(monkey
     assert names(doctor)[0] == "learning-rate-too-low"
     assert all(each["finding"] != "learning-rate-too-low" for each in doctor.history)
     assert len(model._forward_hooks) == hooks
+
+
+def by_logarithm(scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy by hand, of shares that are nought or one where rows are told apart well."""
+    shares = torch.sigmoid(40 * scores[:, 1])
+    return -(labels * shares.log() + (1 - labels) * (1 - shares).log()).mean()
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("watch", False), ("treat", True)])
+def test_answers_whose_logarithm_is_not_finite_are_left_out_and_the_others_learned(mode: str, expected: bool) -> None:
+    model = network()
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    doctor = Doctor(model, optimizer, loss=by_logarithm, mode=mode, steps=200)
+    x, y = rows(1024)
+    for step in range(200):
+        picked = torch.randint(0, len(x), (32,), generator=torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        loss = by_logarithm(model(x[picked]), y[picked])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[picked], y[picked])
+    doctor.close()
+    assert not doctor.broken and names(doctor)[0] == "non-finite-values"
+    assert any("left out" in each["change"] for each in doctor.history) is expected
+    x, y = rows(512, 1)
+    with torch.no_grad():
+        assert (float(((model(x)[:, 1] > 0) == y).float().mean()) > 0.9) is expected

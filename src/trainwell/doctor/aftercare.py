@@ -175,6 +175,8 @@ def improved(record: Record, finding: Finding, before: float, now: float) -> boo
         return len(distances(record)) > 3 and reached(record) < NEARER * finding.statistic.get("distance", math.nan)
     if before < 0:  # which of binary cross-entropy shares beyond 0 and 1 alone can do
         return now >= 0 if finding.name == "targets-out-of-range" else now < before
+    if finding.name == "non-finite-values" and not math.isfinite(now):
+        return True  # every gradient since is finite, and the loss is no number to judge by
     if finding.name == "posterior-collapse":
         return collapsed_no_more(record) and now < before
     if finding.name == "class-imbalance":  # whose loss is another one from then on
@@ -243,7 +245,7 @@ def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:
     if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
         return False
     now, then = (mean_loss(each, batches) for each in (patient, before.patient(patient)))
-    return then < now - by * abs(now) or not np.isfinite(now)
+    return then < now - by * abs(now) or bool(np.isfinite(then) and not np.isfinite(now))
 
 
 def back_to_best(doctor: "Ward", best: Snapshot | None, finding: Finding) -> None:

@@ -114,7 +114,7 @@ def loss_not_finite(record: Record) -> Finding | None:
     losses = record.get("loss")
     if not len(losses):
         raise CannotJudge("no loss was told")
-    if len(record.get("not finite")) or np.isfinite(losses.last(3)).any():
+    if len(record.get("not finite")) or np.isfinite(losses.last(3)).any() or record.facts.get("answers left out"):
         return None
     first = next(step for step, value in zip(losses.steps, losses.values, strict=True) if not math.isfinite(value))
     text = f"From step {first} on the loss is {losses.values[-1]}."

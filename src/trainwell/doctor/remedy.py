@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from trainwell.doctor.dropping import lighten
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.replay import Replay
+from trainwell.doctor.replay import Replay, tensors_in
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.snapshot import RATES
 from trainwell.nn.init import initialize_for
@@ -222,6 +222,22 @@ def go_back_clipped(chart: Chart, finding: Finding) -> str | None:
 def refuse_step(chart: Chart, finding: Finding) -> str | None:
     """Nothing but that the step was not taken, which is enough for a single bad batch."""
     return f"the step on this batch was not taken ({finding.where})"
+
+
+def leave_out_answers(chart: Chart, finding: Finding) -> str | None:
+    """No gradient of the answers whose own is not finite, as where a loss takes the logarithm of nought."""
+    if finding.statistic.get("origin") not in ("gradient", "loss") or chart.own_loop or len(chart.patient.players) > 1:
+        return None
+
+    def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+        for each in tensors_in(output):
+            if each.requires_grad:
+                each.register_hook(lambda slope: slope.nan_to_num(0.0, 0.0, 0.0))
+
+    hook.comes_off = True  # type: ignore[attr-defined]
+    chart.patient.bare.register_forward_hook(hook)
+    chart.facts["answers left out"] = True
+    return "answers whose gradient is not finite left out of it, by a hook behind the network"
 
 
 def initialize_again(chart: Chart, finding: Finding) -> str | None:
