@@ -97,3 +97,28 @@ def test_an_absolute_error_of_answers_beyond_all_targets_is_not_blind_to_their_o
     target = torch.rand(64) + 10
     better, worse, _ = _numbers(torch.randn(64) * 0.1, target)
     assert F.l1_loss(better, target) < 0.9 * F.l1_loss(worse, target)
+
+
+@pytest.mark.parametrize("summed", [False, True], ids=["a mean", "summed over each row"])
+def test_what_guessing_costs_of_many_columns_is_their_entropies(summed: bool) -> None:
+    torch.manual_seed(0)
+    shares = torch.linspace(0.05, 0.95, 30)
+    x = (torch.rand(512, 30) < shares).float()
+    model = nn.Sequential(nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 30))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def cost(output, target):
+        entries = nn.functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+        return entries.sum(-1).mean() if summed else entries.mean()
+
+    doctor = Doctor(model, optimizer, loss=cost, mode="watch")
+    for at in range(0, 512, 32):
+        optimizer.zero_grad()
+        loss = cost(model(x[at : at + 32]), x[at : at + 32])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[at : at + 32], x[at : at + 32])
+    doctor.close()
+    entropies = -(shares * shares.log() + (1 - shares) * (1 - shares).log())
+    expected = float(entropies.sum() if summed else entropies.mean())
+    assert doctor.record.facts["prior loss"] == pytest.approx(expected, rel=0.03)

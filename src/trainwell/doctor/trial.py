@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from trainwell.doctor.graph import Made, leaves_of, losses_in
@@ -156,9 +157,9 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
             given = (
                 trial.made.target if trial.made.target is not None else target
             )  # rows may be made of labels on the way
-            share = float(given.float().mean())
+            share = given.float().mean(0)  # of each column by itself, which is what a constant answer can know
             within = bool(((given >= 0) & (given <= 1)).all())
-            prior = -sum(p * math.log(max(p, 1e-9)) for p in (share, 1 - share)) if within else None
+            prior = float(F.binary_cross_entropy(share, share)) if within else None
         elif kind == "mse":
             prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
         elif kind in ("mae", "huber"):
@@ -167,6 +168,15 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
     facts["loss is a sum"] = trial.summed > 1
     if prior is not None and math.isfinite(prior):
         facts["prior loss"] = prior * trial.summed
+
+
+# What each answer costs, by the kind of loss; shares beyond 0 and 1 cost nothing that is known.
+ENTRIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda output, target: (output - target).square(),
+    "mae": lambda output, target: (output - target).abs(),
+    "bce_logits": lambda output, target: F.binary_cross_entropy_with_logits(output, target, reduction="none"),
+    "bce": lambda output, target: F.binary_cross_entropy(output.clamp(0, 1), target, reduction="none"),
+}
 
 
 @torch.no_grad()
@@ -190,8 +200,8 @@ def _summed(trial: Trial) -> int:
     if trial.made.kind in ("cross_entropy", "nll") and not target.is_floating_point():
         known = (target >= 0) & (target != trial.made.ignored) if trial.made.ignored is not None else target >= 0
         entries = -output.movedim(1, -1)[known].gather(-1, target[known][:, None]) if output.dim() > 1 else output
-    elif trial.made.kind == "mse" and output.shape == target.shape:
-        entries = (output - target).square()
+    elif trial.made.kind in ENTRIES and output.shape == target.shape:
+        entries = ENTRIES[trial.made.kind](output.float(), target.float())
     else:
         return 1
     mean, count = float(entries.float().mean()) if entries.numel() else 0.0, entries.numel()
