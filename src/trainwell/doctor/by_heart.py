@@ -95,12 +95,13 @@ def _nothing_held(record: Record) -> Finding | None:
     """Few rows, each learned many times and answered by heart, where no held-out rows tell what that is worth: a
     suspicion, which `by_half` tries."""
     again, prior = record.get("rows again").last(LIMITS.persist), record.facts.get("prior loss")
-    if len(again) < LIMITS.persist or not prior:
-        raise CannotJudge(f"needs {LIMITS.persist} evaluations or rows that come again, and what guessing would give")
     known, rows = record.facts.get("rows known") or 0, record.facts.get("rows a batch") or 0
     now = median(finite(record.get("loss").array)[-20:])
-    if again.min() < 0.95 or rows * record.step < 2 * LIMITS.times_learned * known or not 0 <= now < 0.05 * prior:
-        return None
+    often = (
+        len(again) == LIMITS.persist and again.min() > 0.95 and rows * record.step > 2 * LIMITS.times_learned * known
+    )
+    if not (often and prior and 0 <= now < 0.05 * prior):
+        raise CannotJudge("no validation loss was seen, and no few rows are answered by heart")
     return Finding(
         "overfitting",
         "rows",
