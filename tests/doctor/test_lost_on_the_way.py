@@ -69,7 +69,16 @@ def test_a_gradient_that_lower_blocks_lose_is_no_matter_of_depth(began, attentio
 
 def test_a_gradient_that_stays_is_not_told():
     assert vanishing_gradient(record(0.1, 0.1, attention=True)) is None
-    assert lost_depth(record(1e-3, 1e-4, attention=True), "first", "last", 1e-4) is None
+    assert lost_depth(record(1e-3, 1e-4, attention=True), ["first", "middle", "last"]) is None
+
+
+def test_any_layer_that_loses_its_share_of_the_gradient_tells_of_it():
+    made = record(1e-5, 1e-9, attention=True)  # as queries, which begin with little
+    made.facts["layers"] = ["first", "lost", "middle", "last"]
+    for step, size in ((1, 0.1), (20, 1e-6), (40, 1e-6), (60, 1e-6)):
+        made.add(step, "gradient", "lost", size)
+    found = vanishing_gradient(made)
+    assert found is not None and (found.name, found.where) == ("transformer-instability", "lost")
 
 
 def rates(values: list[float], losses: list[float] | None = None) -> Record:

@@ -1,7 +1,7 @@
 """What networks of a family show, to findings: autoencoders, recurrent nets, transformers, features."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from trainwell.doctor.course import falling, learned, rate_share, told_divergence, warming
 from trainwell.doctor.finding import CannotJudge, Finding
@@ -191,15 +191,27 @@ def transformer_instability(record: Record) -> Finding | None:
     )
 
 
-def lost_depth(record: Record, place: str, last: str, ratio: float) -> Finding | None:
-    """A transformer whose early layers had their share of the gradient at the first step, and lost it in the steps
-    since: norms behind the residual sum need a warm-up (Xiong et al. 2020, arXiv:2002.04745)."""
-    early, late = record.get("gradient", place), record.get("gradient", last)
-    if not record.places("attention entropy") or not len(early) or not len(late) or early.steps[0] > 2:
+def lost_depth(record: Record, layers: Sequence[str]) -> Finding | None:
+    """A transformer of whose layers one had its share of the gradient at the first step, and lost it in the steps
+    since: norms behind the residual sum need a warm-up (Xiong et al. 2020, arXiv:2002.04745).
+
+    Queries and keys begin with little, so any layer may show it.
+    """
+    late = record.get("gradient", layers[-1])
+    if not record.places("attention entropy") or not len(late) or late.steps[0] > 2:
         return None
-    began = early.values[0] / max(late.values[0], 1e-30)
-    if began < 10 * LIMITS.vanishing_ratio:
-        return None
+    first, now = max(late.values[0], 1e-30), max(median(late.last(LIMITS.persist)), 1e-30)
+    for place in layers[:-1]:
+        early = record.get("gradient", place)
+        if not len(early) or early.steps[0] > 2:
+            continue
+        began, ratio = early.values[0] / first, median(early.last(LIMITS.persist)) / now
+        if began >= 10 * LIMITS.vanishing_ratio and ratio < LIMITS.vanishing_ratio:
+            return _depth_lost(record, place, layers[-1], began, ratio)
+    return None
+
+
+def _depth_lost(record: Record, place: str, last: str, began: float, ratio: float) -> Finding:
     return Finding(
         "transformer-instability",
         place,

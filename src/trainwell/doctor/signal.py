@@ -50,7 +50,7 @@ def vanishing_gradient(record: Record) -> Finding | None:
         return None  # an adaptive optimizer makes up for it
     if shrunken(record) < LIMITS.shrunken:
         return None  # a decay that draws the weights to zero fades the signal as well, and has a name of its own
-    if (unstable := lost_depth(record, place, layers[-1], ratio)) is not None:
+    if (unstable := lost_depth(record, layers)) is not None:
         return unstable
     evidence = (
         f"The gradient of {place} is {ratio:.1e} times that of {layers[-1]}; "
