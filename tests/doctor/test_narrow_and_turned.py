@@ -1,14 +1,21 @@
 """Layers too narrow, pictures turned wrongly, a state cut off, rows read past their end; each with its twin."""
 
+import copy
+
 import pytest
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.bottleneck import narrow, widen
 from trainwell.doctor.finding import CannotJudge
 from trainwell.doctor.orientation_check import turned
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.proof import Proof, confirm
 from trainwell.doctor.sample import Sample
+from trainwell.doctor.series import Record
+from trainwell.doctor.suspect import Suspect
 
 BREAKING = "label-breaking-augmentation"
 
@@ -175,3 +182,52 @@ def test_rows_read_behind_their_end(behind, filled, expected):
         doctor.watch(loss, (rows, lengths), target)
     doctor.close()
     assert ("padding-or-mask-fault" in names(doctor)) == expected
+
+
+def through(units: int, norm: bool = False) -> nn.Module:
+    torch.manual_seed(0)
+    norms = [nn.BatchNorm1d(units)] if norm else []
+    deep = (nn.Tanh(), nn.Linear(units, units), nn.Tanh(), nn.Linear(units, 1))
+    return nn.Sequential(nn.Linear(6, units), *norms, *deep)
+
+
+def of_one(x: Tensor) -> Tensor:
+    return x[:, :1].tanh()
+
+
+def of_two(x: Tensor) -> Tensor:
+    return 3 * x[:, :1].tanh() + x[:, 1:2] - 2 * x[:, 2:3].tanh() + 2 * x[:, 3:4].relu()
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(of_two, True), (of_one, False)])
+def test_one_unit_is_too_few_where_a_copy_with_more_learns_more(answer, expected: bool) -> None:
+    x = torch.randn(1500, 6, generator=torch.Generator().manual_seed(1))
+    y, model = answer(x), nn.Sequential(nn.Linear(6, 1), nn.Tanh(), nn.Linear(1, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(600):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(model(x), y).backward()
+        optimizer.step()
+    patient = Patient(model, {"": optimizer}, lambda each, batch, _: nn.functional.mse_loss(each(batch[0]), batch[1]))
+    batches = [(x[at : at + 50], y[at : at + 50]) for at in range(0, 1500, 50)]
+    record = Record({"few units": ("0", 1), "prior loss": float(y.var())})
+    for step in range(300):
+        record.add(step + 1, "loss", "", float(y.var()) * (0.5 if step > 100 else 1.0))
+    record.facts["step"] = 300
+    suspicion = narrow(record)
+    assert suspicion is not None and "by width" in suspicion.statistic
+    told = confirm(suspicion, Suspect(patient, batches, lambda *_: None, 300, 0), Proof(0.3))
+    assert (told is not None) is expected
+    assert told is None or ("A copy with 32 units" in told.evidence and told.confidence == 0.9)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_copy_with_more_units_answers_and_the_original_stays(norm: bool) -> None:
+    model = through(1, norm)
+    before = [tuple(each.shape) for each in model.parameters()]
+    wide = copy.deepcopy(model)
+    widen(wide)
+    x = torch.randn(8, 6)
+    assert wide(x).shape == model(x).shape == (8, 1)
+    assert [each.out_features for each in wide if isinstance(each, nn.Linear)] == [32, 32, 1]
+    assert [tuple(each.shape) for each in model.parameters()] == before

@@ -7,7 +7,7 @@ import torch
 from trainwell.doctor.finding import Finding
 from trainwell.doctor.replay import stands_in_rows, tensors_in
 from trainwell.doctor.sample import row_hashes
-from trainwell.doctor.suspect import Suspect
+from trainwell.doctor.suspect import TO_CURE, Suspect
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import each_tensor
 
@@ -22,11 +22,12 @@ def by_half(finding: Finding, suspect: Suspect, proof: "Proof") -> Finding | Non
     than guessing; None where it does, where the copy does not learn its half, or where rows do not come one by one."""
     steps = max(50, suspect.length)
     parts = halves(suspect)
-    if parts is None or not proof.may_spend(steps, suspect.step, suspect.planned):
+    if parts is None or not proof.may_spend(steps, suspect.step, suspect.planned, TO_CURE):
         return None
     (twin,) = proof.compare(suspect.patient, parts[0], {"": suspect.start}, steps, apart=parts[1]).values()
     if not (twin.end < LIMITS.by_heart * suspect.guess and twin.apart > LIMITS.half_unknown * suspect.guess):
         return None
+    finding.confidence = 0.9
     finding.evidence += f" A copy that learned half of them, to {twin.end:.3g}, has {twin.apart:.3g} on the other half."
     return finding
 

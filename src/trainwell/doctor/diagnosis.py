@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
+from trainwell.doctor.course import learned
 from trainwell.doctor.differential import told_by_copies
 from trainwell.doctor.finding import AILMENTS, UNFIT, Finding
-from trainwell.doctor.proof import FROM_THE_START, SLOW, Proof, confirm
+from trainwell.doctor.proof import FROM_THE_START, SLOW, TRIED_ON_COPIES, Proof, confirm
 from trainwell.doctor.series import Record
 from trainwell.doctor.suspect import Suspect
 
@@ -26,6 +27,7 @@ DEAD = {
     "non-finite-values",
 }
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
+LINEAR = 0.9  # of the way to a loss of zero, gone by a network that bends nothing
 HOLDS = 0.35  # of guessing's loss; with less left, held-out rows are answered well
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 # What only says that a training goes badly, and not why: told alone, where nothing else is known.
@@ -221,7 +223,10 @@ class Diagnosis:
         self.findings.sort(key=lambda each: (each.severity == "note", fails and each.name == "data-leakage"))
 
     def reconsider(self, record: Record) -> None:
-        """Make a note of a suspicion from the rows alone that the training has since borne out not to harm it."""
+        """Make a note of a suspicion from rows or layers alone that the training has since borne out not to harm it."""
+        for finding in self.findings:
+            if finding.where == "between the layers" and learned(record) > LINEAR:
+                finding.severity, finding.cause = "note", "Here a linear answer is all that is asked for."
         held, guess = record.get("held out", "loss"), float(record.facts.get("prior loss") or 0.0)
         if not len(held) or not held.last(2).max() < HOLDS * guess:
             return
@@ -243,20 +248,22 @@ class Diagnosis:
         suspect = (
             self.suspect()
             if finding.name in FROM_THE_START | SLOW | {"oscillating-loss", "over-regularized"}
-            or {"eased", "lagging", "by half"} & set(finding.statistic)
+            or ({"eased", "lagging"} | TRIED_ON_COPIES.keys()) & set(finding.statistic)
             else None
         )
         if suspect is None:
             if finding.name == "oscillating-loss":
                 finding.severity = "note"  # too weak to be told without a proof
-            return None if {"eased", "by half"} & set(finding.statistic) or finding.where == "momentum" else finding
+            tried = ({"eased"} | TRIED_ON_COPIES.keys()) & set(finding.statistic)
+            return None if tried or finding.where == "momentum" else finding
         try:
             told = finding if "lagging" in finding.statistic else confirm(finding, suspect, self.proof)
+            borne_out = bool(TRIED_ON_COPIES.keys() & set(finding.statistic))
             alone = told is not None and told.name in SIGNS and told.step > 0 and told.severity != "note"
-            told = told_by_copies(told, suspect, self.proof) if told is not None and alone else told
+            told = told_by_copies(told, suspect, self.proof) if told is not None and alone and not borne_out else told
             if told is not None and told.name == "plateau":
                 told.severity = "note"  # nothing that was tried does better, so nothing says that better can be done
             return told
         except UNFIT as error:
             finding.statistic["unproven"] = str(error)
-            return finding if "by half" not in finding.statistic else None
+            return None if TRIED_ON_COPIES.keys() & set(finding.statistic) else finding

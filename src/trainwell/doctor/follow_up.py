@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.proof import TO_CURE, Proof
+from trainwell.doctor.proof import Proof
 from trainwell.doctor.remedy import forget
-from trainwell.doctor.suspect import Suspect
+from trainwell.doctor.suspect import TO_CURE, Suspect
 from trainwell.doctor.twin import Change, scaled_rate
 from trainwell.doctor.usual_steps import RATE, by_adam, take_over
 

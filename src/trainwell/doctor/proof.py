@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from trainwell.doctor.bottleneck import by_width
 from trainwell.doctor.by_half import by_half
 from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
 from trainwell.doctor.remedy import Chart, shorten_memory
 from trainwell.doctor.surgery import straighten
-from trainwell.doctor.suspect import Suspect, slower
+from trainwell.doctor.suspect import TO_PROVE, Suspect, slower
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay
 
@@ -33,15 +34,12 @@ NO_WORSE = 0.9  # of the loss that the training has, which copies without dropou
 OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
 FEW_ROWS = 4  # a batch, of which steps that swing follow the rows rather than the rate
 APART = 2  # batches at least that twins are judged on
-TO_PROVE, TO_CURE = 210, 360  # steps of copies that may be spent however short the training is
+TRIED_ON_COPIES = {"by half": by_half, "by width": by_width}  # suspicions that a copy of their own kind bears out
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
 
 class Proof:
-    """Twins within a budget of steps; what one suspicion had tried is at hand for the next.
-
-    share: of the steps done so far (or planned) that may be spent on twins.
-    """
+    """Twins within a budget of steps, a share of those done so far or planned; what one suspicion had tried is kept."""
 
     def __init__(self, share: float) -> None:
         self.share, self.spent, self.seconds = share, 0, 0.0
@@ -89,8 +87,8 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     """The finding with what its twins showed, renamed where they point elsewhere, or None where they refute it."""
     if "given" in finding.statistic:
         return finding  # measured, and copies know nothing of what the loop does
-    if "by half" in finding.statistic:
-        return by_half(finding, suspect, proof)
+    if own := TRIED_ON_COPIES.keys() & set(finding.statistic):
+        return TRIED_ON_COPIES[own.pop()](finding, suspect, proof)
     if finding.where == "momentum":
         return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
     if "eased" in finding.statistic:

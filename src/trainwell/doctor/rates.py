@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from trainwell.doctor.patient import Patient
-from trainwell.doctor.proof import TO_CURE, Proof
-from trainwell.doctor.suspect import Suspect, slower
+from trainwell.doctor.proof import Proof
+from trainwell.doctor.suspect import TO_CURE, Suspect, slower
 from trainwell.doctor.twin import Change, Twin, scaled_rate
 
 COOLING = 0.2  # of the planned steps, over which a rate that is held goes down to zero

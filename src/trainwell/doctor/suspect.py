@@ -8,6 +8,8 @@ from typing import Any
 from trainwell.doctor.patient import Patient
 from trainwell.doctor.twin import Change, scaled_rate
 
+TO_PROVE, TO_CURE = 210, 360  # steps of copies that may be spent however short the training is
+
 
 @dataclass
 class Suspect:

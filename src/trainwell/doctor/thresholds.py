@@ -119,6 +119,7 @@ class Thresholds:
     ridge: float = 0.3  # 34: skill from which on a ridge is a bar for the network
     ridge_way: float = 0.5  # 34: share of the way that a ridge goes, which a network should go as well
     underfit_gap: float = 0.1  # 34: training accuracy below the vote of neighbors
+    few_leave: float = 0.1  # 34: the same, where what more units would do is tried
     narrow_leaves: float = 0.4  # 34: share of the loss that is left where all rows pass through too few numbers
 
     # Families.
