@@ -3,8 +3,8 @@
 --mode alone trains without a doctor (which is how harm is told), tenth and random give the curable ones a tenth of
 the rate with clipping, or a remedy drawn by chance; in watch and treat the rules of other tools judge the doctor's
 numbers beside it. --healthy trains the loops as they are and their awkward kin, --show FILE prints what a file of
-results holds, --list judge, examination, inspection or harness takes the loops of that package beside this one instead.
-A later call goes on from where the file ends.
+results holds, --list judge, examination, inspection, harness or infirmary takes the loops of that package instead of
+these. A later call goes on from where the file ends.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from benchmarks.doctor.examination import planted as examination
 from benchmarks.doctor.harness import planted as harness
+from benchmarks.doctor.infirmary import planted as infirmary
 from benchmarks.doctor.inspection import planted as inspection
 from benchmarks.doctor.judge import planted as judge
 from benchmarks.doctor.loops import planted
@@ -37,6 +38,7 @@ LISTS: dict[str, Any] = {
     "examination": examination,
     "inspection": inspection,
     "harness": harness,
+    "infirmary": infirmary,
 }
 
 
