@@ -187,4 +187,4 @@ def too_narrow(trial: Trial, evidence: str) -> Finding | None:
     if count > max(1, math.log2(max(2, trial.classes))) and not _on_the_only_way(trial, name):
         return None
     evidence += f" Layer {name} gives {count} number{'s' if count > 1 else ''} a row."
-    return Finding("underfitting", name, "warn", evidence, CAUSE, 0.8, statistic={"value": count})
+    return Finding("underfitting", name, "warn", evidence, CAUSE, 0.8, statistic={"value": count, "narrow": count})

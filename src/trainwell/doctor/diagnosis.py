@@ -127,8 +127,13 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
 
 def is_sign(finding: Finding) -> bool:
     """Whether it says that the training goes badly, and not why. What is seen before the first step says why."""
-    lies_open = finding.step == 0 or "narrow" in finding.statistic
+    lies_open = finding.step == 0 or _lies_open(finding)
     return (finding.name in SIGNS and not lies_open) or bool(finding.statistic.get("sign"))
+
+
+def _lies_open(finding: Finding) -> bool:
+    """Whether it stands in the network or the optimizer for all to see: too few units, or a group's rate."""
+    return "narrow" in finding.statistic or "group" in finding.statistic
 
 
 def outshone_by(finding: Finding, known: Sequence[Finding]) -> Finding | None:
@@ -212,7 +217,7 @@ class Diagnosis:
             )  # a cause comes first
             proof = "twin" in proven.statistic or proven.severity == "critical"
             near = bool(near) and proven.confidence > DOUBTFUL
-            near = near and not _shown_before(other, proven)
+            near = near and not _shown_before(other, proven) and not _lies_open(other)
             near = near and (proof or other.name != "cannot-fit-one-batch" or other.severity != "critical")
             explained = near and explained_by(other.name, [proven]) is not None
             if (explained or (is_sign(other) and _is_cause(proven))) and other.cured is None:

@@ -66,8 +66,10 @@ class Made:
     chain: list[str] = field(default_factory=list)  # from the loss towards the inputs, as in ["softmax"]
     output: Tensor | None = None
     target: Tensor | None = None
+    error: Tensor | None = None  # answers less targets, where the loop takes them from each other by itself
     compared: tuple[int, ...] = ()  # the shape after broadcasting, where it is known
     weight: Tensor | None = None  # of each class in the loss
+    of_right: Tensor | None = None  # what answers of 1 weigh beside those of 0
     ignored: int | None = None  # the label that the loss leaves out
     over_rows: bool = False  # whether its softmax runs over the batch's rows, not over the classes
     plain: bool = False  # whether nothing else lies between the chain and a layer with weights
@@ -121,6 +123,8 @@ def _made(node: Any) -> Made | None:
         made.over_rows = _over_rows(before)
         if kind == "nll" and chain and chain[0] == "log_softmax":
             made.kind, made.chain = "cross_entropy", chain[1:]
+        if kind == "bce_logits":
+            made.of_right = _saved(node, "_saved_pos_weight")
         if kind == "nll":
             made.weight = _saved(node, "_saved_weight")
             ignored = getattr(node, "_saved_ignore_index", -100)
@@ -138,7 +142,7 @@ def _made(node: Any) -> Made | None:
         inner = learned[0]
         chain, plain = _chain(inner)
         compared = tuple(error.shape) if error is not None else ()
-        return Made("mse" if squared else "mae", chain, compared=compared, plain=plain)
+        return Made("mse" if squared else "mae", chain, compared=compared, plain=plain, error=error)
     return None
 
 

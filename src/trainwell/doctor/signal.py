@@ -33,6 +33,8 @@ def vanishing_gradient(record: Record) -> Finding | None:
     layers = [name for name in record.facts.get("layers", []) if name in recent and "embed" not in name]
     if len(layers) < 3:
         raise CannotJudge("needs three layers with weights")
+    if (record.facts.get("bottleneck") or ("", 3))[1] <= 2:
+        raise CannotJudge("all rows pass through one or two numbers, through which little gradient comes back")
     if record.step < LIMITS.warm_up or learned(record) > 0.8:
         return None
     sizes = np.array([median(recent[name]) for name in layers])

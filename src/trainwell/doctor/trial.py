@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
 
+from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.graph import Made, leaves_of, losses_in
-from trainwell.doctor.patient import Patient, answer_in, leaving_no_trace
+from trainwell.doctor.patient import Patient, answer_in, leaving_no_trace, rows_of
 from trainwell.doctor.probe import ActivationMode
 from trainwell.doctor.reward_check import Rewards, rewards
 from trainwell.doctor.sample import Sample
@@ -33,7 +34,7 @@ class Trial:
     sizes: list[tuple[str, float]] = field(default_factory=list)  # deviation of each weighted layer's output
     classes: int = 0
     called: set[str] = field(default_factory=set)  # names of the torch functions
-    summed: int = 1  # entries that the loss is the sum of, not the mean
+    summed: float = 1.0  # times the mean of its entries that the loss is, as where it is their sum
     strangers: list[tuple[int, ...]] = field(default_factory=list)  # shapes of weights that nobody has registered
     seconds: float = 0.0  # that the pass there and back took
     rest: tuple[Any, ...] = ()  # of the answer, behind the first tensor
@@ -159,13 +160,17 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
             )  # rows may be made of labels on the way
             share = given.float().mean(0)  # of each column by itself, which is what a constant answer can know
             within = bool(((given >= 0) & (given <= 1)).all())
-            prior = float(F.binary_cross_entropy(share, share)) if within else None
+            heavier = trial.made.of_right if trial.made.of_right is not None else torch.ones(())
+            both = heavier * share + 1 - share
+            guess = heavier * share / both
+            costs = both * F.binary_cross_entropy(guess, guess, reduction="none") if within else None
+            prior = float(costs.mean()) if costs is not None else None
         elif kind == "mse":
             prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
         elif kind in ("mae", "huber"):
             prior = float((target.float() - target.float().median()).abs().mean())
     trial.summed = _summed(trial)
-    facts["loss is a sum"] = trial.summed > 1
+    facts["loss is a sum"] = trial.summed > 1.5
     if prior is not None and math.isfinite(prior):
         facts["prior loss"] = prior * trial.summed
 
@@ -190,20 +195,55 @@ def _left_out(trial: Trial) -> bool:
     return False
 
 
+def _summed(trial: Trial) -> float:
+    """How many times the mean of its entries the loss is: their number, of the batch or of each row, if it is their
+    sum, or another factor that is the same for other rows; 1 for a mean and for what is not known."""
+    mean, count = _mean_entry(trial.made)
+    if not mean > 0:
+        return 1.0
+    compared = trial.made.target if trial.made.target is not None else trial.made.error
+    sums = (each for each in (count, count // max(1, rows_of(compared))) if each > 3)
+    exact = next((each for each in sums if 0.9 < trial.loss / (mean * each) < 1.1), None)
+    return float(exact) if exact is not None else _factor(trial)
+
+
 @torch.no_grad()
-def _summed(trial: Trial) -> int:
-    """How many entries the loss adds up, of the batch or of each row, if it is their sum; 1 for a mean and for what is
-    not known."""
-    output, target = trial.made.output, trial.made.target
+def _mean_entry(made: Made) -> tuple[float, int]:
+    """What an answer costs on average, and how many there are; (0, 0) where that is not known."""
+    output, target = made.output, made.target
+    if made.error is not None:
+        output, target = made.error, torch.zeros_like(made.error)
     if output is None or target is None:
-        return 1
-    if trial.made.kind in ("cross_entropy", "nll") and not target.is_floating_point():
-        known = (target >= 0) & (target != trial.made.ignored) if trial.made.ignored is not None else target >= 0
+        return 0.0, 0
+    if made.kind in ("cross_entropy", "nll") and not target.is_floating_point():
+        known = (target >= 0) & (target != made.ignored) if made.ignored is not None else target >= 0
         entries = -output.movedim(1, -1)[known].gather(-1, target[known][:, None]) if output.dim() > 1 else output
-    elif trial.made.kind in ENTRIES and output.shape == target.shape:
-        entries = ENTRIES[trial.made.kind](output.float(), target.float())
+    elif made.kind in ENTRIES and output.shape == target.shape:
+        entries = ENTRIES[made.kind](output.float(), target.float())
+        if made.of_right is not None:
+            entries = entries * (1 + (made.of_right - 1) * target)
     else:
-        return 1
-    mean, count = float(entries.float().mean()) if entries.numel() else 0.0, entries.numel()
-    sums = (each for each in (count, count // max(1, len(target))) if each > 3 and mean > 0)
-    return next((each for each in sums if 0.9 < trial.loss / (mean * each) < 1.1), 1)
+        return 0.0, 0
+    return (float(entries.float().mean()) if entries.numel() else 0.0), entries.numel()
+
+
+def _factor(trial: Trial) -> float:
+    """Far from 1, how many times the mean of its entries the loss is of either half of the batch's rows; else 1."""
+    rows = trial.patient.rows(trial.batch)
+    if trial.made.kind not in ENTRIES or rows < 4:
+        return 1.0
+    try:
+        one, other = (_factor_of(trial, rows, part) for part in (slice(0, rows // 2), slice(rows // 2, rows)))
+    except UNFIT:  # of a network or a loss that takes no half of a batch
+        return 1.0
+    same = min(one, other) > 0 and abs(one / other - 1) < 0.05
+    return one if same and not 1 / 3 < one < 3 else 1.0
+
+
+def _factor_of(trial: Trial, rows: int, part: slice) -> float:
+    half = each_tensor(trial.batch, lambda each: each[part] if each.dim() and len(each) == rows else each)
+    with leaving_no_trace(), torch.enable_grad():
+        loss = trial.patient.loss(trial.model, half)
+        made = losses_in(loss)
+    mean = _mean_entry(made[0])[0] if made else 0.0
+    return float(loss.detach()) / mean if mean > 0 else 0.0

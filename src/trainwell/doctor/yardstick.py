@@ -243,7 +243,7 @@ def _judged(within: Skill, beside: Skill, carried: Skill, apart: float, rows: in
 
 def table_of_tokens(sample: Sample, held: Sample | None, facts: dict[str, Any]) -> Finding | None:
     """The same for text whose answer is a token at each place: which answer comes with which token."""
-    ours = _pairs(sample)
+    ours = _pairs(sample, facts.get("ignore index"))
     if ours is None:
         raise CannotJudge("the answer is no token at each place")
     first, second = _halves(ours)
@@ -256,7 +256,7 @@ def table_of_tokens(sample: Sample, held: Sample | None, facts: dict[str, Any]) 
         facts["ridge leaves"] = (
             (1 - LIMITS.ridge_way * own) * entropy / max(math.log(max(2, facts.get("classes") or kinds)), 1e-9)
         )
-    theirs = _pairs(held) if held is not None and not facts.get("folds") else None
+    theirs = _pairs(held, facts.get("ignore index")) if held is not None and not facts.get("folds") else None
     if theirs is None or theirs.max() >= KINDS or min(len(ours), len(theirs)) < 100 * min(kinds, 50):
         raise CannotJudge("needs more tokens in both parts")
     kinds = max(kinds, int(theirs.max()) + 1)
@@ -277,8 +277,8 @@ def table_of_tokens(sample: Sample, held: Sample | None, facts: dict[str, Any]) 
     )
 
 
-def _pairs(sample: Sample | None) -> np.ndarray | None:
-    """(places, 2): token and answer at each place."""
+def _pairs(sample: Sample | None, ignored: int | None = None) -> np.ndarray | None:
+    """(places, 2): token and answer at each place; ignored: the answer that the loss leaves out."""
     tokens = sample.inputs[0] if sample is not None and sample.inputs else None
     target = sample.target if sample is not None else None
     if tokens is None or target is None or tokens.is_floating_point() or tokens.dim() != 2 or is_picture(tokens):
@@ -286,7 +286,7 @@ def _pairs(sample: Sample | None) -> np.ndarray | None:
     if target.is_floating_point() or target.shape != tokens.shape:
         return None
     found = np.stack([tokens.cpu().numpy().ravel(), target.cpu().numpy().ravel()], 1)
-    found = found[(found >= 0).all(1)]
+    found = found[(found >= 0).all(1) & (found[:, 1] != ignored)]
     return found if len(found) >= 1000 and found.max() < KINDS else None
 
 
