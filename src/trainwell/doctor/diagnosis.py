@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from trainwell.doctor.course import learned
 from trainwell.doctor.differential import told_by_copies
+from trainwell.doctor.dynamics import rare_come
 from trainwell.doctor.finding import AILMENTS, UNFIT, Finding
 from trainwell.doctor.proof import FROM_THE_START, SLOW, TRIED_ON_COPIES, Proof, confirm
 from trainwell.doctor.series import Record
@@ -114,6 +115,7 @@ def explained_by(name: str, known: Sequence[Finding]) -> Finding | None:
         if finding.statistic.get("explains nothing"):
             continue
         of_input = finding.statistic.get("origin") == "input"  # a batch that spoils what it meets explains all of it
+        of_input = of_input or _lies_open(finding)
         explains = EXPLAINS.get(finding.name, set()) | (ILL if of_input else set())
         if finding.name == name or name not in explains or finding.severity == "note":
             continue
@@ -230,6 +232,8 @@ class Diagnosis:
     def reconsider(self, record: Record) -> None:
         """Make a note of a suspicion from rows or layers alone that the training has since borne out not to harm it."""
         for finding in self.findings:
+            if finding.name == "class-imbalance" and finding.cured is None and rare_come(record):
+                finding.severity, finding.cause = "note", "It was late to be recognized, and is by now."
             if finding.where == "between the layers" and learned(record) > LINEAR:
                 finding.severity, finding.cause = "note", "Here a linear answer is all that is asked for."
         held, guess = record.get("held out", "loss"), float(record.facts.get("prior loss") or 0.0)

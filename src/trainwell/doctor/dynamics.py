@@ -261,10 +261,7 @@ def class_imbalance(record: Record) -> Finding | None:
     ratio, recalls = record.facts.get("class ratio"), record.get("recall")
     if ratio is None or len(recalls) < LIMITS.persist:
         raise CannotJudge(f"needs classes and {LIMITS.persist} evaluations of held-out batches")
-    last = recalls.last(LIMITS.persist)
-    common = record.get("recall of common").last(LIMITS.persist)
-    behind = LIMITS.minority_behind * (common if len(common) == len(last) else np.zeros(len(last)))
-    least = np.maximum(LIMITS.minority_recall, behind)
+    last, least = recalls.last(LIMITS.persist), _least_recall(record, LIMITS.persist)
     if _weighed(record) <= LIMITS.imbalance or not (last < least).all():
         return None
     planned = record.facts.get("steps") or 0
@@ -288,6 +285,19 @@ def class_imbalance(record: Record) -> Finding | None:
         record.step,
         statistic={"value": float(ratio), "healthy": [1, LIMITS.imbalance], "recall": last.tolist()},
     )
+
+
+def _least_recall(record: Record, count: int) -> np.ndarray:
+    """What share of the rare class's rows should be recognized, at each of the latest evaluations."""
+    last, common = record.get("recall").last(count), record.get("recall of common").last(count)
+    behind = LIMITS.minority_behind * (common if len(common) == len(last) else np.zeros(len(last)))
+    return np.asarray(np.maximum(LIMITS.minority_recall, behind))
+
+
+def rare_come(record: Record) -> bool:
+    """Whether a rare class is recognized at the latest two evaluations as often as it should be."""
+    last = record.get("recall").last(2)
+    return len(last) == 2 and bool((last >= _least_recall(record, 2)).all())
 
 
 def _common(record: Record) -> int:

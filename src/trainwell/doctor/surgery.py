@@ -6,6 +6,7 @@ Only in loops that are not this package's own, whose networks are rebuilt from a
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,11 +25,17 @@ DEEP = 4  # activations from which on a norm goes with each
 class NormalizedReLU(nn.Module):
     """ReLU of a row's features brought to mean 0 and deviation 1, without weights: deep stacks keep their signal.
 
-    x: (batch, ..., features) or (batch, channels, height, width) -> the same. Ba et al. 2016, arXiv:1607.06450.
+    x: (batch, ..., features), (batch, channels, height, width) or, of series, (batch, channels, steps) -> the same.
+    Ba et al. 2016, arXiv:1607.06450.
     """
 
+    def __init__(self, series: bool = False) -> None:
+        super().__init__()
+        self.series = series
+
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(F.group_norm(x, 1) if x.dim() == 4 else F.layer_norm(x, x.shape[-1:]))
+        folded = x.dim() == 4 or (self.series and x.dim() == 3)
+        return torch.relu(F.group_norm(x, 1) if folded else F.layer_norm(x, x.shape[-1:]))
 
 
 class ResidualLinear(nn.Linear):
@@ -46,6 +53,25 @@ class ResidualConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(torch.relu(F.group_norm(x, 1)))
+
+
+class ResidualSeriesConvolution(nn.Conv1d):
+    """The same for series. x: (batch, channels, steps) -> the same"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(torch.relu(F.group_norm(x, 1)))
+
+
+RESIDUAL: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Linear: ResidualLinear,
+    nn.Conv1d: ResidualSeriesConvolution,
+    nn.Conv2d: ResidualConvolution,
+}
+
+
+def normalized(model: nn.Module) -> Callable[[], nn.Module]:
+    """What makes a ReLU behind a norm that suits the model's layers."""
+    return partial(NormalizedReLU, any(isinstance(each, nn.Conv1d) for each in model.modules()))
 
 
 def ease_depth(chart: Chart, finding: Finding) -> str | None:
@@ -78,15 +104,16 @@ def _residual(model: nn.Module) -> int:
         return 0
     for stack, place in found:
         layer = stack[place]
-        layer.__class__ = ResidualLinear if isinstance(layer, nn.Linear) else ResidualConvolution
+        layer.__class__ = RESIDUAL[type(layer)]
         stack[place - 1] = nn.Identity()
-    _replace(
-        model, SQUASHING, NormalizedReLU, spared=[each for each in model.modules() if not list(each.children())][-1]
-    )
+    last = [each for each in model.modules() if not list(each.children())][-1]
+    _replace(model, SQUASHING, normalized(model), spared=last)
     for stack in {id(stack): stack for stack, _ in found}.values():
         for place, part in enumerate(stack):
             if isinstance(part, ACTIVATIONS) and place < len(stack) - 1:
-                stack[place] = NormalizedReLU()  # what the sum has become is brought back to size in front of the head
+                stack[place] = normalized(
+                    model
+                )()  # what the sum has become is brought back to size in front of the head
     return len(found)
 
 
@@ -94,7 +121,9 @@ def _keeps_width(layer: nn.Module) -> bool:
     """Whether a layer's output has its input's shape; only plain ones, whose class may be changed."""
     if type(layer) is nn.Linear:
         return layer.in_features == layer.out_features
-    if type(layer) is not nn.Conv2d or isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+    if not isinstance(layer, nn.Conv1d | nn.Conv2d) or type(layer) not in RESIDUAL:
+        return False
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         return False
     same = all(2 * p == d * (k - 1) for p, d, k in zip(layer.padding, layer.dilation, layer.kernel_size, strict=True))
     return same and layer.in_channels == layer.out_channels and set(layer.stride) == {1}
@@ -104,7 +133,7 @@ def _keeps_width(layer: nn.Module) -> bool:
 def _calm(model: nn.Module, count: int) -> None:
     """Each of so many branches begins small enough that their sum is as large as one."""
     for each in model.modules():
-        if isinstance(each, ResidualLinear | ResidualConvolution):
+        if isinstance(each, ResidualLinear | ResidualConvolution | ResidualSeriesConvolution):
             each.weight.mul_(count**-0.5)
 
 
@@ -124,7 +153,7 @@ def straighten(chart: Chart, finding: Finding) -> str | None:
         if words is not None:
             return words
     deep = sum(isinstance(each, SQUASHING) and each is not last for each in chart.patient.bare.modules()) >= DEEP
-    count = _replace(chart.patient.bare, SQUASHING, NormalizedReLU if deep else nn.ReLU, spared=last)
+    count = _replace(chart.patient.bare, SQUASHING, normalized(chart.patient.bare) if deep else nn.ReLU, spared=last)
     if not count:
         return None
     initialize_again(chart, finding)
