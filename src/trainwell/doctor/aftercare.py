@@ -35,6 +35,7 @@ NEARER = 0.8  # of their distance from real rows, which they fall below where a 
 YOUNG = 300  # steps that a generator begun anew may take to come nearer to real rows
 LONGEST, CODES = 180, 600  # steps that a treatment may take to show; codes come late to where they say something
 RECENT = 10  # steps that must agree that a treatment does harm
+COMING_BACK = 0.7  # of the first of those steps' losses, below which the last of them are on their way back
 BEFORE = 10  # steps before a leap that it is seen against
 
 
@@ -139,7 +140,9 @@ def does_harm(losses: np.ndarray, before: float, start: float) -> bool:
     """Whether the losses since a treatment lie beyond both what they were before it and where the training began."""
     if len(losses) < RECENT or not 0 <= before < np.inf:
         return False  # what may be below zero has no such bounds
-    return float(np.mean(losses[-RECENT:] > THRESHOLDS.diverged * max(before, start))) >= 0.8
+    recent = losses[-RECENT:]
+    coming_back = float(recent[-3:].mean()) < COMING_BACK * float(recent[:3].mean())
+    return float(np.mean(recent > THRESHOLDS.diverged * max(before, start))) >= 0.8 and not coming_back
 
 
 def harmed(doctor: "Ward", current: "Treatment", goes_on: bool) -> bool:

@@ -267,7 +267,10 @@ def _can_reset(reset: Callable[[], None]) -> bool:
 
 @torch.no_grad()
 def revive_units(chart: Chart, finding: Finding) -> str | None:
-    """New incoming weights and a small positive bias for the units that never fire."""
+    """New incoming weights and a small positive bias for the units that never fire; every layer anew where a whole one
+    was dead before any step, as what is wrong with its biases is wrong with the others'."""
+    if finding.step <= 1 and finding.statistic.get("value", 0.0) >= 1.0:
+        return initialize_again(chart, finding)
     revived = 0
     for place, dead in (chart.dead or {}).items():
         name = (chart.feeds or {}).get(place)

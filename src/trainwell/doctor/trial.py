@@ -168,7 +168,8 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
         elif kind == "mse":
             prior = float(target.float().flatten(1).var(0).mean() if target.dim() > 1 else target.float().var())
         elif kind in ("mae", "huber"):
-            prior = float((target.float() - target.float().median()).abs().mean())
+            cost = F.l1_loss if kind == "mae" else F.huber_loss
+            prior = float(cost(target.float(), target.float().median().expand_as(target)))
     trial.summed = _summed(trial)
     facts["loss is a sum"] = trial.summed > 1.5
     if prior is not None and math.isfinite(prior):
