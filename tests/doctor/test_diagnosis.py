@@ -151,3 +151,29 @@ def test_what_was_learned_counts_from_guessing() -> None:
         proof.kept["start"] = 20, kept
         suspect = Suspect(None, [], lambda model, optimizers: None, 20, 240, 0.5, 0.77, guess)  # type: ignore[arg-type]
         assert (confirm(finding("learning-rate-too-high", 20), suspect, proof) is not None) == proven
+
+
+def test_what_lies_open_is_no_sign_of_what_it_leads_to() -> None:
+    unfit = Finding("cannot-fit-one-batch", "model", "critical", "", "", 0.9, 0)
+    cut = Finding("no-long-range-signal", "weight_hh_l0", "critical", "", "", 0.9, 20, statistic={"cut": True})
+    assert told(unfit, cut)[0] == ["no-long-range-signal"]
+    narrow = Finding("underfitting", "before head", "warn", "", "", 0.8, 200, statistic={"narrow": 2})
+    slow = Finding("learning-rate-too-low", "optimizer", "warn", "", "", 0.9, 240)
+    assert told(narrow, slow)[0] == ["underfitting"]
+    group = Finding("update-ratio-off", "first", "warn", "", "", 0.8, 0, statistic={"group": True, "given": 1e-3})
+    assert told(group, slow)[0] == ["update-ratio-off"]
+
+
+def test_a_suspicion_that_the_training_bears_out_not_to_harm_it_becomes_a_note() -> None:
+    diagnosis = Diagnosis(Proof(0.1), lambda: None)
+    rare = Finding("class-imbalance", "target", "warn", "", "", 0.85, 100, statistic={"recall": [0.0, 0.1, 0.1]})
+    unseen = Finding("class-imbalance", "target", "warn", "", "", 0.85, 0)
+    linear = Finding("underfitting", "between the layers", "warn", "", "", 0.8, 0)
+    diagnosis.findings = [rare, unseen, linear]
+    record = Record()
+    for step in range(100):
+        record.add(step + 1, "loss", "", 1.0 if step < 20 else 0.01)
+    for step, recall in ((50, 0.1), (75, 0.8), (100, 0.8)):
+        record.add(step, "recall", "", recall)
+    diagnosis.reconsider(record)
+    assert [each.severity for each in diagnosis.findings] == ["note", "warn", "note"]

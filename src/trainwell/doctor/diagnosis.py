@@ -134,8 +134,9 @@ def is_sign(finding: Finding) -> bool:
 
 
 def _lies_open(finding: Finding) -> bool:
-    """Whether it stands in the network or the optimizer for all to see: too few units, or a group's rate."""
-    return "narrow" in finding.statistic or "group" in finding.statistic
+    """Whether it stands in the network or the optimizer for all to see: too few units, a group's rate, or weights
+    that read the state and get no gradient at all."""
+    return bool({"narrow", "group", "cut"} & set(finding.statistic))
 
 
 def outshone_by(finding: Finding, known: Sequence[Finding]) -> Finding | None:
@@ -193,6 +194,8 @@ class Diagnosis:
         untreated = [each for each in self.findings if each.cured is None]
         cause = explained_by(finding.name, untreated) or outshone_by(finding, self.findings)
         cause = cause or next((each for each in untreated if _shown_before(each, finding)), None)
+        if cause is not None and cause.name == "cannot-fit-one-batch" and _lies_open(finding):
+            cause = None  # which is why no batch can be learned
         of_data = finding.statistic.get("origin") == "input"
         if cause is not None and (not of_data or cause.name == "bad-features"):
             cause.statistic.setdefault("symptoms", []).append(f"{finding.title}: {finding.evidence}")
@@ -232,7 +235,8 @@ class Diagnosis:
     def reconsider(self, record: Record) -> None:
         """Make a note of a suspicion from rows or layers alone that the training has since borne out not to harm it."""
         for finding in self.findings:
-            if finding.name == "class-imbalance" and finding.cured is None and rare_come(record):
+            missed = finding.name == "class-imbalance" and "recall" in finding.statistic and finding.cured is None
+            if missed and rare_come(record):
                 finding.severity, finding.cause = "note", "It was late to be recognized, and is by now."
             if finding.where == "between the layers" and learned(record) > LINEAR:
                 finding.severity, finding.cause = "note", "Here a linear answer is all that is asked for."

@@ -84,7 +84,7 @@ def state_left_behind(places: list[str]) -> Finding | None:
         f"The gradient of {places[0]}, which reads the state of the step before, is exactly 0 at every probe.",
         "The state is left behind: each step is given to the layer by itself, or the state is put to zero in between.",
         0.9,
-        statistic={"value": 0.0, "healthy": [LIMITS.reach, 1e3]},
+        statistic={"value": 0.0, "healthy": [LIMITS.reach, 1e3], "cut": True},
     )
 
 
