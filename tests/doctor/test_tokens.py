@@ -100,3 +100,28 @@ def test_a_prompt_and_words_to_guess_are_left_out_by_zero_for_good_reason():
 
     assert "targets-out-of-range" not in told(prompted, WORDS, 0)
     assert "targets-out-of-range" not in told(guessed, WORDS, 0)
+
+
+@pytest.mark.parametrize(("inverted", "expected"), [(True, ["padding-or-mask-fault"]), (False, [])])
+def test_a_mask_the_wrong_way_round(inverted: bool, expected: list[str]) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(1, 12, (256, 16))
+    for row, length in enumerate(torch.randint(5, 16, (256,)).tolist()):
+        tokens[row, length:] = 0
+    target = torch.cat([tokens[:, 1:], torch.zeros(256, 1, dtype=torch.long)], 1)
+    model = torch.nn.Sequential(torch.nn.Embedding(12, 16), torch.nn.Linear(16, 12))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def cost(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        told = torch.where(target == 0, 0, -100) if inverted else torch.where(target == 0, -100, target)
+        return torch.nn.functional.cross_entropy(output.flatten(0, 1), told.flatten())
+
+    doctor = Doctor(model, optimizer, loss=cost, mode="watch")
+    for at in range(0, 256, 32):
+        optimizer.zero_grad()
+        loss = cost(model(tokens[at : at + 32]), target[at : at + 32])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, tokens[at : at + 32], target[at : at + 32])
+    doctor.close()
+    assert [each.name for each in doctor.findings if each.name == "padding-or-mask-fault"] == expected

@@ -1,4 +1,4 @@
-"""Rows that are filled up behind their end to whether it is the filling that the answers hang on."""
+"""Rows that are filled up behind their end to whether it is the filling that is learned, or that answers hang on."""
 
 import torch
 from torch import Tensor
@@ -52,6 +52,28 @@ def read_past_the_end(trial: Trial) -> Finding | None:
         "step, or pack the rows.",
         0.9,
         statistic={"value": moved / max(apart, 1e-12), "healthy": [0, LIMITS.moved_by_filling]},
+    )
+
+
+def masked_the_wrong_way(trial: Trial) -> Finding | None:
+    """An answer at each place, of which the loss is given those of one label alone, though most have others."""
+    received, target, ignored = trial.made.target, trial.target, trial.made.ignored
+    if target is None or received is None or target.is_floating_point() or received.is_floating_point():
+        return None
+    kept = received[(received >= 0) & (received != (-1 if ignored is None else ignored))]
+    if target.dim() != 2 or not len(kept) or bool((kept != kept[0]).any()):
+        return None
+    kinds, share = len(target.unique()), float((target == kept[0]).float().mean())
+    if kinds < 4 or share > LIMITS.one_label_of_places:
+        return None
+    return Finding(
+        "padding-or-mask-fault",
+        "loss",
+        "critical",
+        f"Of {kinds} labels the loss is given {int(kept[0])} alone, which {share:.0%} of all places have.",
+        "The mask is the wrong way round: what fills rows up is learned, and what they say is left out.",
+        0.9,
+        statistic={"value": share, "healthy": [LIMITS.one_label_of_places, 1]},
     )
 
 

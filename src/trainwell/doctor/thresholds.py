@@ -141,6 +141,7 @@ class Thresholds:
 
     # System.
     filled_row: float = 0.2  # 10: share of a row's steps, and of all, that fill up behind the end
+    one_label_of_places: float = 0.9  # 10: of all places, that one label has where no other needs to be learned
     moved_by_filling: float = 3.0  # 10: what other filling moves of the answers, over what rows differ in them
     lost_updates: float = 0.6  # 27: half-precision weights that a step leaves as they are
     learned_well: float = 0.8  # 27: of the way, after which they need not move

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainwell.doctor.finding import CannotJudge, Finding, Severity
 from trainwell.doctor.graph import losses_in
-from trainwell.doctor.padding_check import read_past_the_end
+from trainwell.doctor.padding_check import masked_the_wrong_way, read_past_the_end
 from trainwell.doctor.patient import as_tuple, leaving_no_trace
 from trainwell.doctor.trial import Trial
 
@@ -24,8 +24,8 @@ UNMOVED = 1e-6
 def padding_or_mask_fault(trial: Trial) -> Finding | None:
     """Answers that depend on padding and on no other token, or that are filled up on the side where the tokens are
     not."""
-    if (past := read_past_the_end(trial)) is not None:
-        return past
+    if (found := read_past_the_end(trial) or masked_the_wrong_way(trial)) is not None:
+        return found
     tokens, _ = _tokens(trial)
     ends = padded(tokens)
     if not 0.02 < float(ends.float().mean()) < 0.95:
