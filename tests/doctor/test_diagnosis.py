@@ -172,7 +172,7 @@ def test_a_suspicion_that_the_training_bears_out_not_to_harm_it_becomes_a_note()
     diagnosis.findings = [rare, unseen, linear]
     record = Record()
     for step in range(100):
-        record.add(step + 1, "loss", "", 1.0 if step < 20 else 0.01)
+        record.add(step + 1, "loss", "", 1.0 if step < 20 else 0.001)
     for step, recall in ((50, 0.1), (75, 0.8), (100, 0.8)):
         record.add(step, "recall", "", recall)
     diagnosis.reconsider(record)

@@ -28,7 +28,7 @@ DEAD = {
     "non-finite-values",
 }
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
-LINEAR = 0.9  # of the way to a loss of zero, gone by a network that bends nothing
+LINEAR = 0.995  # of the way to a loss of zero, gone by a network that bends nothing
 HOLDS = 0.35  # of guessing's loss; with less left, held-out rows are answered well
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 # What only says that a training goes badly, and not why: told alone, where nothing else is known.
