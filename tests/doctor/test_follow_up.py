@@ -59,4 +59,5 @@ def test_a_training_mended_of_huge_weights_is_brought_on() -> None:
     doctor = train(model, SGD(model.parameters(), lr=1e-3))
     changes = [each["change"] for each in doctor.history]
     assert any("steps by Adam" in each for each in changes), changes
+    assert any("; then steps by Adam" in str(each) for each in doctor.findings)
     assert right(model) > 0.9

@@ -201,14 +201,13 @@ class Treatments:
         self.finish.end(self.doctor)
 
     def _treatable(self, finding: Finding) -> bool:
-        tried = self.done.get(finding.name, 0)
         if finding.name in OF_DATA and not self.doctor.examined and not finding.statistic.get("heard"):
             return False  # more rows are to come, which a mean and a deviation are taken from
         return (
             finding.severity != "note"
             and finding.cured is None
             and finding.confidence >= (0.5 if finding.severity == "critical" else 0.6)
-            and tried < len(CURES.get(finding.name, ()))
+            and self.done.get(finding.name, 0) < len(CURES.get(finding.name, ()))
         )
 
     def _judge(self, fired: set[str]) -> None:
@@ -319,19 +318,20 @@ class Treatments:
         """Other steps, once, for a network that a cure has mended and that those of then bring nowhere."""
         doctor, current.settled = self.doctor, True
         before, was = rates_of(self._patient), recipe_of(self._patient, self.chart)
-        suspect = doctor.suspect() if doctor.state is None else None
+        suspect = doctor.suspect() if doctor.state is None else None  # in a loop of one's own
         if suspect is not None and (words := quicken(suspect, doctor.diagnosis.proof)):
             self._note_rates(before)
             current.before.treated = rates_of(self._patient)
+            current.finding.remedy += f"; then {words}"
             self._enter(words, "On copies the mended network learns twice as fast by them.", current.finding, was)
             self._retake(doctor.step - current.step)
 
     def _enter(self, change: str, reason: str, finding: Finding, was: dict[str, Any], wanted: Any = None) -> None:
         """A line of the history, told as well, with what of the recipe is not as it was; wanted: for a fresh start."""
-        entry: dict[str, Any] = {"step": self.doctor.step, "change": change, "reason": reason, "finding": finding.name}
+        entry = {"step": self.doctor.step, "change": change, "reason": reason, "finding": finding.name}
         decided = changed(was, recipe_of(self._patient, self.chart)) | (wanted or {})
-        entry |= {"afresh": True} if wanted else {}
-        self.doctor.history.append({**entry, "recipe": decided} if decided else entry)
+        more = ({"afresh": True} if wanted else {}) | ({"recipe": decided} if decided else {})
+        self.doctor.history.append({**entry, **more})
         self.doctor.tell(f"doctor, step {self.doctor.step}: {change}.")
 
     def _retake(self, lost: int) -> None:
