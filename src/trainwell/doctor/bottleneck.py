@@ -159,7 +159,7 @@ def by_width(finding: Finding, suspect: Suspect, proof: "Proof") -> Finding | No
 def widen(model: nn.Module) -> None:
     """Linear layers of a few units, and what stands on them, to as many units more; their weights are drawn anew."""
     linear = [name for name, each in model.named_modules() if isinstance(each, nn.Linear)]
-    was = 0
+    was, weight = 0, next(model.parameters())
     for name, module in list(model.named_modules()):
         made: nn.Module | None = None
         if isinstance(module, nn.Linear):
@@ -174,7 +174,7 @@ def widen(model: nn.Module) -> None:
             made = nn.LayerNorm(WIDER)
         if made is not None:
             above, _, own = name.rpartition(".")
-            setattr(model.get_submodule(above), own, made)
+            setattr(model.get_submodule(above), own, made.to(weight))
 
 
 def too_narrow(trial: Trial, evidence: str) -> Finding | None:
