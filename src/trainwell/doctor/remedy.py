@@ -221,7 +221,7 @@ def go_back_clipped(chart: Chart, finding: Finding) -> str | None:
 
 def refuse_step(chart: Chart, finding: Finding) -> str | None:
     """Nothing but that the step was not taken, which is enough for a single bad batch."""
-    return f"the step on this batch was not taken ({finding.where})"
+    return "the step on this batch was not taken" + (f" ({finding.where})" if finding.where else "")
 
 
 def leave_out_answers(chart: Chart, finding: Finding) -> str | None:
