@@ -229,7 +229,8 @@ def _mean_entry(made: Made) -> tuple[float, int]:
 
 
 def _factor(trial: Trial) -> float:
-    """Far from 1, how many times the mean of its entries the loss is of either half of the batch's rows; else 1."""
+    """Far from 1, how many times the mean of its entries the loss is of either half of the batch's rows, at least; else
+    1."""
     rows = trial.patient.rows(trial.batch)
     if trial.made.kind not in ENTRIES or rows < 4:
         return 1.0
@@ -237,8 +238,9 @@ def _factor(trial: Trial) -> float:
         one, other = (_factor_of(trial, rows, part) for part in (slice(0, rows // 2), slice(rows // 2, rows)))
     except UNFIT:  # of a network or a loss that takes no half of a batch
         return 1.0
-    same = min(one, other) > 0 and abs(one / other - 1) < 0.05
-    return one if same and not 1 / 3 < one < 3 else 1.0
+    least, most = min(one, other), max(one, other)
+    near = least > 0 and most < 2 * least  # what a penalty adds differs from half to half
+    return least if near and not 1 / 3 < least < 3 else 1.0
 
 
 def _factor_of(trial: Trial, rows: int, part: slice) -> float:
