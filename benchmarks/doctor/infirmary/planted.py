@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.doctor.harness.case import Case, train
+from benchmarks.doctor.harness.planted import ASCENT, DEAD, FAST, NOISE, SLOW, STEEP, STUCK, TIRED
 from benchmarks.doctor.infirmary import codes, pictures, players, series, sound, tables, words
 from benchmarks.doctor.loops.planted import Mistake
 
@@ -30,15 +31,6 @@ def loop(case_name: str, doctor_of: Callable[..., Any], seed: int, name: str = "
 
 LOOPS: dict[str, Callable[..., float]] = {each: partial(loop, each) for each in (*CASES, *players.FAULTS)}
 
-FAST = ("learning-rate-too-high", "exploding-gradient", "oscillating-loss", "non-finite-values", "update-ratio-off",
-        "loss-spike")  # fmt: skip
-DEAD = ("dying-relu", "saturated-activations", "representation-collapse")
-SLOW = ("learning-rate-too-low", "plateau", "update-ratio-off")
-STUCK = ("cannot-fit-one-batch", "plateau", "underfitting")
-STEEP = ("vanishing-gradient", "saturated-activations", "bad-initialization", *STUCK)
-TIRED = ("over-regularized", "representation-collapse", "plateau", "underfitting")
-ASCENT = ("learning-rate-too-high", "exploding-gradient", "non-finite-values")
-NOISE = ("overfitting", *STUCK)
 BEGUN = ("wrong-initial-loss", "bad-initialization")
 
 MISTAKES = (
