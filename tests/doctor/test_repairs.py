@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.doctor import Doctor
+from trainwell.doctor.finding import Finding
 from trainwell.doctor.memory import long_memory, turned_round
 from trainwell.doctor.noise import _only_by_heart
+from trainwell.doctor.patient import Patient
+from trainwell.doctor.remedy import Chart, leave_out_answers
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.series import Record
 from trainwell.doctor.standardize import _told_by_answers
@@ -255,3 +258,15 @@ def test_answers_whose_logarithm_is_not_finite_are_left_out_and_the_others_learn
     x, y = rows(512, 1)
     with torch.no_grad():
         assert (float(((model(x)[:, 1] > 0) == y).float().mean()) > 0.9) is expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1.0, True), (1e9, False)], ids=["a network that works", "a run-away"])
+def test_answers_of_a_network_that_has_run_away_are_left_as_they_are(size: float, expected: bool) -> None:
+    model = nn.Linear(COLUMNS, 2)
+    chart = Chart(Patient(model, {"": torch.optim.SGD(model.parameters(), 0.1)}), None, {}, own_loop=False)
+    finding = Finding("non-finite-values", "", "critical", "", "", 0.99, 1, statistic={"origin": "loss"})
+    assert leave_out_answers(chart, finding) is not None
+    output = model(size * rows(8)[0])
+    output.backward(torch.full_like(output, float("nan")))
+    assert model.weight.grad is not None
+    assert bool(model.weight.grad.isfinite().all()) is expected is bool(chart.facts.get("answers left out", False))

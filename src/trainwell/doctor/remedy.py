@@ -19,6 +19,7 @@ from trainwell.doctor.sample import Sample
 from trainwell.doctor.snapshot import RATES
 from trainwell.nn.init import initialize_for
 
+RUN_AWAY = 1e6  # times one, which answers of a network that still works stay below
 RECTIFYING = (nn.ReLU, nn.ReLU6)
 SQUASHING = (nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid)
 NEXT_TO_NOTHING = 1e-5  # of a weight, that a step changes it by
@@ -225,18 +226,21 @@ def refuse_step(chart: Chart, finding: Finding) -> str | None:
 
 
 def leave_out_answers(chart: Chart, finding: Finding) -> str | None:
-    """No gradient of the answers whose own is not finite, as where a loss takes the logarithm of nought."""
+    """No gradient of answers whose own is not finite, as of a logarithm of nought, unless the network has run away."""
     if finding.statistic.get("origin") not in ("gradient", "loss") or chart.own_loop or len(chart.patient.players) > 1:
         return None
 
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         for each in tensors_in(output):
-            if each.requires_grad:
-                each.register_hook(lambda slope: slope.nan_to_num(0.0, 0.0, 0.0))
+            if each.requires_grad and bool(each.detach().abs().max() < RUN_AWAY):  # False of what is no number
+                each.register_hook(left_out)
+
+    def left_out(slope: Tensor) -> Tensor:
+        chart.facts["answers left out"] = chart.facts.get("answers left out") or not bool(slope.isfinite().all())
+        return slope.nan_to_num(0.0, 0.0, 0.0)
 
     hook.comes_off = True  # type: ignore[attr-defined]
     chart.patient.bare.register_forward_hook(hook)
-    chart.facts["answers left out"] = True
     return "answers whose gradient is not finite left out of it, by a hook behind the network"
 
 

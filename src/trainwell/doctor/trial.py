@@ -198,7 +198,7 @@ def _left_out(trial: Trial) -> bool:
 
 def _summed(trial: Trial) -> float:
     """How many times the mean of its entries the loss is: their number, of the batch or of each row, if it is their
-    sum, or another factor that is the same for other rows; 1 for a mean and for what is not known."""
+    sum, or else the least factor of two halves of the batch; 1 for a mean and for what is not known."""
     mean, count = _mean_entry(trial.made)
     if not mean > 0:
         return 1.0
