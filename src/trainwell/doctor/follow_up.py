@@ -13,6 +13,7 @@ from trainwell.doctor.usual_steps import RATE, by_adam, take_over
 
 AFTER, STEPS = 30, 40  # steps since a cure at which it is asked, and those of a copy
 CRAWLS = 0.2  # of the way from guessing to a loss of zero, gone by then, below which it is asked at all
+RUN_AWAY = 1e3  # times what guessing costs, beyond which a network needs another mend first
 TWICE, MUCH = 2.0, 0.05  # times what a copy gains at its own steps, and of the loss, that another must gain
 
 
@@ -57,6 +58,8 @@ def quicken(suspect: Suspect, proof: Proof) -> str | None:
 
     now = reached(None, 0)
     if now < (1 - CRAWLS) * suspect.guess if math.isfinite(suspect.guess) else suspect.gone > CRAWLS:
+        return None
+    if now > RUN_AWAY * suspect.guess:
         return None
     needed = now - max(TWICE * (now - reached(None)), MUCH * abs(now))
     for usual, other in kinds:

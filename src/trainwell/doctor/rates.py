@@ -12,6 +12,7 @@ COOLING = 0.2  # of the planned steps, over which a rate that is held goes down 
 LEAST = 0.03  # of the loss that goes on as it is, by which another rate must do better
 NEARLY = 0.15  # of what the best of the higher rates gains, that a lower one may gain less
 TRIED = 40  # steps of a copy at most, once higher rates are known to help
+STILL_LOWER = 9  # powers of ten below the lowest that was asked for, where none learns
 AS_FAR = 0.05  # of the way to the best of the lower rates, by which a still lower one may lag in so few steps
 
 
@@ -128,12 +129,14 @@ def _higher_factor(suspect: Suspect, proof: Proof, gains: dict[float, float]) ->
 
 def _lower_factor(suspect: Suspect, proof: Proof, factors: list[float]) -> float | None:
     """The factor below one that does best from the first weights, of two that do alike the lower; None where nothing
-    may be tried. They are tried from the largest down while that helps.
+    may be tried. They are tried from the largest down while that helps, and as long as none learns at all ever lower.
 
     Where a schedule still raises the rate, copies are tried at the one that it aims at, as that is what is cut.
     """
-    best, lowest = None, math.inf
-    for factor in sorted(factors, reverse=True):
+    best, lowest, learns = None, math.inf, False
+    for factor in (*sorted(factors, reverse=True), *(min(factors) / 10**more for more in range(1, STILL_LOWER))):
+        if learns and factor < min(factors):
+            break
         if not proof.may_spend(suspect.length, suspect.step, suspect.planned, least=TO_CURE):
             break
         change: dict[str, Change | None] = {"": slower(suspect, factor * suspect.ahead)}
@@ -141,7 +144,8 @@ def _lower_factor(suspect: Suspect, proof: Proof, factors: list[float]) -> float
         (twin,) = proof.compare(suspect.patient, batches, change, suspect.length, judge=True).values()
         end = _reached(twin)
         lowest = min(lowest, end)
-        if end > lowest + AS_FAR * max(twin.losses[0] - lowest, 0.0):
+        learns = lowest < twin.losses[0]  # a rate that runs away says nothing of the next one
+        if learns and end > lowest + AS_FAR * (twin.losses[0] - lowest):
             break
         best = factor
     return best
