@@ -11,6 +11,7 @@ from trainwell.doctor.series import Record, correlation, finite, median, picked,
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+RUN_AWAY = 100.0  # times the start, that the least of ten losses lies beyond, whatever their noise
 
 
 def gradient_ascent(record: Record) -> Finding | None:
@@ -84,7 +85,7 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     if above or risen:  # what takes longer is asked for last
         noise = spread(np.diff(losses[-40:]))[1] / math.sqrt(2) if len(losses) > 10 else 0.0
         noise = max(noise, _uneven(losses, running))
-        above = above and end > start + noise
+        above = above and (end > start + noise or float(losses[-10:].min()) > RUN_AWAY * start)
         risen = risen and end - lowest > 3 * noise and not may_come_back(record)
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
     violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high

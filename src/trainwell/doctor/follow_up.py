@@ -9,7 +9,7 @@ from trainwell.doctor.proof import Proof
 from trainwell.doctor.remedy import forget
 from trainwell.doctor.suspect import TO_CURE, Suspect
 from trainwell.doctor.twin import Change, scaled_rate
-from trainwell.doctor.usual_steps import RATE, by_adam, take_over
+from trainwell.doctor.usual_steps import RATE, by_adam, in_place_of, take_over
 
 AFTER, STEPS = 30, 40  # steps since a cure at which it is asked, and those of a copy
 CRAWLS = 0.2  # of the way from guessing to a loss of zero, gone by then, below which it is asked at all
@@ -33,8 +33,7 @@ class Steps:
         if self.adam:
             take_over(optimizer, self.adam)
             forget(patient)
-            kind = type(optimizer).__name__
-            return f"steps by Adam at a rate of {self.adam:g} in place of {kind}'s: put it into your code to keep it"
+            return in_place_of(optimizer, self.adam)
         scaled_rate(self.times)(patient.model, patient.optimizers)
         return f"learning rate times {self.times:g}, to {patient.rate:.3g}"
 

@@ -24,6 +24,7 @@ from trainwell.doctor.sample import Sample, row_hashes
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import code_of
+from trainwell.doctor.usual_steps import stand_in
 
 PAGE = 4096 / 2**20  # MiB
 
@@ -278,7 +279,8 @@ def _kinds(kind: type) -> set[type]:
 def _optimizer_steps(patient: Patient) -> float | None:
     """How many steps the first optimizer that counts them says it has done, by the parameter that it moved oftenest:
     those that were held still at first have done fewer."""
-    for optimizer in patient.optimizers.values():
+    for own in patient.optimizers.values():
+        optimizer = stand_in(own) or own
         held = [each for group in optimizer.param_groups for each in group["params"]]
         states = [optimizer.state.get(each) or {} for each in held]
         counts = [float(state["step"]) for state in states if "step" in state]

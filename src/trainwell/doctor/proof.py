@@ -17,7 +17,8 @@ from trainwell.doctor.suspect import TO_PROVE, Suspect, slower
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_decay
 
-OWN, TENTH, HUNDREDTH = "as it is", "a tenth of the rate", "a hundredth of the rate"
+OWN, TENTH = "as it is", "a tenth of the rate"
+LESS = {"a hundredth of the rate": 0.01, "a thousandth of the rate": 0.001}
 HIGHEST = "the highest rate"
 FROM_THE_START = {
     "learning-rate-too-high",
@@ -116,7 +117,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
 
 
 def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
-    """As it is and at a tenth of the rate, from the first weights; at a hundredth where a tenth does not learn."""
+    """As it is and at a tenth of the rate, from the first weights; at less and less where that does not learn."""
     if "start" not in proof.kept:
         if not proof.may_spend(2 * suspect.length, suspect.step, suspect.planned):
             return None
@@ -124,9 +125,10 @@ def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
         twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
         proof.kept["start"] = suspect.step, twins
         first = twins[OWN].losses[0]
-        if not twins[TENTH].end < first and twins[OWN].end > 0.8 * first:
-            hundredth: dict[str, Change | None] = {HUNDREDTH: slower(suspect, 0.01)}
-            twins |= proof.compare(suspect.patient, suspect.batches, hundredth, suspect.length)
+        for words, factor in LESS.items():
+            if twins[OWN].end <= 0.8 * first or any(twins[name].end < first for name in twins if name != OWN):
+                break
+            twins |= proof.compare(suspect.patient, suspect.batches, {words: slower(suspect, factor)}, suspect.length)
     return proof.kept["start"][1]
 
 

@@ -18,11 +18,12 @@ from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace, rows_of
 
 Change = Callable[[nn.Module, dict[str, Optimizer]], None]  # made in place, on the copy
+RUN_AWAY = 1e4  # times its first loss, from where a copy does not come back within its steps
 
 
 @dataclass
 class Twin:
-    """The losses of one copy, step by step; not finite values end it."""
+    """The losses of one copy, step by step; it ends where they are not finite or have run away."""
 
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -76,7 +77,7 @@ def run_twin(
             loss = patient.loss(model, batches[step % len(batches)])
             value = float(loss.detach())
             twin.losses.append(value)
-            if not math.isfinite(value) or time.thread_time() - began > seconds:
+            if _gone(twin.losses) or time.thread_time() - began > seconds:
                 break
             optimizer.zero_grad()
             loss.backward()
@@ -91,6 +92,11 @@ def run_twin(
                 twin.apart = float(np.mean([float(patient.loss(model, each)) for each in apart]))
     twin.seconds = time.thread_time() - began
     return twin
+
+
+def _gone(losses: list[float]) -> bool:
+    """Whether there is no coming back, so that further steps would tell nothing."""
+    return not math.isfinite(losses[-1]) or losses[-1] > RUN_AWAY * max(losses[0], 0.0) > 0
 
 
 def scaled_rate(factor: float) -> Change:

@@ -21,8 +21,7 @@ def usual_steps(chart: Chart, finding: Finding) -> str | None:
         return None
     take_over(optimizer)
     forget(chart.patient)
-    kind = type(optimizer).__name__
-    return f"steps by Adam at a rate of {RATE:g} in place of {kind}'s: put it into your code to keep it"
+    return in_place_of(optimizer, RATE)
 
 
 def by_adam(model: nn.Module, optimizers: dict[str, Optimizer], rate: float = RATE) -> None:
@@ -44,6 +43,12 @@ def take_over(optimizer: Optimizer, usual: float = RATE) -> None:
 
     optimizer.stands_in = adam  # type: ignore[attr-defined]
     optimizer.step = types.MethodType(Optimizer.profile_hook_step(step), optimizer)  # type: ignore[method-assign]
+
+
+def in_place_of(optimizer: Optimizer, rate: float) -> str:
+    """What Adam at this rate stands in for, in words."""
+    own = f"{type(optimizer).__name__}'s at {float(optimizer.param_groups[0]['lr']):g}"
+    return f"steps by Adam at a rate of {rate:g} in place of {own}: put it into your code to keep it"
 
 
 def give_back(optimizer: Optimizer) -> None:
