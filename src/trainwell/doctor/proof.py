@@ -35,7 +35,7 @@ NO_WORSE = 0.9  # of the loss that the training has, which copies without dropou
 OUTDONE = 0.7  # of the loss that a training is stuck at, which a copy of it comes below
 FEW_ROWS = 4  # a batch, of which steps that swing follow the rows rather than the rate
 APART = 2  # batches at least that twins are judged on
-TRIED_ON_COPIES = {"by half": by_half, "by width": by_width}  # suspicions that a copy of their own kind bears out
+TRIED_ON_COPIES = {"by half": by_half, "by width": by_width}  # suspicions that their own copies bear out
 SLOW = {"plateau", "update-ratio-off", "learning-rate-too-low"}
 
 
@@ -124,17 +124,17 @@ def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
         changes: dict[str, Change | None] = {OWN: suspect.start, TENTH: slower(suspect, 0.1)}
         twins = proof.compare(suspect.patient, suspect.batches, changes, suspect.length)
         proof.kept["start"] = suspect.step, twins
-        first = twins[OWN].losses[0]
+        own, first = twins[OWN].end, twins[OWN].losses[0]
         for words, factor in LESS.items():
-            if twins[OWN].end <= 0.8 * first or any(twins[name].end < first for name in twins if name != OWN):
+            if own <= 0.8 * first or any(twin.end < first for name, twin in twins.items() if name != OWN):
                 break
             twins |= proof.compare(suspect.patient, suspect.batches, {words: slower(suspect, factor)}, suspect.length)
     return proof.kept["start"][1]
 
 
 def does_best(change: Any, suspect: Suspect, proof: Proof, margin: float = 1.0) -> bool:
-    """Whether a twin with this change, from the first weights, ends below this share of where those at the rate as it
-    is and at less do."""
+    """Whether a twin with this change, from the first weights, ends below this share of where those at the own rate
+    and at less do; half as far below them is enough where none of those learns."""
     if _from_the_start(suspect, proof) is None or not proof.may_spend(suspect.length, suspect.step, suspect.planned):
         return False
 
@@ -142,9 +142,10 @@ def does_best(change: Any, suspect: Suspect, proof: Proof, margin: float = 1.0) 
         suspect.start(model, optimizers)
         change(model, optimizers)
 
-    twins = proof.compare(suspect.patient, suspect.batches, {"changed": changed}, suspect.length)
+    (twin,) = proof.compare(suspect.patient, suspect.batches, {"": changed}, suspect.length).values()
     best = min(each.end for each in proof.kept["start"][1].values())
-    return twins["changed"].end < best - (1 - margin) * (abs(best) if math.isfinite(best) else 0.0)
+    less = (1 - margin) * (abs(best) if math.isfinite(best) else 0.0)
+    return twin.end < best - (less / 2 if best > (1 - LEARNED_NOTHING) * twin.losses[0] else less)
 
 
 def outdone(suspect: Suspect, proof: Proof) -> bool:
@@ -210,9 +211,8 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
         thrown = finding.statistic.get("at once") and own.end < low.end
         if own.end < 0.5 * first or thrown:  # the same rate does well from the start: something threw the weights off
             text = f" From the first weights {len(own.losses)} steps at this rate end at {own.end:.3g}."
-            told = renamed(
-                finding, "loss-spike", text, "One batch, or one step that was too long, threw the weights off."
-            )
+            cause = "One batch, or one step that was too long, threw the weights off."
+            told = renamed(finding, "loss-spike", text, cause)
             told.confidence = 0.7
             return told
         finding.confidence = min(finding.confidence, 0.5)
