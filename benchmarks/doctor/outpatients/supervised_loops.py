@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from benchmarks.doctor.harness.planted import DEAD, FAST, NOISE, STEEP, STUCK
+from benchmarks.doctor.harness.planted import DEAD, FAST, STEEP, STUCK
 from benchmarks.doctor.loops.planted import Mistake
 from benchmarks.doctor.outpatients.supervised_data import houses, numerals, photos, shells, standard
 from torch import Tensor, nn
@@ -193,12 +193,12 @@ def lists(doctor_of: DoctorOf, seed: int, name: str) -> float:
             if name == "the rate thrown up towards the end":
                 group["lr"] = 30.0 if 380 <= step < 384 else 0.03
         at = torch.randint(15000, (32, 12))
-        value = price[at].sort(1).values if name == "prices sorted, houses not" else price[at]
-        loss = listwise(model(x[at]).squeeze(2), value)
-        model.zero_grad(set_to_none=False) if name != "gradients of all lists so far" else None
+        loss = listwise(model(x[at]).squeeze(2), price[at])
+        if name != "gradients of all lists so far":
+            model.zero_grad(set_to_none=False)
         loss.backward()
         optimizer.step()
-        doctor.watch(loss, x[at], value)
+        doctor.watch(loss, x[at], price[at])
     doctor.close()
     far, late = x[15000:19000].view(-1, 8, 8), price[15000:19000].view(-1, 8)
     with torch.no_grad():
@@ -277,7 +277,6 @@ MISTAKES = (
     Mistake("experts", "shares of four thousand houses kept with their graphs", "memory-leak", (), False, "symptom"),
     Mistake("lists", "nine more layers, all sigmoids", "vanishing-gradient", STEEP),
     Mistake("lists", "the rate thrown up towards the end", "loss-spike", (*FAST, *DEAD)),
-    Mistake("lists", "prices sorted, houses not", "label-noise", NOISE, False),
     Mistake("lists", "gradients of all lists so far", "missing-zero-grad", FAST),
     Mistake("crowd", "six layers, weights times five", "exploding-gradient",
             ("bad-initialization", "wrong-initial-loss", *FAST, *DEAD)),

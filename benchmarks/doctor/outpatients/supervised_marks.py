@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.doctor.harness.planted import FAST, NOISE, STEEP, STUCK
+from benchmarks.doctor.harness.planted import FAST, STEEP, STUCK
 from benchmarks.doctor.loops.planted import Mistake
 from benchmarks.doctor.loops.reading import DATA
 from benchmarks.doctor.outpatients.supervised_data import numerals, spoken
@@ -167,8 +167,6 @@ def duties(doctor_of: DoctorOf, seed: int, name: str) -> float:
     x, digit, speaker, held = spoken()
     far, what, who = x[held], digit[held], speaker[held]
     x, digit, speaker = x[~held], digit[~held], speaker[~held]
-    if name == "speakers in order, sounds not":
-        speaker = speaker.sort().values
     model = Duties()
     if name == "half precision throughout":
         model, x, far = model.half(), x.half(), far.half()
@@ -214,7 +212,6 @@ MISTAKES = (
     Mistake("strings", "what follows the last one counted as a nought", "padding-or-mask-fault",
             ("label-noise", "targets-out-of-range"), False),
     Mistake("strings", "eight layers of sigmoids before the head", "vanishing-gradient", STEEP),
-    Mistake("duties", "speakers in order, sounds not", "label-noise", NOISE, False),
     Mistake("duties", "momentum at a rate for losses not yet weighed", "learning-rate-too-high", (*FAST, "loss-spike")),
     Mistake("duties", "half precision throughout", "mixed-precision-underflow", ("non-finite-values",)),
     Mistake("duties", "one digit after another", "data-not-shuffled", ("oscillating-loss",)),

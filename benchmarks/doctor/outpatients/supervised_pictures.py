@@ -226,8 +226,9 @@ def mixed(doctor_of: DoctorOf, seed: int, name: str) -> float:
             photo = share * x[at] + (1 - share) * x[other]
         if name == "labels mixed with others than the photos":
             other = at[torch.randperm(64)]
-        if name == "the lesser photo named":
-            share = 1 - share
+        if name == "mixed into a copy that is thrown away":
+            photo = torch.zeros_like(x[at])
+            photo.add(share * x[at]).add((1 - share) * x[other])
         label = share * F.one_hot(y[at], 10).float() + (1 - share) * F.one_hot(y[other], 10).float()
         loss = F.cross_entropy(model(photo), label)
         optimizer.zero_grad()
@@ -235,11 +236,11 @@ def mixed(doctor_of: DoctorOf, seed: int, name: str) -> float:
         optimizer.step()
         cycle.step()
         doctor.watch(loss, photo, label)
-        if step % 70 == 10:
+        if step % 70 == 0:
             model.eval()
             with torch.no_grad():
                 doctor.evaluated(accuracy=float((model(far).argmax(1) == right).float().mean()))
-            if name != "judged in eval mode at step ten, never back":
+            if name != "judged in eval mode after the first step, never back":
                 model.train()
     doctor.close()
     model.eval()
@@ -266,7 +267,8 @@ MISTAKES = (
     Mistake("bags", "numerals laid out anew among the bags", "cross-sample-leak", STUCK, False),
     Mistake("mixed", "labels mixed with others than the photos", "label-breaking-augmentation", ("label-noise",),
             False),
-    Mistake("mixed", "the lesser photo named", "label-breaking-augmentation", ("label-noise", *STUCK), False),
-    Mistake("mixed", "judged in eval mode at step ten, never back", "wrong-train-eval-mode",
+    Mistake("mixed", "mixed into a copy that is thrown away", "cannot-fit-one-batch",
+            ("bad-features", "disconnected-parameters", "underfitting", "plateau"), False),
+    Mistake("mixed", "judged in eval mode after the first step, never back", "wrong-train-eval-mode",
             ("preprocessing-mismatch", "overfitting")),
 )  # fmt: skip

@@ -232,13 +232,17 @@ def capitals(doctor_of: DoctorOf, seed: int, name: str) -> float:
 class Spelled(nn.Module):
     """Letters of a word, packed, to one score."""
 
-    def __init__(self, packed: bool) -> None:
+    def __init__(self, packed: bool, empty: bool) -> None:
         super().__init__()
+        self.empty = empty
         self.letters, self.packed = nn.Embedding(128, 16, padding_idx=0), packed
         self.read, self.head = nn.GRU(16, 48, batch_first=True), nn.Linear(48, 1)
 
     def forward(self, x: Tensor, long: Tensor) -> Tensor:
         seen = self.letters(x)
+        if self.empty:
+            states = torch.stack([self.read(seen[:, [each]])[0][:, 0] for each in range(x.shape[1])], 1)
+            return self.head(states[torch.arange(len(x)), long - 1]).squeeze(1)
         _, last = self.read(pack_padded_sequence(seen, long, True, enforce_sorted=False) if self.packed else seen)
         return self.head(last[0]).squeeze(1)
 
@@ -255,7 +259,7 @@ def tongues(doctor_of: DoctorOf, seed: int, name: str) -> float:
     for row, at in enumerate(order.tolist()):
         x[row, : long[row]] = torch.tensor([ord(letter) for letter in words[at][:16]])
     y = y[order]
-    model = Spelled(name != "padded to sixty and not packed")
+    model = Spelled(name != "padded to sixty and not packed", name == "each letter read from an empty state")
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     doctor = doctor_of(model, optimizer, nn.BCEWithLogitsLoss())
     for _ in range(300):
@@ -295,5 +299,7 @@ MISTAKES = (
     Mistake("tongues", "padded to sixty and not packed", "padding-or-mask-fault", ("no-long-range-signal", *STUCK),
             False),
     Mistake("tongues", "sorted by length, all but the answers", "label-noise", NOISE, False),
+    Mistake("tongues", "each letter read from an empty state", "no-long-range-signal",
+            ("disconnected-parameters", *STUCK), False),
     Mistake("tongues", "two words a batch", "batch-too-small", FAST, False),
 )  # fmt: skip
