@@ -123,7 +123,7 @@ def horizons(doctor_of: DoctorOf, seed: int, name: str) -> float:
     series = transformer()[:, [0, 2, 4, 6]].T.contiguous()
     model = nn.Sequential(nn.Linear(48, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, 12))
     optimizer = torch.optim.Adam(model.parameters(), lr=6e-3)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.995 if "cooled" not in name else 0.8)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.8 if name == "cooled too fast" else 0.995)
 
     def cut(begin: Tensor) -> tuple[Tensor, Tensor]:
         x = series[:, begin[:, None] + torch.arange(60)].transpose(0, 1)
@@ -223,7 +223,8 @@ def woven(doctor_of: DoctorOf, seed: int, name: str) -> float:
     x, y = series.unfold(0, 24, 1)[:-6].transpose(1, 2), series[29:, 0]
     hour = torch.arange(len(y)) + 23
     when = torch.stack([wave(2 * math.pi * hour / long) for long in (24, 8766) for wave in (torch.sin, torch.cos)], 1)
-    model = Weaver(3.0 if name == "written weights begun too large" else 0.01, "graph" in name)
+    model = Weaver(3.0 if name == "written weights begun too large" else 0.01,
+                   name == "written weights cut from the graph")  # fmt: skip
     known, held = fortnights()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     doctor = doctor_of(model, optimizer)
