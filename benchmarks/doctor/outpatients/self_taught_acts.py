@@ -51,6 +51,9 @@ def maze(doctor_of: Callable[..., Any], seed: int, name: str = "") -> float:
             a = a.roll(1)
         with torch.no_grad():
             goal = r + 0.95 * (1 - done) * old(F.one_hot(n, 36).float()).max(1).values
+        if name == "the whole replay gone over from the three hundredth step" and step > 300:
+            with torch.no_grad():
+                _ = [q(F.one_hot(each[0], 36).float()).max(1).values for each in past]
         said = q(F.one_hot(s, 36).float()).gather(1, a[:, None])[:, 0]
         loss = F.smooth_l1_loss(said, goal)
         opt.zero_grad()
@@ -300,6 +303,8 @@ AWKWARD = (
 )  # fmt: skip
 MISTAKES = (
     Mistake("maze", "a rate of one", "learning-rate-too-high", (*FAST, "dying-relu", *STUCK)),
+    Mistake("maze", "the whole replay gone over from the three hundredth step", "step-time-cliff", (), False,
+            "symptom"),
     Mistake("maze", "acts one row off in the replay", "label-noise", STUCK, False),
     Mistake("bandit", "scores begun forty times as large", "bad-initialization",
             ("wrong-initial-loss", "learning-slowdown", "saturated-activations", *STUCK)),

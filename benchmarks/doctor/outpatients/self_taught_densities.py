@@ -153,7 +153,9 @@ def diffusion(doctor_of: Callable[..., Any], seed: int, name: str = "") -> float
     kept = torch.cumprod(1 - torch.linspace(1e-3, 0.08, 100), 0)
     factor = 100.0 if name == "places a hundred times as wide" else 1.0
     doctor = doctor_of(model, opt)
-    for _ in range(450):
+    for step in range(450):
+        if name == "a rate thrown up for five steps":
+            opt.param_groups[0]["lr"] = 3.0 if 400 <= step < 405 else 3e-3
         rows, t = factor * x[torch.randint(0, len(x), (256,))], torch.randint(0, 100, (256,))
         noise, a = torch.randn(256, 2), kept[t, None]
         noisy = a.sqrt() * rows + (1 - a).sqrt() * noise
@@ -309,6 +311,8 @@ MISTAKES = (
     Mistake("pixels_in_turn", "chances given where scores are asked", "loss-head-mismatch"),
     Mistake("pixels_in_turn", "gradients never cleared", "missing-zero-grad"),
     Mistake("diffusion", "places a hundred times as wide", "input-not-normalized", STUCK),
+    Mistake("diffusion", "a rate thrown up for five steps", "loss-spike",
+            ("learning-rate-too-high", "exploding-gradient", "oscillating-loss", "update-ratio-off")),
     Mistake("diffusion", "noise drawn again for the answer", "label-noise", STUCK, False),
     Mistake("boltzmann", "dream and day exchanged", "gradient-ascent",
             ("learning-rate-too-high", "exploding-gradient"), False),

@@ -1,5 +1,6 @@
 """Text that teaches itself: words by their neighbours, two languages side by side, letters in a stream, sorting."""
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
@@ -196,9 +197,11 @@ def stream(doctor_of: Callable[..., Any], seed: int, name: str = "") -> float:
     model = Stream()
     opt = torch.optim.Adam(model.parameters(), lr=0.3 if name == "three tenths" else 5e-3)
     doctor = doctor_of(model, opt, steps=300)
-    state, kept = None, []
+    state, kept, begun = None, [], copy.deepcopy(model.state_dict())
     for step in range(300):
         at = step * 24
+        if name == "gone on from the file of the first step" and step == 240:
+            model.load_state_dict(begun)
         x, y = rows[:, at : at + 24], rows[:, at + ahead : at + 24 + ahead]
         scores, state = model(x, state)
         loss = nn.functional.cross_entropy(scores.reshape(-1, 65), y.reshape(-1))
@@ -276,6 +279,7 @@ MISTAKES = (
     Mistake("two_languages", "parameters of the first tower", "disconnected-parameters", ("underfitting",)),
     Mistake("two_languages", "a decay of thirty", "over-regularized", ("representation-collapse", *STUCK)),
     Mistake("stream", "answers one letter early", "data-leakage", ("cross-sample-leak",), False, "too good"),
+    Mistake("stream", "gone on from the file of the first step", "training-state-lost", ("loss-spike",), False),
     Mistake("stream", "three tenths", "learning-rate-too-high", (*FAST, "saturated-activations", "plateau")),
     Mistake("stream", "scores and states kept to draw them", "memory-leak", (), False, "symptom"),
     Mistake("sorter", "rows taken for places", "cross-sample-leak", STUCK, False),
