@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Joint = Callable[[Any], Any]
 SAME = 1e-6  # share of the told loss within which another way need not be looked for
 CLOSE = 1e-3  # share of the told loss by which one made anew may differ, as of sums in another order
+EXACT = 2e-5  # the same of what the loop did not tell: of hundreds of ways one comes near by chance
 ROUNDED = 1e-2  # the same of the function that the loop told, which half precision may have rounded
 TARGETS = ("labels", "label", "targets", "target", "y", "answers")
 # What a loop may call in its place, tried by whether it gives the very loss that was told.
@@ -160,7 +161,8 @@ class Acquaintance:
     def _made_outside(self, output: Any, target: Any, told: float, blind: bool) -> bool:
         """The nearest way to the told loss, and whether it gives the very same; of functions that the loop did not
         tell only such a one. blind: the target is the input, as an autoencoder's."""
-        patient, nearest, way = self.doctor.patient, math.inf, None
+        patient, nearest, way, known = self.doctor.patient, math.inf, None, self.loss is not None
+        exact = CLOSE if _halves(output) else EXACT
         whole = _in_full(output)  # as autocast has losses in
         rounding = ROUNDED if _halves(output) else CLOSE
         for function, answer, wanted, part in _ways(self.loss, whole, target):
@@ -171,11 +173,12 @@ class Acquaintance:
             spread = _broadcast(function, given, asked)
             # Of ways that differ by rounding the plain one is meant, but not where columns meet rows.
             off += SAME if spread else 0.0  # where all answers are alike, both forms make the same loss
-            if off < nearest:
+            # What a loop does to answers is believed only where it explains the loss, which may hold a penalty.
+            if off < min(nearest, exact if answer in SQUASHES.values() else math.inf):
                 nearest, way = off, (function, answer, wanted, part)
-            if off < (rounding if plain and self.loss is not None and not spread else SAME):
+            if off < (rounding if plain and known and not spread else SAME):
                 break
-        if patient is None or way is None or (self.loss is None and nearest > CLOSE):
+        if patient is None or way is None or (not known and nearest > exact):
             return False
         function, answer, wanted, part = way
 
