@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -25,9 +26,15 @@ class ActivationMode(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "")
-        if self.error is None and (isinstance(result, Tensor) or name in ("lstm", HEADS)):
+        seen = _whole(result) if isinstance(result, Tensor) else name in ("lstm", HEADS)
+        if self.error is None and seen:
             try:
                 self.seen(name, args, kwargs or {}, result)
             except UNFIT as error:
                 self.error = error
         return result
+
+
+def _whole(result: Tensor) -> bool:
+    """Whether a tensor may be looked at: within `torch.vmap` and its kin it stands for many, or for a slope."""
+    return not torch._C._functorch.is_functorch_wrapped_tensor(result)

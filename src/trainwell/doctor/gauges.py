@@ -354,12 +354,14 @@ def takes(patient: Patient, held: Sample) -> bool:
     return True
 
 
-def held_answers(patient: Patient, held: Sample) -> Tensor | None:
-    """The likeliest class for each row of a sample, as in evaluation; None where the model scores no classes."""
+def held_answers(patient: Patient, held: Sample, classes: int = 0) -> Tensor | None:
+    """The likeliest class for each row of a sample, as in evaluation; None where the model scores no classes, or not as
+    many as its loss does."""
     with answering(patient.bare):
         outputs = [patient.output(patient.bare, batch) for batch in held.batches]
     scores = [each for each in outputs if each is not None and each.dim() == 2 and each.shape[1] > 1]
-    return torch.cat(scores).argmax(1).cpu() if scores and len(scores) == len(outputs) else None
+    scored = scores and len(scores) == len(outputs) and classes in (0, scores[0].shape[1])
+    return torch.cat(scores).argmax(1).cpu() if scored else None
 
 
 def read_held(patient: Patient, record: Record, held: Sample, step: int) -> None:
@@ -382,7 +384,7 @@ def accuracy(patient: Patient, sample: Sample, facts: dict[str, Any]) -> float |
     labels = sample.labels
     if labels is None or not sample.batches or not _are_classes(labels, facts):
         return None
-    answers = held_answers(patient, sample)
+    answers = held_answers(patient, sample, facts.get("classes") or 0)
     return float((answers.numpy() == labels).mean()) if answers is not None and len(answers) == len(labels) else None
 
 

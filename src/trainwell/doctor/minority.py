@@ -79,6 +79,8 @@ def _of_several(patient: Patient, record: Record, batches: Sequence[Any], step: 
             output, target = patient.output(patient.bare, batch), patient.target_of(batch)
             if output is None or not isinstance(target, torch.Tensor) or target.dim() != 1 or output.dim() != 2:
                 return
+            if output.shape[1] != record.facts.get("classes"):
+                return  # places, which the loss makes scores of
             given.append(output.argmax(1).cpu().numpy())
             told.append(target.cpu().numpy())
     note(record, step, np.concatenate(given), np.concatenate(told))

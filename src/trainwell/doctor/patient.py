@@ -43,6 +43,7 @@ class Patient:
     weights: "Weights | None" = None  # of an autoencoder's divergence and errors, as its gradients show them
     spare: "Spare | None" = None  # what of its divergence nothing is learned from
     play: "Play | None" = None  # what was seen of two players
+    held: frozenset[int] = frozenset()  # in a copy of a patient: ids of what the loop's own optimizers hold
 
     @property
     def players(self) -> list[str]:
@@ -58,6 +59,11 @@ class Patient:
     def bare(self) -> nn.Module:
         """The model without the wrapping of compile and data parallelism."""
         return bare(self.model)
+
+    def holds(self) -> frozenset[int]:
+        """Ids of all parameters that an optimizer holds, those that the model does not list among them."""
+        groups = [group for each in self.optimizers.values() for group in each.param_groups]
+        return self.held | {id(each) for group in groups for each in group["params"]}
 
     def loss(self, model: nn.Module, batch: Any, player: str = "") -> Tensor:
         """The mean loss of this model, which may be a copy, on a batch; what is to be made smaller, whatever the loop

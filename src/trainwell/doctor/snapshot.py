@@ -54,7 +54,7 @@ class Snapshot:
         """A copy of the patient as it was then."""
         model, optimizers = patient.copy()
         self.into(model, optimizers)
-        return replace(patient, model=model, optimizers=optimizers)
+        return replace(patient, model=model, optimizers=optimizers, held=patient.holds())
 
 
 def _remembered(optimizer: Optimizer) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
 
 from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.graph import Made, leaves_of, losses_in
@@ -81,7 +80,7 @@ def run_trial(patient: Patient, sample: Sample, facts: dict[str, Any]) -> Trial:
         handle.remove()
         found = losses_in(loss)
         made = found[0] if found else Made("")
-        strangers = _strangers(loss, model, [*patient.optimizers.values(), *optimizers.values()])
+        strangers = _strangers(loss, model, patient.holds() | replace(patient, optimizers=optimizers).holds())
         if loss.requires_grad:
             loss.backward()
     first = answer_in(answers[0]) if answers else None
@@ -118,10 +117,9 @@ def code_of(answer: Any) -> tuple[Tensor, Tensor] | None:
     return (mean, spread) if mean.shape == spread.shape != parts[0].shape else None
 
 
-def _strangers(loss: Tensor, model: nn.Module, optimizers: list[Optimizer]) -> list[tuple[int, ...]]:
-    """Shapes of the weights that the loss depends on and that neither model nor optimizer knows."""
-    known = {id(each) for each in model.parameters()}
-    known |= {id(each) for made in optimizers for group in made.param_groups for each in group["params"]}
+def _strangers(loss: Tensor, model: nn.Module, held: frozenset[int]) -> list[tuple[int, ...]]:
+    """Shapes of the weights that the loss depends on and that neither model nor optimizer knows; held: ids."""
+    known = held | {id(each) for each in model.parameters()}
     return [tuple(each.shape) for each in leaves_of(loss) if id(each) not in known and isinstance(each, nn.Parameter)]
 
 
