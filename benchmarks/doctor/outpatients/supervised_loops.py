@@ -57,8 +57,17 @@ def twice(doctor_of: DoctorOf, seed: int, name: str) -> float:
     """Photos by sharpness-aware steps, up the slope and then down from there; score: accuracy above chance."""
     (x, y), (far, right) = photos("train", 5000), photos("test", 1000)
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 5, 2, 2), nn.GroupNorm(4, 16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.GroupNorm(4, 32),
-        nn.ReLU(), nn.Conv2d(32, 48, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(768, 10))
+        nn.Conv2d(3, 16, 5, 2, 2),
+        nn.GroupNorm(4, 16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, 2, 1),
+        nn.GroupNorm(4, 32),
+        nn.ReLU(),
+        nn.Conv2d(32, 48, 3, 2, 1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(768, 10),
+    )
     weights = list(model.parameters())
     optimizer = torch.optim.SGD(weights, lr=0.02, momentum=0.9, weight_decay=5e-4)
     radius = 0.05

@@ -55,8 +55,17 @@ def cells(doctor_of: DoctorOf, seed: int, name: str) -> float:
     y = hills(centres, 480, 640) if name == "centres in the large photo's pixels" else hills(centres, 24, 32)
     head = nn.Conv2d(32, 1, 1)
     model = nn.Sequential(
-        nn.Conv2d(3, 16, 5, 2, 2), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 32, 5, 2, 2), nn.BatchNorm2d(32),
-        nn.ReLU(), nn.Conv2d(32, 32, 5, 1, 2), nn.BatchNorm2d(32), nn.ReLU(), head)
+        nn.Conv2d(3, 16, 5, 2, 2),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 5, 2, 2),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 5, 1, 2),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        head,
+    )
     squares = name == "squares of sigmoids begun far down"
     head.bias.data.fill_(-12.0 if squares else -2.2)  # type: ignore[union-attr]
 
@@ -110,6 +119,7 @@ class Strip(nn.Module):
 
 def strings(doctor_of: DoctorOf, seed: int, name: str) -> float:
     """Three or four numerals in a strip, read by CTC; score: share of strings read without any fault."""
+
     def strips(x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         at = torch.randint(len(x), (count, 4))
         strip = x[at][..., 2:26].squeeze(2).permute(0, 2, 1, 3).flatten(2)[:, None]

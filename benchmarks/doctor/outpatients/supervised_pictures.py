@@ -75,6 +75,7 @@ class Bridged(nn.Module):
 
 def road(doctor_of: DoctorOf, seed: int, name: str) -> float:
     """Where the road is, by Dice and cross-entropy together; score: Dice of other drives."""
+
     def ready(part: str) -> tuple[Tensor, Tensor]:
         photo, mask = streets(part, (64, 48))
         x = torch.tensor(photo).permute(0, 3, 1, 2) / 255
@@ -175,6 +176,7 @@ class Bag(nn.Module):
 
 def bags(doctor_of: DoctorOf, seed: int, name: str) -> float:
     """Whether one of seven numerals is a nought; score: mean of both kinds' accuracy, from 0 by chance to 1."""
+
     def packed(x: Tensor, y: Tensor, count: int, share: float) -> tuple[Tensor, Tensor]:
         some, none = torch.where(y == 0)[0], torch.where(y != 0)[0]
         at = none[torch.randint(len(none), (count, 7))]
@@ -207,8 +209,18 @@ def mixed(doctor_of: DoctorOf, seed: int, name: str) -> float:
     """Photos mixed in pairs, labels as well; score: accuracy above chance."""
     (x, y), (far, right) = photos("train", 5000), photos("test", 1000)
     model = nn.Sequential(
-        nn.Conv2d(3, 24, 5, 2, 2), nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 48, 3, 2, 1), nn.BatchNorm2d(48),
-        nn.ReLU(), nn.Conv2d(48, 64, 3, 2, 1), nn.BatchNorm2d(64), nn.ReLU(), nn.Flatten(), nn.Linear(1024, 10))
+        nn.Conv2d(3, 24, 5, 2, 2),
+        nn.BatchNorm2d(24),
+        nn.ReLU(),
+        nn.Conv2d(24, 48, 3, 2, 1),
+        nn.BatchNorm2d(48),
+        nn.ReLU(),
+        nn.Conv2d(48, 64, 3, 2, 1),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(1024, 10),
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=350)
     spread = torch.distributions.Beta(0.4, 0.4)

@@ -198,7 +198,8 @@ def evidence(doctor_of: DoctorOf, seed: int, name: str) -> float:
         squares = ((one - mean) ** 2 + mean * (1 - mean) / (total + 1)).sum(1)
         wrong = one + (1 - one) * strength
         divergence = torch.distributions.kl_divergence(
-            torch.distributions.Dirichlet(wrong), torch.distributions.Dirichlet(torch.ones_like(wrong)))
+            torch.distributions.Dirichlet(wrong), torch.distributions.Dirichlet(torch.ones_like(wrong))
+        )
         return (squares + weight * divergence).mean()
 
     doctor = doctor_of(model, optimizer)

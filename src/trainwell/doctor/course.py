@@ -9,6 +9,7 @@ from trainwell.doctor.series import Record, Series, finite, median, middles, slo
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+UNPROVEN = 50  # steps that are waited for where no copy can bear a suspicion out
 
 
 def learned(record: Record) -> float:
@@ -90,6 +91,16 @@ def falling(record: Record) -> bool:
     losses = finite(record.get("loss").array)
     drop, error = slope(losses[-max(20, len(losses) // 2) :])
     return drop < -3 * error
+
+
+def provable(record: Record) -> bool:
+    """Whether a loss can be made anew on copies, which then bear a suspicion out or do not."""
+    return "loss" in record.facts
+
+
+def stands_still(record: Record) -> bool:
+    """Whether long steps bring nothing: weights that begin near zero, and embeddings, rightly move by large shares."""
+    return record.step >= UNPROVEN and learned(record) < 0.1 and not falling(record)
 
 
 def told_divergence(record: Record) -> tuple[str | None, Series]:

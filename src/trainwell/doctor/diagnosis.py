@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from trainwell.doctor.course import learned
+from trainwell.doctor.course import latest, learned
 from trainwell.doctor.differential import told_by_copies
 from trainwell.doctor.dynamics import rare_come
 from trainwell.doctor.finding import AILMENTS, UNFIT, Finding
@@ -29,6 +29,7 @@ DEAD = {
 }
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
 LINEAR = 0.995  # of the way to a loss of zero, gone by a network that bends nothing
+SOON, FAR = 100, 0.9  # steps, and the way to a loss of zero gone by then, which no harmful first weights allow
 HOLDS = 0.35  # of guessing's loss; with less left, held-out rows are answered well
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 # What only says that a training goes badly, and not why: told alone, where nothing else is known.
@@ -240,6 +241,14 @@ class Diagnosis:
                 finding.severity, finding.cause = "note", "It was late to be recognized, and is by now."
             if finding.where == "between the layers" and learned(record) > LINEAR:
                 finding.severity, finding.cause = "note", "Here a linear answer is all that is asked for."
+            soon = finding.name == "bad-initialization" and finding.severity == "warn" and record.step <= SOON
+            if soon and learned(record) > FAR:
+                finding.severity, finding.cause = "note", "The network learns from these weights all the same."
+            by_heart = (
+                finding.statistic.get("twin", {}).get("as it is") if finding.name == "cannot-fit-one-batch" else ()
+            )
+            if by_heart and latest(record) < by_heart[-1]:
+                finding.severity, finding.cause = "note", "It comes further on all rows than those steps did on a few."
         held, guess = record.get("held out", "loss"), float(record.facts.get("prior loss") or 0.0)
         if not len(held) or not held.last(2).max() < HOLDS * guess:
             return

@@ -5,7 +5,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from trainwell.doctor.course import falling, learned, may_come_back, rate_share, shrunken, typical_updates
+from trainwell.doctor.course import (
+    UNPROVEN,
+    falling,
+    learned,
+    may_come_back,
+    provable,
+    rate_share,
+    shrunken,
+    stands_still,
+    typical_updates,
+)
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, correlation, finite, median, picked, quantile, slope, smooth, spread
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -93,6 +103,8 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     jumped = float(losses[1:20].max()) > 2 * start and learned(record) < 0.3 and len(losses) < 200
     if not (above or risen or violent or jumped) or (above and not jumped and first > 1.5 * start and end < first):
         return None
+    if not provable(record) and not (_stays_up(losses) if above or risen else stands_still(record)):
+        return None
     if above or risen:
         evidence = f"The loss is {end:.3g}; it was {first:.3g} at the start and {lowest:.3g} at its lowest."
     else:
@@ -116,6 +128,13 @@ def learning_rate_too_high(record: Record) -> Finding | None:
             "at once": _at_once(losses),
         },
     )
+
+
+def _stays_up(losses: np.ndarray) -> bool:
+    """Whether a loss that has risen has had time to come back and is not on its way: some rise rightly at first, as a
+    codebook's or a field's that is only just being filled."""
+    peak = float(smooth(losses, 9).max())
+    return len(losses) >= UNPROVEN and median(losses[-10:]) > 0.7 * peak
 
 
 def _uneven(losses: np.ndarray, running: np.ndarray) -> float:
@@ -148,7 +167,7 @@ def oscillating_loss(record: Record) -> Finding | None:
     change = np.diff(recent)
     turning = correlation(change[1:], change[:-1])
     trend, _ = slope(recent)
-    swing = float(recent.std() / max(median(recent), 1e-12))
+    swing = float(recent.std() / max(abs(median(recent)), 1e-12))
     if not (turning < -0.3 and recent.std() > 5 * abs(trend) and swing > 0.05):
         return None
     evidence = (
@@ -241,6 +260,8 @@ def plateau(record: Record) -> Finding | None:
         return None
     if median(recent) < 0.8 * float(record.facts.get("prior loss") or 0.0):
         return None  # begun with weights that had learned before
+    if not provable(record) and gone > 0.05:
+        return None  # where neither guessing's loss nor a copy's is known, the rest may be what nobody can tell
     evidence = (
         f"Over the last {window} steps the loss improved by {gain:.2%} and stays at {median(recent):.3g}, "
         f"{max(gone, 0):.0%} below where guessing starts."

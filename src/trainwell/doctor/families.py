@@ -23,8 +23,8 @@ def representation_collapse(record: Record) -> Finding | None:
         return None  # rows of one answer are drawn together, and that is fine as long as the answers are learned
     alike = (cosine.last(LIMITS.persist) > LIMITS.feature_cosine).all() and cosine.values[0] < 0.9
     flat = (rank.last(LIMITS.persist) < max(1.5, LIMITS.rank_share * rank.values[0])).all() and rank.values[0] > 4
-    if not (alike and flat if supervised else alike or flat):
-        return None  # two classes need but one direction
+    if not (alike and flat):
+        return None  # two classes need but one direction, and a network that begins to learn may know but one
     evidence = (
         f"The cosine between different rows' features has gone from {cosine.values[0]:.2f} to {cosine.values[-1]:.2f}, "
         f"their effective rank from {rank.values[0]:.1f} to {rank.values[-1]:.1f}."
@@ -32,7 +32,7 @@ def representation_collapse(record: Record) -> Finding | None:
     return Finding(
         "representation-collapse",
         "last hidden layer",
-        "critical" if alike and flat else "warn",
+        "critical",
         evidence,
         "All inputs are mapped to one point: a loss that rewards it, or steps that were too long.",
         0.8,

@@ -40,7 +40,7 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
             return None
         facts["class of all first rows"] = int(labels[0])
         excess, same = 1.0, 1.0
-    if excess <= LIMITS.label_autocorrelation:
+    if excess <= LIMITS.label_autocorrelation or _all_kinds_each(labels, sample.sizes, shares):
         return None
     evidence = (
         f"Neighboring rows have the same label in {same:.0%} of cases where chance gives {chance:.0%}; "
@@ -55,6 +55,13 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
         0.9,
         statistic={"value": excess, "healthy": [-0.1, LIMITS.label_autocorrelation]},
     )
+
+
+def _all_kinds_each(labels: np.ndarray, sizes: list[int], shares: np.ndarray) -> bool:
+    """Whether each batch holds its labels as often as all rows do, in whatever order: drawn or made that way."""
+    parts = np.split(labels, np.cumsum(sizes)[:-1])
+    shown = [np.bincount(part, minlength=len(shares)) / len(part) for part in parts if len(part) >= 2 * len(shares)]
+    return len(shown) >= 3 and max(float(np.abs(each - shares).sum()) for each in shown) < 0.1
 
 
 def same_batch(sample: Sample, facts: dict[str, Any]) -> Finding | None:

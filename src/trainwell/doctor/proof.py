@@ -198,7 +198,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
     # What was learned counts from guessing, not from first weights that are worse than it.
     own_fails = own.end > 0.5 * min(first, guess) or not math.isfinite(own.end) or gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
-    if low.end < 0.8 * own.end and low.end < first and (own_fails or finding.statistic.get("diverging")):
+    if low.far_below(own) and low.end < first and (own_fails or finding.statistic.get("diverging")):
         keep_curves(finding, twins)
         text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
         return renamed(
@@ -226,7 +226,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Fi
     first = own.losses[0]
     if finding.name == "oscillating-loss":
         slower = others.get("0.1 times the rate")
-        if slower is None or not slower.end < 0.8 * own.end:
+        if slower is None or not slower.far_below(own):
             return None
         keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9

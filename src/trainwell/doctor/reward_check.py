@@ -92,8 +92,10 @@ def _classes(output: Tensor, target: Tensor, trial: "Trial") -> Any:
         return None
     scores = output.movedim(axis, -1)
     known = (target >= 0) & (target < scores.shape[-1]) & (target != trial.made.ignored)
-    # As many scores as there are classes: what has more of them may be a code, which is compared in other ways.
-    if not known.any() or (not trial.made.kind and int(target[known].max()) + 1 != scores.shape[-1]):
+    # As many scores as there are classes: what has more of them may be a code, which is compared in other ways, what
+    # has fewer may be grades, of which a row has all below its own.
+    as_many = known.any() and int(target.max()) + 1 == scores.shape[-1]
+    if not known.any() or (trial.made.kind not in ("cross_entropy", "nll") and not as_many):
         return None
     own = torch.where(known, target, 0)[..., None]
     if float(scores.std()) < FAINT:

@@ -12,8 +12,10 @@ from trainwell.doctor.course import (
     learned,
     may_come_back,
     noise_of_median,
+    provable,
     rate_share,
     shrunken,
+    stands_still,
     typical_updates,
     update_ratio,
     worse,
@@ -218,16 +220,15 @@ def update_ratio_off(record: Record) -> Finding | None:
     if record.step < LIMITS.warm_up or rate_share(record) < 0.3:
         return None
     last = moves[-LIMITS.persist :]
-    if (LIMITS.update_low <= min(last) and max(last) <= LIMITS.update_high) or min(last) < LIMITS.update_high < max(
-        last
-    ):
+    least, most = min(last), max(last)
+    if LIMITS.update_low <= least <= most <= LIMITS.update_high or least < LIMITS.update_high < most:
         return None
     value, high = median(last), min(last) > LIMITS.update_high
     rates = record.get("rate").array
     if not high and len(rates) > 5 and rates[-1] > 1.02 * rates[-6]:
         return None  # a warm-up begins with short steps; one that does not end is told of as a rate too low
-    if high and shrunken(record) < LIMITS.shrunken:
-        return None  # long beside weights that decay has made small
+    if high and (shrunken(record) < LIMITS.shrunken or not (provable(record) or stands_still(record))):
+        return None  # long beside weights that decay has made small, or that begin so
     if not high and learned(record) > 0.3:
         return None
     evidence = f"A step changes a typical layer by {value:.1e} of its size; healthy is 1e-4 to 1e-2."

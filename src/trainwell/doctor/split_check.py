@@ -97,7 +97,8 @@ def preprocessing_mismatch(sample: Sample, held: Sample | None, facts: dict[str,
         stretch = np.abs(np.log((theirs.std(0)[moving] + 1e-9) / deviation[moving]))
         # What comes later may have moved on, as from summer to winter, but within what was seen before.
         drifts = facts.get("in order of time") or _windows(sample.inputs[place], ours)
-        far, wide = (LIMITS.moved, 4.0) if drifts else (LIMITS.drift, 2.0)
+        lit = LIMITS.lit if sample.inputs[place].dim() == 4 else LIMITS.drift
+        far, wide = (LIMITS.moved, 4.0) if drifts else (lit, 2.0)
         off = (shift > far) | (stretch > np.log(wide))
         typical = float(np.median(shift))
         if sample.inputs[place].dim() > 2 and not _by_row(sample.inputs[place], held.inputs[place], moving):

@@ -13,10 +13,13 @@ from torch.nn import functional as F
 
 from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.graph import Made, leaves_of, losses_in
+from trainwell.doctor.guess import guess_of
 from trainwell.doctor.patient import Patient, answer_in, leaving_no_trace, rows_of
 from trainwell.doctor.probe import ActivationMode
 from trainwell.doctor.reward_check import Rewards, rewards
 from trainwell.doctor.sample import Sample
+
+NEAR = 0.05  # of guessing's loss as it is reckoned, within which the measured one is that of fewer rows
 
 
 @dataclass
@@ -170,8 +173,13 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
             prior = float(cost(target.float(), target.float().median().expand_as(target)))
     trial.summed = _summed(trial)
     facts["loss is a sum"] = trial.summed > 1.5
-    if prior is not None and math.isfinite(prior):
-        facts["prior loss"] = prior * trial.summed
+    reckoned = prior * trial.summed if prior is not None and math.isfinite(prior) else None
+    found = guess_of(trial)  # weights, powers and margins of a loop's own are in no formula
+    near = reckoned is not None and found is not None and abs(found - reckoned) < NEAR * reckoned
+    if found is not None and found > 0 and not near:
+        facts["prior loss"] = found
+    elif reckoned is not None:
+        facts["prior loss"] = reckoned
 
 
 # What each answer costs, by the kind of loss; shares beyond 0 and 1 cost nothing that is known.

@@ -46,6 +46,10 @@ class Twin:
         """By how much the loss fell from the first tenth to the last fifth."""
         return self.start - self.end
 
+    def far_below(self, other: "Twin") -> bool:
+        """Whether it ends lower than the other by a fifth of that one's loss, which may be below zero."""
+        return self.end < other.end - 0.2 * abs(other.end) if math.isfinite(other.end) else self.end < other.end
+
 
 def run_twin(
     patient: Patient,
