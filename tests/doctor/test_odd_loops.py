@@ -182,7 +182,7 @@ def test_plateau():
 
 def recorded(update: float, use: float) -> list[str]:
     """What the rules say of a record whose steps change each layer by this share, on a device used so much."""
-    record = Record({"layers": ["a.weight", "b.weight"], "rows a batch": 64})
+    record = Record({"layers": ["a.weight", "b.weight"], "rows a batch": 64, "loss": "mse"})
     for step in range(200):
         record.add(step, "loss", "", 2.3 - 0.001 * step)
         record.add(step, "rate", "", 0.1)

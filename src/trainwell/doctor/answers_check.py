@@ -59,7 +59,8 @@ def wrong_train_eval_mode(trial: Trial) -> Finding | None:
 
     def see(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         attending = name in ATTENDING and kwargs.get("dropout_p", 0.0) > 0
-        if name in DROPPING and args and isinstance(args[0], Tensor) and float(args[0].min()) < float(args[0].max()):
+        odds = args[0] if name == "bernoulli" and args else None
+        if isinstance(odds, Tensor) and float(odds.min()) < float(odds.max()):
             return  # draws by its own odds for each number, as spikes are, leave out no units
         called.update({name, "dropout"} if attending else {name})
         if name in DRAWING and result.shape == rows[0].shape and not called & WEIGHTED:

@@ -1,6 +1,6 @@
 """Findings to a diagnosis: which are causes, which their symptoms, each suspicion tried on twins before it is told."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trainwell.doctor.course import latest, learned
 from trainwell.doctor.differential import told_by_copies
@@ -233,16 +233,21 @@ class Diagnosis:
         # What only flatters a score comes behind what keeps a network from learning.
         self.findings.sort(key=lambda each: (each.severity == "note", fails and each.name == "data-leakage"))
 
-    def reconsider(self, record: Record) -> None:
-        """Make a note of a suspicion from rows or layers alone that the training has since borne out not to harm it."""
+    def reconsider(self, record: Record, treated: Iterable[str] = ()) -> None:
+        """Make a note of a suspicion from rows or layers alone that the training has since borne out not to harm it.
+
+        treated: names of the findings that were treated, of which the training says nothing any more.
+        """
         for finding in self.findings:
             missed = finding.name == "class-imbalance" and "recall" in finding.statistic and finding.cured is None
             if missed and rare_come(record):
                 finding.severity, finding.cause = "note", "It was late to be recognized, and is by now."
             if finding.where == "between the layers" and learned(record) > LINEAR:
                 finding.severity, finding.cause = "note", "Here a linear answer is all that is asked for."
-            soon = finding.name == "bad-initialization" and finding.severity == "warn" and record.step <= SOON
-            if soon and learned(record) > FAR:
+            if finding.name in treated:
+                continue
+            faint = finding.name == "bad-initialization" and 0 < finding.statistic.get("value", 1.0) < 1
+            if faint and finding.severity == "warn" and record.step <= SOON and learned(record) > FAR:
                 finding.severity, finding.cause = "note", "The network learns from these weights all the same."
             by_heart = (
                 finding.statistic.get("twin", {}).get("as it is") if finding.name == "cannot-fit-one-batch" else ()
@@ -283,7 +288,7 @@ class Diagnosis:
             borne_out = bool(TRIED_ON_COPIES.keys() & set(finding.statistic))
             alone = told is not None and told.name in SIGNS and told.step > 0 and told.severity != "note"
             told = told_by_copies(told, suspect, self.proof) if told is not None and alone and not borne_out else told
-            if told is not None and told.name == "plateau":
+            if told is not None and told.name == "plateau" and not told.statistic.get("nothing"):
                 told.severity = "note"  # nothing that was tried does better, so nothing says that better can be done
             return told
         except UNFIT as error:

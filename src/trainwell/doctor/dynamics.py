@@ -21,6 +21,7 @@ from trainwell.doctor.series import Record, correlation, finite, median, picked,
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+NOTHING, SURE = 0.03, 7  # of the way from guessing's loss, and times the warm-up after which nothing was learned
 RUN_AWAY = 100.0  # times the start, that the least of ten losses lies beyond, whatever their noise
 
 
@@ -274,7 +275,12 @@ def plateau(record: Record) -> Finding | None:
         "The training has stopped learning before it has learned much.",
         0.6,
         record.step,
-        statistic={"value": gain, "healthy": [LIMITS.improvement, 1], "series": picked(record.get("loss"))},
+        statistic={
+            "value": gain,
+            "healthy": [LIMITS.improvement, 1],
+            "series": picked(record.get("loss")),
+            "nothing": bool(gone < NOTHING and record.facts.get("prior loss") and record.step >= SURE * LIMITS.warm_up),
+        },
     )
 
 

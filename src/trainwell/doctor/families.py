@@ -9,6 +9,7 @@ from trainwell.doctor.series import Record, finite, median, picked
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+LONG = 6  # looks in a row
 SPENT = 0.1  # of the highest rate
 
 
@@ -23,8 +24,10 @@ def representation_collapse(record: Record) -> Finding | None:
         return None  # rows of one answer are drawn together, and that is fine as long as the answers are learned
     alike = (cosine.last(LIMITS.persist) > LIMITS.feature_cosine).all() and cosine.values[0] < 0.9
     flat = (rank.last(LIMITS.persist) < max(1.5, LIMITS.rank_share * rank.values[0])).all() and rank.values[0] > 4
-    if not (alike and flat):
-        return None  # two classes need but one direction, and a network that begins to learn may know but one
+    if not flat:  # a network that begins to learn answers all rows alike for a while, as before blanks in speech
+        alike = alike and not supervised and (cosine.last(LONG) > LIMITS.feature_cosine).all() and len(cosine) > LONG
+    if not alike:
+        return None  # two classes need but one direction, and a network that begins to learn may know but few
     evidence = (
         f"The cosine between different rows' features has gone from {cosine.values[0]:.2f} to {cosine.values[-1]:.2f}, "
         f"their effective rank from {rank.values[0]:.1f} to {rank.values[-1]:.1f}."
@@ -32,7 +35,7 @@ def representation_collapse(record: Record) -> Finding | None:
     return Finding(
         "representation-collapse",
         "last hidden layer",
-        "critical",
+        "critical" if flat else "warn",
         evidence,
         "All inputs are mapped to one point: a loss that rewards it, or steps that were too long.",
         0.8,

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainwell.doctor.bottleneck import by_width
 from trainwell.doctor.by_half import by_half
+from trainwell.doctor.by_heart import answers_of_others
 from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import AILMENTS, Finding
 from trainwell.doctor.patient import Patient, leaving_no_trace
@@ -20,6 +21,7 @@ from trainwell.doctor.twin import Change, Twin, run_twin, scaled_rate, without_d
 OWN, TENTH = "as it is", "a tenth of the rate"
 LESS = {"a hundredth of the rate": 0.01, "a thousandth of the rate": 0.001}
 HIGHEST = "the highest rate"
+TOO_LONG = "Steps that are too long for the slope jump over the valley."
 FROM_THE_START = {
     "learning-rate-too-high",
     "update-ratio-off",
@@ -110,7 +112,7 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     if finding.name in SLOW | {"oscillating-loss"}:
         twins = _from_now(suspect, proof, (0.1,) if finding.name == "oscillating-loss" else _higher(finding))
         if twins is not None:
-            return _either_is_better(finding, twins, suspect.patient.rows(suspect.batches[-1]))
+            return _either_is_better(finding, twins, suspect)
         if finding.name in ("update-ratio-off", "oscillating-loss") or finding.statistic.get("value", 0.0) > 1e-4:
             return None  # too weak to be told without a proof, and the budget for proofs is spent
     return finding
@@ -126,7 +128,8 @@ def _from_the_start(suspect: Suspect, proof: Proof) -> dict[str, Twin] | None:
         proof.kept["start"] = suspect.step, twins
         own, first = twins[OWN].end, twins[OWN].losses[0]
         for words, factor in LESS.items():
-            if own <= 0.8 * first or any(twin.end < first for name, twin in twins.items() if name != OWN):
+            learns = own <= 0.8 * first or any(twin.end < first for name, twin in twins.items() if name != OWN)
+            if learns or (factor < 0.01 and own < 10 * first):
                 break
             twins |= proof.compare(suspect.patient, suspect.batches, {words: slower(suspect, factor)}, suspect.length)
     return proof.kept["start"][1]
@@ -201,9 +204,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
     if low.far_below(own) and low.end < first and (own_fails or finding.statistic.get("diverging")):
         keep_curves(finding, twins)
         text = f" On a copy, {len(low.losses)} steps at {words} end at {low.end:.3g}, as it is at {own.end:.3g}."
-        return renamed(
-            finding, "learning-rate-too-high", text, "Steps that are too long for the slope jump over the valley."
-        )
+        return renamed(finding, "learning-rate-too-high", text, TOO_LONG)
     if finding.name == "learning-rate-too-high":
         if not finding.statistic.get("diverging"):
             return None
@@ -221,7 +222,7 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
     return finding
 
 
-def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Finding | None:
+def _either_is_better(finding: Finding, twins: dict[str, Twin], suspect: Suspect) -> Finding | None:
     own, others = twins[OWN], {name: twin for name, twin in twins.items() if name != OWN}
     first = own.losses[0]
     if finding.name == "oscillating-loss":
@@ -230,12 +231,12 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Fi
             return None
         keep_curves(finding, {OWN: own, "0.1 times the rate": slower})
         finding.confidence = 0.9
-        if 0 < rows <= FEW_ROWS:
+        if 0 < (rows := suspect.patient.rows(suspect.batches[-1])) <= FEW_ROWS:
             text = f" A batch has {rows} row{'s' if rows > 1 else ''}."
             return renamed(finding, "batch-too-small", text, "A step follows its few rows, not the data.")
         return finding
     if not others:
-        return None  # the copy that goes on as it is learns well
+        return answers_of_others(finding, own, suspect)  # the copy that goes on as it is learns well
     # A rate at which a few batches are learned by heart proves nothing: other batches must gain as well.
     gains = {name: twin for name, twin in others.items() if not own.apart - twin.apart < 0.2 * (own.end - twin.end)}
     name = min(gains or others, key=lambda each: others[each].end)
@@ -244,8 +245,7 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin], rows: int) -> Fi
         keep_curves(finding, twins)
         text = f" On a copy, {len(best.losses)} steps at {name} end at {best.end:.3g}, as it is at {own.end:.3g}."
         if name.startswith("0.1"):
-            cause = "Steps that are too long for the slope jump over the valley."
-            return renamed(finding, "learning-rate-too-high", text, cause)
+            return renamed(finding, "learning-rate-too-high", text, TOO_LONG)
         return renamed(finding, "learning-rate-too-low", text, "Steps that are too short get nowhere in time.")
     if finding.name in ("learning-rate-too-low", "update-ratio-off") and not finding.statistic.get("value", 1.0) < 1e-5:
         return None

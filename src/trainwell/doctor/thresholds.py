@@ -33,7 +33,7 @@ class Thresholds:
     telling_token: float = 0.98  # 5: share of rows told by one token's presence, classes counting alike
     moved: float = 3.0  # 7: the same of rows that come later in time: beyond what a normal column holds
     drift: float = 0.5  # 7: shift of a feature's mean between parts, in deviations
-    lit: float = 1.0  # 7: the same of pictures, all of whose features follow the light of a few scenes
+    lit: float = 0.75  # 7: the same of pictures, all of whose features follow the light of a few scenes
     gap: float = 5.0  # 6: farthest answers over the next ones, in deviations, of slips rather than a tail
     other_codes: float = 0.4  # 7: share of tokens that would have to change for both parts to be alike
     other_numbers: float = 0.3  # 7: share of held-out rows that another numbering of labels would set right

@@ -275,7 +275,7 @@ class Ward:
         findings, skipped = judge(self.record)
         self.skipped |= skipped | self.unseen
         self.ran |= {name for name, _ in RULES} - set(skipped)
-        self.diagnosis.reconsider(self.record)
+        self.diagnosis.reconsider(self.record, {each["finding"] for each in self.history})
         for finding in findings:
             self.diagnosis.take(finding, self.step)
         self._speak()

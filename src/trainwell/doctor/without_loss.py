@@ -25,6 +25,7 @@ HEAVY = 0.9  # a share left out, beyond any that is meant
 LONG = 0.6  # of all looks
 MOSTLY = 0.5  # of the layers
 SMALL = 16  # weights, of which fewer say nothing
+UNREACHED = 0.1  # of all weights that an optimizer holds, that no gradient has ever reached
 
 
 @torch.no_grad()
@@ -53,13 +54,13 @@ def note(patient: Patient, record: Record) -> None:
         "sunk": sunk,
         "size": median(sizes) if sizes else 1.0,
     }
-    groups = [group for each in patient.optimizers.values() for group in each.param_groups]
-    held = {id(each) for group in groups for each in group["params"]}
+    held, named = patient.holds(), dict(patient.bare.named_parameters())
     record.facts["loose"] = {
         name: float(each.detach().double().sum())
-        for name, each in patient.bare.named_parameters()
+        for name, each in named.items()
         if each.requires_grad and id(each) not in held
     }
+    record.facts["still"] = {name for name, each in named.items() if not each.requires_grad}
 
 
 def _sunk(layer: nn.Module) -> bool:
@@ -71,11 +72,24 @@ def _sunk(layer: nn.Module) -> bool:
 
 @torch.no_grad()
 def read(patient: Patient, record: Record, step: int) -> None:
-    """How many weights that no optimizer holds have a gradient and are what they were at first."""
-    loose = record.facts.get("loose")
-    if not loose:
+    """How many weights that no optimizer holds have a gradient and are what they were at first, those that were freed
+    since among them, and which share of those that one holds no gradient has reached yet."""
+    loose, named, held = record.facts.get("loose"), dict(patient.bare.named_parameters()), patient.holds()
+    if loose is None:
         return
-    named = dict(patient.bare.named_parameters())
+    asked = {name: each for name, each in named.items() if each.requires_grad}
+    freed = {name for name in record.facts["still"] & asked.keys() if named[name].grad is not None}
+    for name in sorted(freed):
+        if id(named[name]) not in held:
+            loose[name] = float(named[name].detach().double().sum())
+            record.facts["freed"] = name
+    record.facts["still"] -= freed
+    asked = {name: each for name, each in asked.items() if id(each) in held}
+    missed = {name for name in asked if named[name].grad is None}
+    if len(missed) < len(asked):
+        missed &= record.facts.get("unreached", missed)
+        record.facts["unreached"] = missed
+        record.add(step, "unreached", "", _weights(asked, missed) / _weights(asked, asked))
     still = [
         name
         for name, first in loose.items()
@@ -83,6 +97,10 @@ def read(patient: Patient, record: Record, step: int) -> None:
     ]
     record.facts["loose names"] = still
     record.add(step, "loose", "", len(still))
+
+
+def _weights(named: dict[str, nn.Parameter], names: Iterable[str]) -> int:
+    return sum(named[name].numel() for name in names)
 
 
 def _unasked(record: Record) -> None:
@@ -172,8 +190,12 @@ def long_memory(record: Record) -> Finding | None:
 
 
 def disconnected_parameters(record: Record) -> Finding | None:
-    """Weights that get gradients, are in no optimizer, and do not change."""
-    _unasked(record)
+    """Weights that get gradients, are in no optimizer, and do not change; or a large share that never gets any."""
+    if "freed" not in record.facts:
+        _unasked(record)
+    shares = record.get("unreached").last(THRESHOLDS.persist)
+    if len(shares) == THRESHOLDS.persist and shares[-1] > UNREACHED and record.step >= 2 * THRESHOLDS.warm_up:
+        return _unreached(record, float(shares[-1]))
     series = record.get("loose")
     if len(series) < THRESHOLDS.persist or record.step < THRESHOLDS.warm_up:
         raise CannotJudge("needs more looks")
@@ -190,6 +212,20 @@ def disconnected_parameters(record: Record) -> Finding | None:
         0.9,
         record.step,
         statistic={"value": len(names), "healthy": [0, 0]},
+    )
+
+
+def _unreached(record: Record, share: float) -> Finding:
+    names = sorted(record.facts["unreached"])
+    return Finding(
+        "disconnected-parameters",
+        names[0],
+        "critical" if share > 0.3 else "warn",
+        f"No gradient has reached {len(names)} parameters, {share:.0%} of all weights, such as {names[0]}.",
+        "They are not used in the forward pass, or a detach, no_grad, argmax or .item() cuts them off.",
+        0.85,
+        record.step,
+        statistic={"value": share, "healthy": [0, UNREACHED]},
     )
 
 
