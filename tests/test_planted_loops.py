@@ -15,6 +15,7 @@ from benchmarks.doctor.infirmary import players
 from benchmarks.doctor.judge import planted as judge
 from benchmarks.doctor.loops import planted
 from benchmarks.doctor.loops.nobody import Nobody
+from benchmarks.doctor.outpatients import planted as outpatients
 
 from trainwell.doctor.finding import AILMENTS
 
@@ -40,6 +41,13 @@ def test_every_name_is_an_ailment_and_all_but_one_are_planted(of: Any) -> None:
     assert set(AILMENTS) - {each.ailment for each in of.MISTAKES} == {"underused-device"}  # which needs an accelerator
     pairs = [*((each.loop, each.name) for each in of.MISTAKES), *of.AWKWARD]
     assert len(set(pairs)) == len(pairs)
+
+
+def test_the_outpatients_are_told_by_names_of_ailments_and_each_once() -> None:
+    of = outpatients
+    assert {name for each in of.MISTAKES for name in (each.ailment, *each.also)} <= set(AILMENTS)
+    pairs = [*((each.loop, each.name) for each in of.MISTAKES), *of.AWKWARD]
+    assert len(set(pairs)) == len(pairs) and {loop for loop, _ in pairs} <= set(of.LOOPS)
 
 
 @pytest.mark.parametrize("of", [planted, judge])

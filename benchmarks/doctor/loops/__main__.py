@@ -3,8 +3,8 @@
 --mode alone trains without a doctor (which is how harm is told), tenth and random give the curable ones a tenth of
 the rate with clipping, or a remedy drawn by chance; in watch and treat the rules of other tools judge the doctor's
 numbers beside it. --healthy trains the loops as they are and their awkward kin, --show FILE prints what a file of
-results holds, --list judge, examination, inspection, harness or infirmary takes the loops of that package instead of
-these. A later call goes on from where the file ends.
+results holds, --list judge, examination, inspection, harness, infirmary or outpatients takes the loops of that package
+instead of these. A later call goes on from where the file ends.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from benchmarks.doctor.loops.nobody import Nobody
 from benchmarks.doctor.loops.others import TENTH, Remedied, drawn, judged
 from benchmarks.doctor.loops.planted import Mistake, finite
 from benchmarks.doctor.loops.summary import summary
+from benchmarks.doctor.outpatients import planted as outpatients
 
 from trainwell.doctor import Doctor
 
@@ -39,6 +40,7 @@ LISTS: dict[str, Any] = {
     "inspection": inspection,
     "harness": harness,
     "infirmary": infirmary,
+    "outpatients": outpatients,
 }
 
 

@@ -113,7 +113,8 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
         twins = _from_now(suspect, proof, (0.1,) if finding.name == "oscillating-loss" else _higher(finding))
         if twins is not None:
             return _either_is_better(finding, twins, suspect)
-        if finding.name in ("update-ratio-off", "oscillating-loss") or finding.statistic.get("value", 0.0) > 1e-4:
+        weak = finding.statistic.get("value", 0.0) > 1e-4 and not finding.statistic.get("nothing")
+        if finding.name in ("update-ratio-off", "oscillating-loss") or weak:
             return None  # too weak to be told without a proof, and the budget for proofs is spent
     return finding
 
@@ -196,8 +197,7 @@ def _higher(finding: Finding) -> tuple[float, ...]:
 
 def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, guess: float) -> Finding | None:
     own, words = twins[OWN], min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
-    low = twins[words]
-    first = own.losses[0]
+    low, first = twins[words], own.losses[0]
     # What was learned counts from guessing, not from first weights that are worse than it.
     own_fails = own.end > 0.5 * min(first, guess) or not math.isfinite(own.end) or gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
