@@ -1,12 +1,11 @@
 """What is told of weights alone: between players, and in loops whose loss cannot be made on a copy."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import nn
 
 from trainwell.doctor import Doctor, without_loss
+from trainwell.doctor.patient import Patient
 from trainwell.doctor.series import Record
 
 PLAIN = ""
@@ -111,7 +110,6 @@ def test_layers_begun_as_nothing_beside_others_are_meant(zero: tuple[int, ...], 
     for place in zero:
         nn.init.zeros_(model[place].weight)
     record = Record()
-    patient = SimpleNamespace(bare=model, optimizers={"model": torch.optim.SGD(model.parameters(), lr=0.1)})
-    without_loss.note(patient, record)  # type: ignore[arg-type]
+    without_loss.note(Patient(model, {"model": torch.optim.SGD(model.parameters(), lr=0.1)}), record)
     first = record.facts["first weights"]
     assert (first["layers"], len(first["alike"])) == (layers, alike)
