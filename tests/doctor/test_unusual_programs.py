@@ -280,3 +280,27 @@ def test_of_losses_below_zero_the_lower_one_is_better() -> None:
     own, other = Twin([-135.0, -141.0]), Twin([-135.0, -134.0])
     assert not other.far_below(own) and not own.far_below(other)
     assert Twin([-135.0, -180.0]).far_below(own)
+
+
+@pytest.mark.parametrize("turned", [True, False])
+def test_a_loss_without_a_bottom_is_told(turned: bool) -> None:
+    """A likelihood of normal errors falls ever more slowly below zero; with the spread turned round it falls for ever."""
+    model = network(2)
+    sign = -1.0 if turned else 1.0
+
+    def likelihood(answer: Tensor, target: Tensor) -> Tensor:
+        mean, spread = answer.unbind(1)
+        return (sign * spread + (target - mean).square() * (-2 * spread).exp() / 2).mean()
+
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    x, _ = rows()
+    doctor = Doctor(model, optimizer, likelihood)
+    for step in range(200):
+        batch = slice(64 * (step % 16), 64 * (step % 16) + 64)
+        optimizer.zero_grad()
+        loss = likelihood(model(x[batch]), 0.1 * x[batch, 0])
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[batch], 0.1 * x[batch, 0])
+    doctor.close()
+    assert (alarms(doctor)[:1] == ["gradient-ascent"]) is turned, alarms(doctor)

@@ -22,6 +22,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 NOTHING, SURE = 0.03, 7  # of the way from guessing's loss, and times the warm-up after which nothing was learned
+FALLEN = 5.0  # times the first losses' size, below zero
 RUN_AWAY = 100.0  # times the start, that the least of ten losses lies beyond, whatever their noise
 
 
@@ -29,6 +30,8 @@ def gradient_ascent(record: Record) -> Finding | None:
     """Weights that move along their gradient instead of against it, while the loss rises."""
     if _below_chance(record):
         return _turned_away(record)
+    if _bottomless(_losses(record)):
+        return _without_a_bottom(record)
     along = record.get("along gradient").array
     if len(along) < LIMITS.persist:
         raise CannotJudge("no updates were read")
@@ -48,6 +51,28 @@ def gradient_ascent(record: Record) -> Finding | None:
         0.95,
         record.step,
         statistic={"value": median(along), "healthy": [-math.inf, 0], "series": picked(record.get("loss"))},
+    )
+
+
+def _bottomless(losses: np.ndarray) -> bool:
+    """Whether a loss is far below zero and falls ever faster: a likelihood rises ever more slowly, towards its own."""
+    if len(losses) < 4 * LIMITS.warm_up or losses[-1] >= 0:
+        return False
+    first, one, two, three = (median(each) for each in np.array_split(losses, 4))
+    return three < -FALLEN * max(abs(first), abs(losses[0]), 1e-12) and two - three > one - two > 0
+
+
+def _without_a_bottom(record: Record) -> Finding:
+    losses = _losses(record)
+    return Finding(
+        "gradient-ascent",
+        "loss",
+        "critical",
+        f"The loss went from {losses[0]:.3g} to {losses[-1]:.3g} and falls ever faster: it has no lowest value.",
+        "What is made smaller rewards wrong answers without end: a likelihood without its minus, or a weight below zero.",
+        0.85,
+        record.step,
+        statistic={"value": float(losses[-1]), "series": picked(record.get("loss"))},
     )
 
 
