@@ -284,7 +284,7 @@ def test_of_losses_below_zero_the_lower_one_is_better() -> None:
 
 @pytest.mark.parametrize("turned", [True, False])
 def test_a_loss_without_a_bottom_is_told(turned: bool) -> None:
-    """A likelihood of normal errors falls ever more slowly below zero; with the spread turned round it falls for ever."""
+    """A likelihood of normal errors falls ever more slowly below zero; with the spread turned round it falls on."""
     model = network(2)
     sign = -1.0 if turned else 1.0
 

@@ -100,7 +100,8 @@ def provable(record: Record) -> bool:
 
 def stands_still(record: Record) -> bool:
     """Whether long steps bring nothing: weights that begin near zero, and embeddings, rightly move by large shares."""
-    return record.step >= UNPROVEN and learned(record) < 0.1 and not falling(record)
+    late = record.step >= 3 * UNPROVEN
+    return record.step >= UNPROVEN and learned(record) < 0.1 and (late or not falling(record))
 
 
 def told_divergence(record: Record) -> tuple[str | None, Series]:

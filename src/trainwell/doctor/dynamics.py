@@ -69,7 +69,7 @@ def _without_a_bottom(record: Record) -> Finding:
         "loss",
         "critical",
         f"The loss went from {losses[0]:.3g} to {losses[-1]:.3g} and falls ever faster: it has no lowest value.",
-        "What is made smaller rewards wrong answers without end: a likelihood without its minus, or a weight below zero.",
+        "What is made smaller rewards wrong answers without end, as a likelihood without its minus sign does.",
         0.85,
         record.step,
         statistic={"value": float(losses[-1]), "series": picked(record.get("loss"))},
