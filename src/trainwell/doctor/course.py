@@ -94,8 +94,9 @@ def falling(record: Record) -> bool:
 
 
 def provable(record: Record) -> bool:
-    """Whether a loss can be made anew on copies, which then bear a suspicion out or do not."""
-    return "loss" in record.facts
+    """Whether copies can make the loss anew, and so bear a suspicion out or not, or a log is known to its end, so that
+    there is nothing to wait for."""
+    return "loss" in record.facts or "log" in record.facts
 
 
 def stands_still(record: Record) -> bool:
