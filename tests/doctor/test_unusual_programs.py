@@ -238,6 +238,8 @@ def test_batches_that_hold_all_kinds_in_turn_are_shuffled_enough() -> None:
     assert data_not_shuffled(made, {"classes": 4}) is None
     ordered = Sample([x.repeat(6, 1)], torch.arange(4).repeat_interleave(96), sizes=[64] * 6)
     assert data_not_shuffled(ordered, {"classes": 4}) is not None
+    begun = Sample([x.repeat(6, 1)], torch.zeros(384, dtype=torch.long), sizes=[64] * 6)
+    assert data_not_shuffled(begun, {"classes": 4}) is not None
 
 
 def test_words_that_move_far_while_the_loss_falls_are_at_no_rate_too_high() -> None:

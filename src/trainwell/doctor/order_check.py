@@ -58,7 +58,9 @@ def data_not_shuffled(sample: Sample, facts: dict[str, Any]) -> Finding | None:
 
 
 def _all_kinds_each(labels: np.ndarray, sizes: list[int], shares: np.ndarray) -> bool:
-    """Whether each batch holds its labels as often as all rows do, in whatever order: drawn or made that way."""
+    """Whether each batch holds all labels as often as all rows do, in whatever order: drawn or made that way."""
+    if (shares > 0).sum() < 2:
+        return False  # one label alone is what sorted rows begin with
     parts = np.split(labels, np.cumsum(sizes)[:-1])
     shown = [np.bincount(part, minlength=len(shares)) / len(part) for part in parts if len(part) >= 2 * len(shares)]
     return len(shown) >= 3 and max(float(np.abs(each - shares).sum()) for each in shown) < 0.1
