@@ -82,6 +82,14 @@ def test_a_faulty_column_is_named(fault):
     assert list(found) == [name] and where in found[name]
 
 
+@pytest.mark.parametrize("levels", [("'-1'", "'1'"), ("A", "A-")])
+def test_signs_make_other_levels(levels):
+    one, other = (pl.lit(each) for each in levels)
+    assert (
+        told(table().with_columns(pl.when(pl.int_range(400) % 3 == 0).then(one).otherwise(other).alias("code"))) == {}
+    )
+
+
 def test_what_stands_for_missing_is_no_honest_low():
     frame = table().with_columns((pl.col("c") - 2).alias("c"))  # whole numbers from -1 on
     assert told(frame) == {}

@@ -211,7 +211,8 @@ def spellings(view: View) -> list[Finding]:
             continue
         same: dict[str, list[str]] = {}
         for level in counts:
-            same.setdefault(re.sub(r"[\s_-]+", " ", level).strip().casefold(), []).append(level)
+            # A sign before a number, and one behind a grade, is no blank.
+            same.setdefault(re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", level).strip().casefold(), []).append(level)
         twice = [levels for levels in same.values() if len(levels) > 1]
         if twice and sum(counts[level] for levels in twice for level in levels[1:]) >= FEW:
             shown = ", ".join(f"{level!r} ({counts[level]})" for level in twice[0])
