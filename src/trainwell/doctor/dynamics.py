@@ -22,7 +22,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
 NOTHING, SURE = 0.03, 7  # of the way from guessing's loss, and times the warm-up after which nothing was learned
-FALLEN = 5.0  # times the first losses' size, below zero
+FALLEN = 20.0  # times the first losses' size, and as a number, below zero: scores of a share end at one
 RUN_AWAY = 100.0  # times the start, that the least of ten losses lies beyond, whatever their noise
 
 
@@ -59,7 +59,7 @@ def _bottomless(losses: np.ndarray) -> bool:
     if len(losses) < 4 * LIMITS.warm_up or losses[-1] >= 0:
         return False
     first, one, two, three = (median(each) for each in np.array_split(losses, 4))
-    return three < -FALLEN * max(abs(first), abs(losses[0]), 1e-12) and two - three > one - two > 0
+    return three < -FALLEN * max(abs(first), abs(losses[0]), 1.0) and two - three > one - two > 0
 
 
 def _without_a_bottom(record: Record) -> Finding:
@@ -304,7 +304,9 @@ def plateau(record: Record) -> Finding | None:
             "value": gain,
             "healthy": [LIMITS.improvement, 1],
             "series": picked(record.get("loss")),
-            "nothing": bool(gone < NOTHING and record.facts.get("prior loss") and record.step >= SURE * LIMITS.warm_up),
+            "nothing": bool(
+                gone < NOTHING and record.facts.get("guess measured") and record.step >= SURE * LIMITS.warm_up
+            ),
         },
     )
 

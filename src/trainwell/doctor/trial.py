@@ -175,6 +175,7 @@ def _note_facts(trial: Trial, facts: dict[str, Any]) -> None:
     facts["loss is a sum"] = trial.summed > 1.5
     reckoned = prior * trial.summed if prior is not None and math.isfinite(prior) else None
     found = guess_of(trial)  # weights, powers and margins of a loop's own are in no formula
+    facts["guess measured"] = found is not None and found > 0
     near = reckoned is not None and found is not None and abs(found - reckoned) < NEAR * reckoned
     if found is not None and found > 0 and not near:
         facts["prior loss"] = found
