@@ -61,3 +61,21 @@ def test_a_loss_far_beyond_its_start_is_told_however_noisy_it_is(rate: float) ->
     doctor, end = train(model, torch.optim.Adam(model.parameters(), lr=rate), True, "watch", 40)
     assert doctor.findings[0].name == "learning-rate-too-high" and doctor.findings[0].step <= 20
     assert end > 100
+
+
+def test_a_loss_that_no_copy_can_make_and_that_is_thrown_far_off_is_told_at_once() -> None:
+    """It falls from where it was thrown to, which alone would be a loss on its way back."""
+    x, y = rows(True)
+    model = network(1)
+    optimizer = torch.optim.Adam(model.parameters(), lr=10.0)
+    doctor = Doctor(model, optimizer)
+    for _ in range(60):
+        batch = torch.randint(2000, (64,))
+        optimizer.zero_grad()
+        loss = (model(x[batch]) - y[batch]).abs().pow(1.5).mean()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss, x[batch], y[batch])
+    doctor.close()
+    assert doctor.patient is not None and doctor.patient.loss_of is None
+    assert doctor.findings[0].name == "learning-rate-too-high" and doctor.findings[0].step <= 20

@@ -23,7 +23,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 LIMITS = THRESHOLDS
 NOTHING, SURE = 0.03, 7  # of the way from guessing's loss, and times the warm-up after which nothing was learned
 FALLEN = 20.0  # times the first losses' size, and as a number, below zero: scores of a share end at one
-RUN_AWAY = 100.0  # times the start, that the least of ten losses lies beyond, whatever their noise
+RUN_AWAY = 100.0  # times the start, beyond which a loss was thrown, whatever its noise and whatever made it
 
 
 def gradient_ascent(record: Record) -> Finding | None:
@@ -129,7 +129,8 @@ def learning_rate_too_high(record: Record) -> Finding | None:
     jumped = float(losses[1:20].max()) > 2 * start and learned(record) < 0.3 and len(losses) < 200
     if not (above or risen or violent or jumped) or (above and not jumped and first > 1.5 * start and end < first):
         return None
-    if not provable(record) and not (_stays_up(losses) if above or risen else stands_still(record)):
+    wild = float(losses.max()) > RUN_AWAY * start and end > 0.9 * start
+    if not (provable(record) or wild or (_stays_up(losses) if above or risen else stands_still(record))):
         return None
     if above or risen:
         evidence = f"The loss is {end:.3g}; it was {first:.3g} at the start and {lowest:.3g} at its lowest."
