@@ -101,8 +101,7 @@ def provable(record: Record) -> bool:
 
 def stands_still(record: Record) -> bool:
     """Whether long steps bring nothing: weights that begin near zero, and embeddings, rightly move by large shares."""
-    late = record.step >= 3 * UNPROVEN
-    return record.step >= UNPROVEN and learned(record) < 0.1 and (late or not falling(record))
+    return record.step >= UNPROVEN and learned(record) < 0.1 and not falling(record)
 
 
 def told_divergence(record: Record) -> tuple[str | None, Series]:
