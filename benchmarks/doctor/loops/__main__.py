@@ -3,8 +3,8 @@
 --mode alone trains without a doctor (which is how harm is told), tenth and random give the curable ones a tenth of
 the rate with clipping, or a remedy drawn by chance; in watch and treat the rules of other tools judge the doctor's
 numbers beside it. --healthy trains the loops as they are and their awkward kin, --show FILE prints what a file of
-results holds, --list judge, examination, inspection, harness, infirmary or outpatients takes the loops of that package
-instead of these. A later call goes on from where the file ends.
+results holds, --list judge, examination, inspection, harness, infirmary, outpatients or apprentices takes the loops of
+that package instead of these. A later call goes on from where the file ends.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.doctor.apprentices import planted as apprentices
 from benchmarks.doctor.examination import planted as examination
 from benchmarks.doctor.harness import planted as harness
 from benchmarks.doctor.infirmary import planted as infirmary
@@ -41,6 +42,7 @@ LISTS: dict[str, Any] = {
     "harness": harness,
     "infirmary": infirmary,
     "outpatients": outpatients,
+    "apprentices": apprentices,
 }
 
 
