@@ -155,8 +155,9 @@ class Acquaintance:
 
     def _let_go(self) -> None:
         """The first weights are of no use to a doctor that only watches and cannot make a loss."""
-        if self.doctor.mode == "watch" and self.doctor.patient is not None and self.doctor.patient.loss_of is None:
-            self.doctor.first = None
+        doctor = self.doctor
+        if doctor.mode == "watch" and doctor.tapes.over and doctor.patient is not None and not doctor.patient.loss_of:
+            doctor.first = None
 
     def _made_outside(self, output: Any, target: Any, told: float, blind: bool) -> bool:
         """The nearest way to the told loss, and whether it gives the very same; of functions that the loop did not

@@ -243,10 +243,12 @@ def ended_worse(doctor: "Ward", last: "Treatment", harmed: bool) -> bool:
 def left_worse(doctor: "Ward", before: Snapshot, by: float = 0.0) -> bool:
     """Whether the weights as they are do worse than those of a moment before, by more than this share of their loss,
     on held-out batches where there are any."""
-    patient, sample = doctor.patient, doctor.held
-    batches = sample.batches if sample is not None and sample.batches else doctor.batches
-    if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
+    suspect, sample = doctor.suspect(), doctor.held
+    if suspect is None:
         return False
+    patient, batches = suspect.patient, suspect.batches if suspect.heard else doctor.batches
+    if sample is not None and sample.batches and not suspect.heard:
+        batches = sample.batches
     now, then = (mean_loss(each, batches) for each in (patient, before.patient(patient)))
     return then < now - by * abs(now) or bool(np.isfinite(then) and not np.isfinite(now))
 

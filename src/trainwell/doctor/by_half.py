@@ -1,11 +1,14 @@
 """A training that holds no rows out to what it would have learned of the other half of its rows from one half."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.replay import stands_in_rows, tensors_in
+from trainwell.doctor.patient import Patient, tensors_in
+from trainwell.doctor.replay import stands_in_rows
 from trainwell.doctor.sample import row_hashes
 from trainwell.doctor.suspect import TO_CURE, Suspect
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from trainwell.doctor.proof import Proof
 
 LIMITS = THRESHOLDS
+FEWEST = 4  # rows of a batch that is judged on
 
 
 def by_half(finding: Finding, suspect: Suspect, proof: "Proof") -> Finding | None:
@@ -55,3 +59,18 @@ def halves(suspect: Suspect) -> tuple[list[Any], list[Any]] | None:
     one, other = (range(0, middle, size), range(middle, len(places), size))
     learned = [formed(at, min(at + size, middle)) for at in one]
     return (learned, [formed(at, at + size) for at in other]) if middle else None
+
+
+def not_among(patient: Patient, batches: Sequence[Any], apart: Sequence[Any]) -> Sequence[Any]:
+    """The batches that are held apart without the rows that the others have as well, as where a loop draws its rows
+    with replacement; as they are where rows do not come one by one, or too few would be left."""
+    if not all(map(stands_in_rows, (*batches, *apart))):
+        return apart
+    known = {each for batch in batches for each in row_hashes(patient.inputs_of(batch))}
+    new = [[at for at, each in enumerate(row_hashes(patient.inputs_of(batch))) if each not in known] for batch in apart]
+    kept = [(batch, places) for batch, places in zip(apart, new, strict=True) if len(places) >= FEWEST]
+    return [each_tensor(batch, partial(_picked, places)) for batch, places in kept] or apart
+
+
+def _picked(places: list[int], rows: torch.Tensor) -> torch.Tensor:
+    return rows[torch.tensor(places, device=rows.device)]

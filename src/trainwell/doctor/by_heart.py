@@ -1,12 +1,11 @@
 """What held-out rows cost beside rows learned from, to a finding: a network that learns its rows by heart."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from trainwell.doctor.course import held_out
-from trainwell.doctor.dynamics import NOTHING, SURE
+from trainwell.doctor.dynamics import NOTHING
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.series import Record, finite, median, picked, slope
 from trainwell.doctor.suspect import Suspect
@@ -14,6 +13,8 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.twin import Twin
 
 LIMITS = THRESHOLDS
+LATE = 10  # times the warm-up, before which a network may well not have begun to learn
+BY_HEART = 0.7  # of a copy's first loss, which it ends below where it learns its few batches
 
 
 def overfitting(record: Record) -> Finding | None:
@@ -123,21 +124,25 @@ def _nothing_held(record: Record) -> Finding | None:
 RULES: dict[str, Callable[[Record], Finding | None]] = {"overfitting": learned_or_by_heart}
 
 
-def answers_of_others(finding: Finding, own: Twin, suspect: Suspect) -> Finding | None:
-    """Of a loss that stands where guessing is: a copy learns its few batches by heart and nothing that holds for other
-    ones, so that answers do not follow from inputs; None where anything has been learned, or time was short."""
-    other = own.apart if math.isfinite(own.apart) else 0.0
-    guess = min(suspect.guess, own.losses[0])
-    if suspect.gone > NOTHING or suspect.step < SURE * LIMITS.warm_up or other < (1 - NOTHING) * guess:
+def answers_of_others(finding: Finding, twins: Sequence[Twin], suspect: Suspect) -> Finding | None:
+    """Of a loss that stands where guessing is: copies learn their few batches by heart and nothing that holds for other
+    ones, so that answers do not follow from inputs; a note where time was short, None where anything is learned."""
+    heart = min(twins, key=lambda twin: twin.end)
+    learned = any(twin.apart < (1 - NOTHING) * twin.before for twin in twins)
+    if suspect.gone > NOTHING or learned or not heart.end < BY_HEART * heart.losses[0]:
         return None
+    if suspect.step < LATE * LIMITS.warm_up:
+        finding.severity = "note"
+        return finding if finding.name == "plateau" else None
     return Finding(
         "label-noise",
         "target",
         "warn",
-        f"After {suspect.step} steps {max(0.0, suspect.gone):.0%} of the way is learned. In {len(own.losses)} steps a "
-        f"copy learns a few batches by heart, from {own.losses[0]:.3g} to {own.end:.3g}; others stay at {other:.3g}.",
+        f"After {suspect.step} steps {max(0.0, suspect.gone):.0%} of the way is learned. In {len(heart.losses)} steps "
+        f"a copy learns a few batches by heart, from {heart.losses[0]:.3g} to {heart.end:.3g}; others go from "
+        f"{heart.before:.3g} to {heart.apart:.3g}.",
         "The answers do not belong to their inputs: shuffled, shifted by a row, or unrelated.",
         0.75,
         finding.step,
-        statistic={"value": suspect.gone, "healthy": [NOTHING, 1.0], "twin": {"as it is": own.losses}},
+        statistic={"value": suspect.gone, "healthy": [NOTHING, 1.0], "twin": {"by heart": heart.losses}},
     )

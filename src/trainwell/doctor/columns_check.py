@@ -13,6 +13,19 @@ OFTEN, SELDOM = 0.45, 0.005  # share of a column's rows that a number may stand 
 LEAST = 3  # rows of that number
 
 
+def who_knows_whom(values: np.ndarray) -> bool:
+    """Whether a matrix, once or several times, says which rows lie near which, as of a graph: no features."""
+    square = values[: values.shape[1]]
+    return len(square) == values.shape[1] > 1 and values.min() >= 0 and bool(np.allclose(square, square.T))
+
+
+def shares_of_words(values: np.ndarray) -> bool:
+    """Whether a row's values are its shares of many words, few of which it has: their sum, or their length, is 1."""
+    sums, lengths = values.sum(1), np.sqrt((values**2).sum(1))
+    near = (np.abs(sums - 1) < 0.01) | (np.abs(lengths - 1) < 0.01) | (sums == 0)
+    return bool(values.min() >= 0 and (values == 0).mean() > 0.5 and near.mean() > 0.95)
+
+
 def one_value(sample: Sample) -> Finding | None:
     """What carries nothing, or a code among numbers."""
     return _blank_pictures(sample) or _code_for_missing(sample) or _same_of_every_row(sample)

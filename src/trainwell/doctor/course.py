@@ -96,7 +96,7 @@ def falling(record: Record) -> bool:
 def provable(record: Record) -> bool:
     """Whether copies can make the loss anew, and so bear a suspicion out or not, or a log is known to its end, so that
     there is nothing to wait for."""
-    return "loss" in record.facts or "log" in record.facts
+    return not record.facts.keys().isdisjoint({"loss", "heard", "log"})
 
 
 def stands_still(record: Record) -> bool:

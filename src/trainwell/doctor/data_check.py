@@ -28,7 +28,8 @@ def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | Non
         return None
     for place, matrix in matrices:
         values = matrix[np.isfinite(matrix).all(1)]
-        if len(values) < 16 or (facts.get("task scales") and is_picture(sample.inputs[place])):
+        left = facts.get("task scales") and is_picture(sample.inputs[place])
+        if len(values) < 16 or left or columns_check.who_knows_whom(values):
             continue
         mean, deviation = values.mean(0), values.std(0)
         moving = deviation > 0
@@ -42,6 +43,7 @@ def input_not_normalized(sample: Sample, facts: dict[str, Any]) -> Finding | Non
         far = shifted > LIMITS.mean_over_deviation and np.abs(mean).max() > LIMITS.deviation_high
         tiny = feature_sizes.max() < LIMITS.deviation_low / 2
         tiny = tiny or (largest < LIMITS.deviation_low / 2 and shifted > LIMITS.mean_over_deviation)
+        tiny = tiny and not columns_check.shares_of_words(values)
         if size <= LIMITS.deviation_high and not (uneven or far or tiny):
             continue
         pixels = values.min() >= 0 and 200 < values.max() <= 255
@@ -243,7 +245,9 @@ def targets_out_of_range(sample: Sample, facts: dict[str, Any]) -> Finding | Non
             return None
         if seen.numel() >= 20 * classes and missing >= max(2, 0.3 * classes) and classes <= 100:
             text = f"{missing} of the model's {classes} classes have no row among {seen.numel():,}."
-            return _targets(text, "Labels collapse several classes into one, or the head is too wide.", "warn", missing)
+            wide = int(seen.max()) == len(counts) - 1  # a head with room to spare does no harm
+            cause = "Labels collapse several classes into one, or the head is too wide."
+            return _targets(text, cause, "note" if wide else "warn", missing)
     return None
 
 

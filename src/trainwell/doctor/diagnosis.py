@@ -30,6 +30,7 @@ DEAD = {
 ILL = STUCK | ROUGH | DEAD  # whatever a training may show once something is wrong
 LINEAR = 0.995  # of the way to a loss of zero, gone by a network that bends nothing
 SOON, FAR = 100, 0.9  # steps, and the way to a loss of zero gone by then, which no harmful first weights allow
+OVERCOME = 0.9  # of the way from guessing, after which swings have done no harm
 HOLDS = 0.35  # of guessing's loss; with less left, held-out rows are answered well
 DOUBTFUL = 0.5  # sureness of a finding that its twins did not bear out
 # What only says that a training goes badly, and not why: told alone, where nothing else is known.
@@ -54,7 +55,8 @@ EXPLAINS: dict[str, set[str]] = {
     | {"padding-or-mask-fault", "class-imbalance"},
     "targets-out-of-range": ILL
     | START
-    | {"label-noise", "class-imbalance", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"},
+    | {"label-noise", "class-imbalance", "overfitting", "preprocessing-mismatch", "label-breaking-augmentation"}
+    | {"gradient-ascent"},
     "loss-head-mismatch": ILL | START | {"learning-slowdown", "overfitting", "gradient-ascent", "posterior-collapse"},
     "input-not-normalized": ILL
     | START
@@ -249,6 +251,8 @@ class Diagnosis:
             faint = finding.name == "bad-initialization" and 0 < finding.statistic.get("value", 1.0) < 1
             if faint and finding.severity == "warn" and record.step <= SOON and learned(record) > FAR:
                 finding.severity, finding.cause = "note", "The network learns from these weights all the same."
+            if finding.name == "oscillating-loss" and finding.severity == "warn" and learned(record) > OVERCOME:
+                finding.severity, finding.cause = "note", "The network has learned all the same."
             by_heart = (
                 finding.statistic.get("twin", {}).get("as it is") if finding.name == "cannot-fit-one-batch" else ()
             )
@@ -278,10 +282,10 @@ class Diagnosis:
             or ({"eased", "lagging"} | TRIED_ON_COPIES.keys()) & set(finding.statistic)
             else None
         )
-        if suspect is None:
+        tried = ({"eased"} | TRIED_ON_COPIES.keys()) & set(finding.statistic)
+        if suspect is None or (suspect.heard and tried):
             if finding.name == "oscillating-loss":
                 finding.severity = "note"  # too weak to be told without a proof
-            tried = ({"eased"} | TRIED_ON_COPIES.keys()) & set(finding.statistic)
             return None if tried or finding.where == "momentum" else finding
         try:
             told = finding if "lagging" in finding.statistic else confirm(finding, suspect, self.proof)

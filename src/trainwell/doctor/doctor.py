@@ -14,7 +14,7 @@ In this package's loop it is `Doctor(mode="treat").attach(events, state, loader=
 import copy
 import itertools
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ from trainwell.doctor.noise import note_certainty
 from trainwell.doctor.overheard import Overheard
 from trainwell.doctor.patient import Patient, answering, bare, from_loop, from_state, leaving_no_trace
 from trainwell.doctor.sample import Sample, read
+from trainwell.doctor.suspect import Suspect
+from trainwell.doctor.tapes import Tapes
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.ward import Mode, Ward
 from trainwell.runs import RunFolder
@@ -73,12 +75,25 @@ class Doctor(Ward):
         self.told_of_evaluation = False
         self.overheard: Overheard | None = None
         self.acquaintance: Acquaintance | None = None
+        self.tapes = Tapes(self)
         if model is not None:
             self.meet(from_loop(model, optimizer if optimizer is not None else {}, loss))
             self.acquaint(loss)
             if isinstance(loss, nn.Module) and held_out is None:
                 self.overheard = Overheard(self, loss)
                 self.guarded(self.overheard.listen)
+
+    def suspect(self, patient: Patient | None = None, tapes: Sequence[Any] = ()) -> Suspect | None:
+        """What a suspicion can be tried on now: steps on tape where nothing else makes the loss."""
+        if not self.tapes.enough:
+            return super().suspect(patient, tapes)
+        return super().suspect(self.tapes.patient, self.tapes.tapes)
+
+    def new_episode(self) -> None:
+        """Set aside what was measured and heard, as after a treatment."""
+        super().new_episode()
+        if self.tapes.enough:
+            self.tapes.anew()
 
     # The ways in.
 
@@ -92,6 +107,8 @@ class Doctor(Ward):
         if acquaintance is not None and (acquaintance.feeds or not acquaintance.known):
             batch = self.guarded(lambda: acquaintance.batch(loss, batch), batch)
         self.watch_batch(loss, batch, **numbers)
+        if not self.tapes.over:
+            self.guarded(lambda: self.tapes.told(loss, batch))
 
     def watch_batch(self, loss: Any, batch: Any = None, **numbers: Any) -> None:
         """The same with the batch whole, in the form that the patient's own functions take it."""
@@ -114,6 +131,7 @@ class Doctor(Ward):
         """Find out at the first step how a loop makes its loss; loss: its own function, where it tells one."""
         self.acquaintance = Acquaintance(self, loss)
         self.guarded(self.acquaintance.listen)
+        self.guarded(self.tapes.listen)
         self.guarded(lambda: bound.listen(self))
         self.guarded(lambda: play.listen(self))
 

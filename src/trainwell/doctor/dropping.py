@@ -37,6 +37,7 @@ class LighterDropout(TorchFunctionMode):
 def lighten(model: nn.Module, most: float, where: Callable[[nn.Module], bool] = lambda model: True) -> None:
     """Dropout that is called as a function takes at most this share in every pass for which `where` holds."""
     entered: list[LighterDropout] = []
+    model.dropped_at_most = most  # type: ignore[assignment]  # where its pass is made again from a tape
 
     def enter(module: nn.Module, inputs: Any) -> None:
         if where(module):

@@ -23,6 +23,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 LIMITS = THRESHOLDS
 NOTHING, SURE = 0.03, 7  # of the way from guessing's loss, and times the warm-up after which nothing was learned
 FALLEN = 20.0  # times the first losses' size, and as a number, below zero: scores of a share end at one
+NOTHING_LEFT = 0.05  # of the first losses, which is little to be behind by
 RUN_AWAY = 100.0  # times the start, beyond which a loss was thrown, whatever its noise and whatever made it
 
 
@@ -123,10 +124,13 @@ def learning_rate_too_high(record: Record) -> Finding | None:
         noise = max(noise, _uneven(losses, running))
         above = above and (end > start + noise or float(losses[-10:].min()) > RUN_AWAY * start)
         risen = risen and end - lowest > 3 * noise and not may_come_back(record)
+    if losses[:10].min() < 0 < losses[:10].max():
+        above = risen = False  # about nought, as a reward's, it has no multiples
     moves = [each for each in typical_updates(record)[-LIMITS.persist :] if math.isfinite(each)]
     violent = len(moves) >= LIMITS.persist and min(moves) > LIMITS.update_high
     violent = violent and shrunken(record) >= LIMITS.shrunken  # steps are long beside weights that decay has made small
-    jumped = float(losses[1:20].max()) > 2 * start and learned(record) < 0.3 and len(losses) < 200
+    jumped = float(losses[1:20].max()) > 2 * start > 0 and learned(record) < 0.3 and len(losses) < 200
+    jumped = jumped and not losses[:10].min() < 0
     if not (above or risen or violent or jumped) or (above and not jumped and first > 1.5 * start and end < first):
         return None
     wild = float(losses.max()) > RUN_AWAY * start and end > 0.9 * start
@@ -258,7 +262,7 @@ def _thrown_back(record: Record) -> Finding | None:
     before, now = losses[max(0, place - LIMITS.spike_over) : place], losses[-LIMITS.spike_over :]
     middle, deviation = spread(before)
     behind = median(now) > 1.05 * middle + 4 * 1.25 * deviation / math.sqrt(LIMITS.spike_over)
-    if middle <= 0 or not behind:
+    if middle <= 0 or not behind or median(now) < NOTHING_LEFT * losses[: LIMITS.warm_up].max():
         return None
     return Finding(
         "loss-spike",

@@ -2,8 +2,12 @@
 
 import contextlib
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import torch
 
 from trainwell.doctor import (
     augment_check,
@@ -12,16 +16,22 @@ from trainwell.doctor import (
     labels_check,
     order_check,
     split_check,
+    tape_check,
     twin,
     wiring_check,
     yardstick,
 )
 from trainwell.doctor.finding import UNFIT, CannotJudge, Finding
-from trainwell.doctor.patient import Patient, rows_of
+from trainwell.doctor.patient import Patient, leaving_no_trace, rows_of
+from trainwell.doctor.remedy import Chart, settle_head
 from trainwell.doctor.sample import Sample
+from trainwell.doctor.tape import Tape
 from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial, run_trial
 
+# What a step on tape shows, of which neither rows nor answers can be changed, and whose loss may have several parts.
+ON_TAPE = ("loss-head-mismatch", "bad-initialization", "disconnected-parameters", "over-regularized")
+SETTLED = 30  # steps of copies with and without a head that begins at the answer of guessing
 # Findings that already say why one batch cannot be learned.
 EXPLAIN_ONE_BATCH = {
     "loss-head-mismatch",
@@ -87,7 +97,40 @@ def examine(
             bottleneck.note(trial, facts)
         for name, of_wiring in wiring_check.CHECKS.items():
             run(name, of_wiring, trial)
+        for mild in [each for each in findings if "mild" in each.statistic]:
+            with contextlib.suppress(*UNFIT):
+                _weigh(mild, trial)
         run("cannot-fit-one-batch", cannot_fit_one_batch, trial, facts, {*found, *(each.name for each in findings)})
+    return findings, skipped, ran
+
+
+def examine_tapes(
+    patient: Patient, tapes: Sequence[Tape], facts: dict[str, Any]
+) -> tuple[list[Finding], dict[str, str], list[str]]:
+    """The same, of what weights and gradients tell of a patient whose batches are steps on tape."""
+    findings: list[Finding] = []
+    skipped: dict[str, str] = {}
+    ran: list[str] = []
+    noted: dict[str, Any] = {}
+    try:
+        trial = run_trial(patient, Sample(batches=list(tapes), sizes=[0] * len(tapes)), noted)
+        trial.sizes = []  # of several networks and passes, maybe
+        with torch.enable_grad(), leaving_no_trace():
+            trial.strangers = tapes[0].strangers(patient.loss(trial.model, tapes[0]), patient.holds())
+    except UNFIT:
+        return findings, skipped, ran
+    checks = [(name, partial(wiring_check.CHECKS[name], trial)) for name in ON_TAPE]
+    checks += [(name, partial(of_tapes, trial, tapes)) for name, of_tapes in tape_check.CHECKS.items()]
+    for name, check in checks:
+        try:
+            finding = check()
+        except (CannotJudge, *UNFIT) as reason:
+            skipped[name] = _short(reason)
+            continue
+        ran.append(name)
+        if finding is not None and all(each.name != name for each in findings):
+            findings.append(finding)
+    facts.update({name: noted[name] for name in ("seconds a step", "seconds planned") if name in noted})
     return findings, skipped, ran
 
 
@@ -112,6 +155,22 @@ def _borne_out(finding: Finding, trial: Trial, held: Sample | None, skipped: dic
     if why:
         skipped[finding.name] = why
     return False
+
+
+def _weigh(finding: Finding, trial: Trial) -> None:
+    """Make a note of a first loss that does no harm, as a copy whose head begins at the answer of guessing shows."""
+    chart = Chart(trial.patient, trial.sample, {"loss": trial.made.kind, "classes": trial.classes}, own_loop=False)
+
+    def settled(model: Any, optimizers: Any) -> None:
+        settle_head(replace(chart, patient=replace(trial.patient, model=model, optimizers=optimizers)), finding)
+
+    finding.severity = "note"
+    if 2 * SETTLED * trial.seconds < THRESHOLDS.check_seconds:
+        own, other = (twin.run_twin(trial.patient, trial.sample.batches, SETTLED, change) for change in (None, settled))
+        if other.far_below(own):
+            finding.severity = "warn"
+            finding.evidence += f" On a copy, {SETTLED} steps with it at guessing end at {other.end:.3g}, "
+            finding.evidence += f"as it is at {own.end:.3g}."
 
 
 def _trial(patient: Patient, sample: Sample, facts: dict[str, Any], skipped: dict[str, str]) -> Trial | None:

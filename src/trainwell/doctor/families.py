@@ -244,6 +244,17 @@ def _begun_sharp(record: Record, place: str, score: float) -> Finding:
     )
 
 
+def never_stepped(record: Record) -> Finding | None:
+    """One of several optimizers that has taken no step while others have taken many."""
+    stepped, names = record.facts.get("stepped", set()), record.facts.get("optimizers", [])
+    idle = [each for each in names if each not in stepped]
+    if not stepped or not idle or record.step < max(5 * LIMITS.warm_up, 0.2 * (record.facts.get("steps") or 0)):
+        return None  # players may begin one after the other
+    evidence = f"After {record.step} steps {len(idle)} of {len(names)} optimizers ({', '.join(idle)}) have taken none."
+    cause, told = "Its step() is never called, so its weights stay as they began.", {"value": len(idle)}
+    return Finding("disconnected-parameters", idle[0], "critical", evidence, cause, 0.9, record.step, statistic=told)
+
+
 RULES: dict[str, Callable[[Record], Finding | None]] = {
     "representation-collapse": representation_collapse,
     "gradient-ascent": gradient_ascent,

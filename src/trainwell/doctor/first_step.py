@@ -17,10 +17,10 @@ PULLED = 2.0  # times the slope, from which on a pull of the weights towards zer
 REST = 0.3  # of the gradient that was given, which slope and pull may leave unexplained
 
 
-def check_first_step(doctor: "Ward", batch: Any) -> None:
+def check_first_step(doctor: "Ward", patient: Patient, batch: Any) -> None:
     """Whether the first step went up the slope of its batch's loss, and how much of the slope it was given."""
-    patient, first = doctor.patient, doctor.first
-    if patient is None or first is None or patient.loss_of is None or len(patient.players) > 1:
+    first = doctor.first
+    if first is None or patient.loss_of is None or len(patient.players) > 1:
         return
     before = first.patient(patient)
     finding, size = against_the_slope(before, patient, batch)

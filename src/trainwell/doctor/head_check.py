@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
@@ -17,6 +18,8 @@ from trainwell.doctor.trial import Trial, each_tensor
 from trainwell.doctor.units import in_units
 
 LIMITS = THRESHOLDS
+SOME = 0.1  # of the rows, as one may be a slip
+MILD = 3.0  # times guessing's loss, below which copies are asked whether such a start does harm
 FEW_ROWS, FEW_BATCHES = 8, 16  # a batch of so few rows says little, so many of them something
 RANGES = {
     "sigmoid": (0.0, 1.0),
@@ -101,6 +104,9 @@ def _wrong_form(trial: Trial) -> tuple[str, str, Any] | None:
         return f"The negative log-likelihood loss is given {what}.", "It expects log-probabilities.", "critical"
     if kind == "bce_logits" and head in ("sigmoid", "softmax"):
         return f"The scores pass a {head} before a loss that applies a sigmoid itself.", "Two squashings.", "critical"
+    if kind == "bce" and head == "softmax" and trial.made.target is not None and _several(trial.made.target):
+        cause = "A softmax shares one out among the classes, and some rows belong to several, or to none."
+        return "A softmax is compared with rows that have several classes or none.", cause, "critical"
     if kind == "bce" and head in ("", "relu", "tanh"):
         return "Binary cross-entropy is given no probabilities.", "It expects the result of a sigmoid.", "critical"
     if head == "softmax" and width == 1:
@@ -116,6 +122,12 @@ def _one_hot(trial: Trial) -> bool:
     if not target.is_floating_point() and target.dim() == 1:
         return trial.made.compared == tuple(output.shape) and int(target.max()) < output.shape[1]
     return target.shape == output.shape and bool(((target == 0) | (target == 1)).all() and (target.sum(1) == 1).all())
+
+
+def _several(target: Tensor) -> bool:
+    """Whether many rows of 0 and 1 have not one 1."""
+    plain = target.dim() == 2 and target.shape[1] > 1 and bool(((target == 0) | (target == 1)).all())
+    return plain and float((target.sum(1) != 1).float().mean()) > SOME
 
 
 def _floor(trial: Trial, head: str) -> float:
@@ -185,8 +197,8 @@ def learning_slowdown(trial: Trial) -> Finding | None:
 
 @torch.no_grad()
 def slow_rows(output: Tensor, target: Tensor, head: str) -> float:
-    """Share of rows with an output that is off by more than half the range where the head's slope is below a
-    fifth of its best."""
+    """Share of rows most of whose squared error lies in outputs that are off by more than half the range where the
+    head's slope is below a fifth of its best."""
     if output.numel() != target.numel():
         if target.dim() != 1 or output.dim() != 2:
             return 0.0
@@ -195,7 +207,9 @@ def slow_rows(output: Tensor, target: Tensor, head: str) -> float:
     if head == "tanh":
         output, target = (output + 1) / 2, (target + 1) / 2
     flat = output * (1 - output) < 0.05
-    return float((flat & ((output - target).abs() > 0.5)).any(1).float().mean())
+    error = (output - target).square()
+    stuck = torch.where(flat & (error > 0.25), error, 0.0).sum(1)
+    return float((stuck > 0.5 * error.sum(1).clamp_min(1e-12)).float().mean())
 
 
 def gradient_ascent(trial: Trial) -> Finding | None:
@@ -255,12 +269,14 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
                 f"scores of zero cost {plain / trial.summed:.3g} too: the loss begins there, not the head"
             )
         cause = "The untrained model is sure of wrong answers: its last layer's scores are too large."
-        return _initial(loss, expected, cause, f"guessing among {trial.classes} classes gives {expected:.3g}")
+        told = f"guessing among {trial.classes} classes gives {expected:.3g}"
+        found = _initial(loss, expected, cause, told)
+        return replace(found, statistic=found.statistic | {"mild": True}) if loss < MILD * expected else found
     if kind in NUMBERS and target is not None and target.is_floating_point() and target.numel() > 1:
-        center, deviation = float(target.float().mean()), float(target.float().std())
-        expected = deviation**2 if kind == "mse" else deviation
-        raw = math.hypot(center, deviation) > 30 and deviation > 10 and not in_units(trial.model)
-        if not (raw or loss > 10 * expected + 1e-6):
+        if not _far_off(trial, loss, target)[1]:
+            return None
+        (center, deviation, expected, raw), far = _far_off(trial, loss, _compared(trial, target))
+        if not far:
             return None
         cause = (
             "The targets are in their raw units."
@@ -270,6 +286,28 @@ def wrong_initial_loss(trial: Trial) -> Finding | None:
         told = f"the targets have a mean of {center:.3g} and a deviation of {deviation:.3g}"
         return _initial(loss, min(expected, 1.0) if raw else expected, cause, told)
     return None
+
+
+def _far_off(trial: Trial, loss: float, target: Tensor) -> tuple[tuple[float, float, float, bool], bool]:
+    """Mean and deviation of these targets, what guessing costs, whether they are in raw units; whether the loss is far
+    above that or they are."""
+    center, deviation = float(target.float().mean()), float(target.float().std())
+    expected = deviation**2 if trial.made.kind == "mse" else deviation
+    raw = math.hypot(center, deviation) > 30 and deviation > 10 and not in_units(trial.model)
+    return (center, deviation, expected, raw), raw or loss > 10 * expected + 1e-6
+
+
+def _compared(trial: Trial, told: Tensor) -> Tensor:
+    """What the loss compared answers with, where that is not what it was told, as of logarithms that it takes."""
+    made, output = trial.made, trial.made.output if trial.made.output is not None else trial.output
+    wanted = made.target
+    if wanted is None and made.error is not None and output is not None and made.error.numel() == output.numel():
+        wanted = output.reshape(-1) - made.error.reshape(-1)
+    target = trial.target
+    if wanted is None or target is None or wanted.numel() != target.numel() or not wanted.is_floating_point():
+        return told
+    same = torch.allclose(wanted.reshape(-1).float(), target.reshape(-1).float(), rtol=1e-3, atol=1e-5)
+    return told if same else wanted
 
 
 def _first_loss(trial: Trial) -> float:

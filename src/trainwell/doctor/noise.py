@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainwell.doctor.course import held_out, learned, noise_of_median, rate_share, typical_updates
+from trainwell.doctor.course import falling, held_out, learned, noise_of_median, rate_share, typical_updates
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.patient import Patient, answering
 from trainwell.doctor.sample import Sample
@@ -205,7 +205,8 @@ def _sure_where_wrong(record: Record) -> Finding | None:
     began = record.get("certainty").steps[-2]
     if began < 2 * LIMITS.warm_up or certainty[-1] - certainty[0] > 0.05:
         return None  # it grows as a network learns
-    if not fairer and (began < 4 * LIMITS.warm_up or wrong[0] - wrong[-1] > 0.1):
+    young = began < 4 * LIMITS.warm_up or (began < 10 * LIMITS.warm_up and falling(record))
+    if not fairer and (young or wrong[0] - wrong[-1] > 0.1):
         return None  # a network that has yet to bend is sure of what a straight line says
     evidence = (
         f"{wrong[-1]:.0%} of the rows have another label than the network's answer, {better[-1]:.0%} more agree than "

@@ -180,6 +180,20 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+def tensors_in(value: Any) -> list[Tensor]:
+    """Every tensor in a value that may be a tuple, list, dictionary or slice, in its order."""
+    if isinstance(value, Tensor):
+        return [value]
+    parts: Any = ()
+    if isinstance(value, dict):
+        parts = value.values()
+    elif isinstance(value, list | tuple):
+        parts = value
+    elif isinstance(value, slice):
+        parts = (value.start, value.stop, value.step)
+    return [each for part in parts for each in tensors_in(part)]
+
+
 def first_tensor(value: Any) -> Tensor | None:
     """The first floating tensor in a value that may be a tuple, list, dictionary or object with fields."""
     if isinstance(value, Tensor):

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainwell.doctor.activation import HEADS, ActivationMode
 from trainwell.doctor.finding import UNFIT
+from trainwell.doctor.patient import tensors_in
 from trainwell.doctor.pulse import numbers
 from trainwell.doctor.series import Record
 from trainwell.doctor.thresholds import THRESHOLDS
@@ -61,6 +62,7 @@ class Probe:
         self.fresh: dict[str, Tensor] = {}  # gradients as the backward pass gave them, before they were added up
         self.mode: ActivationMode | None = None
         self.window = WINDOW
+        self.squashed: dict[int, str] = {}  # what tanhs and sigmoids of this pass gave, by its memory: the place
         self.layer = self.feeder = ""  # the kind and the name of the layer that was called last
         self.units = 0  # how many numbers the last product gave each row or place; 0 after a convolution
         self.feeds: dict[str, str] = {}  # each rectifier to the layer before it
@@ -74,7 +76,7 @@ class Probe:
         """Attach to the next forward and backward pass."""
         if self.handles or self.compiled:
             return
-        self.counts = {}
+        self.counts, self.squashed = {}, {}
 
         def enter(module: nn.Module, inputs: Any) -> None:
             if torch.is_grad_enabled() and self.mode is None and not torch.compiler.is_compiling():
@@ -87,15 +89,22 @@ class Probe:
                 mode.__exit__(None, None, None)
                 try:
                     self._differences()
+                    self._note_outputs(output)
                 except UNFIT as error:
                     mode.error = error
                 if mode.error is not None:
                     unread = self.record.facts.setdefault("unread", {})
                     unread["activations"] = f"{type(mode.error).__name__}: {mode.error}"
 
+        def come(name: str) -> Callable[..., None]:
+            return marked(lambda module, inputs: self.stack.append(name))
+
+        def go(module: nn.Module, inputs: Any, output: Any) -> None:
+            del self.stack[-1:]
+
         for name, module in self.model.named_modules():
-            self.handles.append(module.register_forward_pre_hook(marked(self._push(name))))
-            self.handles.append(module.register_forward_hook(marked(self._pop()), always_call=True))
+            self.handles.append(module.register_forward_pre_hook(come(name)))
+            self.handles.append(module.register_forward_hook(marked(go), always_call=True))
         self.handles.append(self.model.register_forward_pre_hook(marked(enter), prepend=True))
         self.handles.append(self.model.register_forward_hook(marked(leave), always_call=True))
         self._listen_to_gradients()
@@ -121,19 +130,6 @@ class Probe:
             self.mode.__exit__(None, None, None)
             self.mode = None
 
-    def _push(self, name: str) -> Callable[..., None]:
-        def push(module: nn.Module, inputs: Any) -> None:
-            self.stack.append(name)
-
-        return push
-
-    def _pop(self) -> Callable[..., None]:
-        def pop(module: nn.Module, inputs: Any, output: Any) -> None:
-            if self.stack:
-                self.stack.pop()
-
-        return pop
-
     @torch.no_grad()
     def see(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Note the statistics of one function's result, if it is an activation or a layer with weights."""
@@ -151,10 +147,9 @@ class Probe:
         if name in ATTENDING or name == HEADS:
             self._attention(place, *(args[:2] if name in ATTENDING else _projected(args, kwargs)))
             return
-        value = result.detach()[:ROWS] if result.dim() else result.detach()[None]
-        if not value.is_floating_point() or not value.numel():
+        value = (result.detach()[:ROWS] if result.dim() else result.detach()[None]).float()
+        if not result.is_floating_point() or not value.numel():
             return
-        value = value.float()
         if name == "softmax":
             if value.dim() == 4 and value.shape[-1] > 2:  # attention weights: (batch, heads, time, time)
                 entropy = -(value * value.clamp_min(1e-12).log()).sum(-1).mean()
@@ -169,6 +164,7 @@ class Probe:
         elif name in SQUASHERS | {"rnn_tanh"}:
             size = value.abs() if name != "sigmoid" else (value - 0.5).abs() * 2
             limit = THRESHOLDS.tanh_saturated if name != "sigmoid" else 0.94  # outside [0.03, 0.97]
+            self.squashed[result.data_ptr()] = place
             self.note("saturated", place, (size > limit).float().mean())
         else:
             self._rectified(place, value)
@@ -203,6 +199,11 @@ class Probe:
         entropy = -(scores.softmax(-1) * scores.log_softmax(-1)).sum(-1).mean()
         self.note("attention score", place, scores.abs().max())
         self.note("attention entropy", place, entropy, by=_of_largest(key.shape[-2]))
+
+    def _note_outputs(self, output: Any) -> None:
+        """Which tanhs and sigmoids are answers, which may be sure of themselves."""
+        places = (self.squashed.get(each.data_ptr()) for each in tensors_in(output))
+        self.record.facts.setdefault("answers squashed", set()).update(filter(None, places))
 
     @torch.no_grad()
     def _differences(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from trainwell.doctor.bottleneck import by_width
-from trainwell.doctor.by_half import by_half
+from trainwell.doctor.by_half import by_half, not_among
 from trainwell.doctor.by_heart import answers_of_others
 from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.finding import AILMENTS, Finding
@@ -70,6 +70,7 @@ class Proof:
         if judge and len(batches) > 2 * APART:
             apart = batches[-max(APART, len(batches) // 4) :]
             batches = batches[: len(batches) - len(apart)]
+            apart = not_among(patient, batches, apart)
         for name, change in changes.items():
             twins[name] = twin = run_twin(patient, batches, steps, change, apart=apart)
             self.spent += len(twin.losses)
@@ -78,8 +79,7 @@ class Proof:
 
     def now(self, suspect: Suspect) -> float:
         """The loss of the training's present weights on the batches that twins are judged on."""
-        twins = self.compare(suspect.patient, suspect.batches, {OWN: None}, 0, judge=True)
-        return twins[OWN].apart
+        return self.compare(suspect.patient, suspect.batches, {OWN: None}, 0, judge=True)[OWN].apart
 
     def forget(self) -> None:
         """After a treatment nothing tried before holds any more."""
@@ -95,14 +95,13 @@ def confirm(finding: Finding, suspect: Suspect, proof: Proof) -> Finding | None:
     if finding.where == "momentum":
         return _changed_is_better(finding, suspect, proof, {"a momentum of 0.9": _usual_momentum})
     if "eased" in finding.statistic:
-        if not can_be_eased(suspect, finding):
-            return None
-        return _changed_is_better(finding, suspect, proof, {"residual layers": eased(suspect, finding)})
+        change = {"residual layers": eased(suspect, finding)}
+        return _changed_is_better(finding, suspect, proof, change) if can_be_eased(suspect, finding) else None
     crawls = finding.name == "update-ratio-off" and finding.statistic.get("value", 1.0) < 1e-4
     if finding.name in FROM_THE_START and not crawls:
         twins = _from_the_start(suspect, proof)
         if twins is not None:
-            told = _lower_is_better(finding, twins, suspect.gone, suspect.guess)
+            told = _lower_is_better(finding, twins, suspect)
             if told is None or told.name == "learning-rate-too-high" or finding.name == "update-ratio-off":
                 return told if told is None or told.name == "learning-rate-too-high" else None
     if finding.name == "over-regularized" and not finding.statistic.get("gone"):
@@ -180,12 +179,12 @@ def _from_now(suspect: Suspect, proof: Proof, factors: Sequence[float]) -> dict[
     for name, change in changes.items():
         if name not in twins:
             if not proof.may_spend(suspect.length, suspect.step, suspect.planned):
-                return None
+                break
             twins |= proof.compare(suspect.patient, suspect.batches, {name: change}, suspect.length, judge)
         if twins[name].end < 0.7 * twins[OWN].losses[0]:
             break
     proof.kept[key] = step, twins
-    return twins
+    return twins or None
 
 
 def _higher(finding: Finding) -> tuple[float, ...]:
@@ -195,11 +194,11 @@ def _higher(finding: Finding) -> tuple[float, ...]:
     return top / 100, top / 10, top
 
 
-def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, guess: float) -> Finding | None:
+def _lower_is_better(finding: Finding, twins: dict[str, Twin], suspect: Suspect) -> Finding | None:
     own, words = twins[OWN], min((name for name in twins if name != OWN), key=lambda name: twins[name].end)
     low, first = twins[words], own.losses[0]
     # What was learned counts from guessing, not from first weights that are worse than it.
-    own_fails = own.end > 0.5 * min(first, guess) or not math.isfinite(own.end) or gone < 0.1
+    own_fails = own.end > 0.5 * min(first, suspect.guess) or not math.isfinite(own.end) or suspect.gone < 0.1
     # The slow twin has had only a tenth of the way, so it is enough that it ends lower and has fallen.
     if low.far_below(own) and low.end < first and (own_fails or finding.statistic.get("diverging")):
         keep_curves(finding, twins)
@@ -217,8 +216,8 @@ def _lower_is_better(finding: Finding, twins: dict[str, Twin], gone: float, gues
             told.confidence = 0.7
             return told
         finding.confidence = min(finding.confidence, 0.5)
-        if not finding.statistic.get("beyond the start"):
-            finding.severity = "note"  # a rise that no lower rate would have spared it, and that has left it ahead
+        if suspect.heard or not finding.statistic.get("beyond the start"):
+            finding.severity = "note"  # a rise that no lower rate would have spared it; its loss may have to rise
     return finding
 
 
@@ -235,8 +234,9 @@ def _either_is_better(finding: Finding, twins: dict[str, Twin], suspect: Suspect
             text = f" A batch has {rows} row{'s' if rows > 1 else ''}."
             return renamed(finding, "batch-too-small", text, "A step follows its few rows, not the data.")
         return finding
-    if not others:
-        return answers_of_others(finding, own, suspect)  # the copy that goes on as it is learns well
+    unrelated = answers_of_others(finding, list(twins.values()), suspect)
+    if unrelated is not None or not others:  # and so the copy that goes on as it is learns well
+        return unrelated
     # A rate at which a few batches are learned by heart proves nothing: other batches must gain as well.
     gains = {name: twin for name, twin in others.items() if not own.apart - twin.apart < 0.2 * (own.end - twin.end)}
     name = min(gains or others, key=lambda each: others[each].end)

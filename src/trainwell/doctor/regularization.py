@@ -114,7 +114,7 @@ def batch_too_small(record: Record) -> Finding | None:
     ):
         return None
     noise = float(np.std(losses[-60:]) / max(median(losses[-60:]), 1e-12))
-    if noise < 0.5 or abs(median(cosines)) > 0.2:
+    if noise < 0.5 or abs(median(cosines)) > 0.2 or falling(record):
         return None
     told = (
         f"With {rows} row{'s' if rows > 1 else ''} a batch the loss varies by {noise:.0%} from step to step "
@@ -130,7 +130,8 @@ def _on_average(record: Record) -> float:
     held = finite(record.get("held out", "loss").array)
     if guess <= 0:
         return learned(record)
-    come = [1 - float(np.mean(finite(record.get("loss").array)[-100:])) / guess]
+    losses = finite(record.get("loss").array)
+    come = [1 - float(np.mean(losses[-min(100, len(losses) // 2) :])) / guess]
     if len(held) > 2:
         come.append(1 - median(held[-3:]) / guess)
     return min(*come, learned(record))

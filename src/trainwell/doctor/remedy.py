@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from trainwell.doctor.dropping import lighten
 from trainwell.doctor.finding import Finding
-from trainwell.doctor.patient import Patient
-from trainwell.doctor.replay import Replay, tensors_in
+from trainwell.doctor.patient import Patient, tensors_in
+from trainwell.doctor.replay import Replay
 from trainwell.doctor.sample import Sample
 from trainwell.doctor.snapshot import RATES
 from trainwell.nn.init import initialize_for

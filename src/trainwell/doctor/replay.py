@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainwell.doctor.losses import scalar
-from trainwell.doctor.patient import Patient
+from trainwell.doctor.patient import Patient, tensors_in
 from trainwell.doctor.trial import each_tensor
 
 ROWS = 20_000  # that are kept at most
@@ -134,18 +134,6 @@ class Replay:
     def _formed(self, parts: list[Tensor]) -> Any:
         given = iter(parts)
         return each_tensor(self.form, lambda _: next(given))
-
-
-def tensors_in(batch: Any) -> list[Tensor]:
-    """Every tensor of a batch, in its order."""
-    found: list[Tensor] = []
-
-    def note(value: Tensor) -> Tensor:
-        found.append(value)
-        return value
-
-    each_tensor(batch, note)
-    return found
 
 
 def stands_in_rows(batch: Any) -> bool:

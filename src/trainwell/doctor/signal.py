@@ -20,13 +20,15 @@ from trainwell.doctor.course import (
     update_ratio,
     worse,
 )
-from trainwell.doctor.families import lost_depth
+from trainwell.doctor.families import lost_depth, never_stepped
 from trainwell.doctor.finding import CannotJudge, Finding
 from trainwell.doctor.recurrent_check import state_left_behind
 from trainwell.doctor.series import Record, finite, median, picked, spread
 from trainwell.doctor.thresholds import THRESHOLDS
 
 LIMITS = THRESHOLDS
+NOTHING = 0.03  # of the way from guessing, as good as none
+UNDER_WAY = 0.2  # of the way from guessing, from which a loss that falls is on it in spite of what its units show
 
 
 def vanishing_gradient(record: Record) -> Finding | None:
@@ -95,7 +97,7 @@ def exploding_gradient(record: Record) -> Finding | None:
     high = np.log(recent + 1e-30) > middle + max(LIMITS.spike_deviations * deviation, math.log(LIMITS.exploding_ratio))
     rising = high.sum() >= 5 and worse(record) and not may_come_back(record)
     huge = violent and median(finite(recent)) > 100 and learned(record) < 0.3 if len(finite(recent)) else False
-    if not rising and not huge:
+    if not rising and (not huge or falling(record)):
         return None
     grown = median(recent) / math.exp(middle)
     evidence = f"The gradient norm is {median(recent):.3g}, {grown:.3g} times what it was before."
@@ -158,10 +160,10 @@ def saturated_activations(record: Record) -> Finding | None:
     if not record.places("saturated"):
         raise CannotJudge("no tanh or sigmoid was seen")
     recent = record.recent("saturated", LIMITS.persist)
-    if record.facts.get("head") in ("tanh", "sigmoid"):
-        last = record.places("saturated")[-1]  # the output may be sure of itself
-        recent = {place: values for place, values in recent.items() if place != last}
-    recent.pop(record.facts.get("free to saturate", ""), None)
+    last = record.places("saturated")[-1] if record.facts.get("head") in ("tanh", "sigmoid") else ""
+    answers = record.facts.get("answers squashed", ()) if learned(record) > NOTHING or falling(record) else ()
+    for sure in (last, record.facts.get("free to saturate", ""), *answers):
+        recent.pop(sure, None)  # answers may be sure of themselves, unless they are stuck
     if not recent or record.step < LIMITS.warm_up or learned(record) > 0.8:
         return None
     worst = max(recent, key=lambda place: float(recent[place].min()))
@@ -178,7 +180,7 @@ def saturated_activations(record: Record) -> Finding | None:
     return Finding(
         "saturated-activations",
         worst,
-        "critical" if share > 0.9 else "warn",
+        "critical" if share > 0.9 else "note" if does_well(record) or falling(record) else "warn",
         evidence,
         cause,
         0.85,
@@ -197,15 +199,15 @@ def learning_slowdown(record: Record) -> Finding | None:
     if len(slow) < LIMITS.persist:
         raise CannotJudge("no squared error behind a squashing head")
     last = slow.last(LIMITS.persist)
-    if (last < LIMITS.slow_rows).any() or record.step < LIMITS.warm_up or "free to saturate" in record.facts:
+    early = record.step < LIMITS.warm_up or (learned(record) > UNDER_WAY and falling(record))
+    if (last < LIMITS.slow_rows).any() or early or "free to saturate" in record.facts:
         return None
-    head = record.facts.get("head", "head")
     return Finding(
         "learning-slowdown",
         "head",
         "critical" if last[-1] > 0.6 else "warn",
-        f"{last[-1]:.0%} of the rows are badly wrong where the {head} is flat, so squared error hardly moves them.",
-        f"The gradient of squared error through a {head} fades as the output saturates, right or wrong.",
+        f"{last[-1]:.0%} of the rows are badly wrong where the head is flat, so squared error hardly moves them.",
+        "The gradient of squared error through it fades as the output saturates, right or wrong.",
         0.9,
         record.step,
         statistic={"value": float(last[-1]), "healthy": [0, LIMITS.slow_rows], "series": picked(slow)},
@@ -253,9 +255,10 @@ def update_ratio_off(record: Record) -> Finding | None:
 
 def disconnected_parameters(record: Record) -> Finding | None:
     """Weights whose gradient is missing, or exactly zero, at every probe."""
-    if (idle := _never_stepped(record)) is not None:
+    if (idle := never_stepped(record)) is not None:
         return idle
-    looks = max((len(record.get("along gradient", each)) for each in record.places("along gradient")), default=0)
+    kinds = ("along gradient", "no gradient", "gradient")
+    looks = max((len(record.get(kind, each)) for kind in kinds for each in record.places(kind)), default=0)
     if looks < LIMITS.persist or record.step < LIMITS.warm_up:
         raise CannotJudge("needs more probes")
     missing = [
@@ -271,8 +274,9 @@ def disconnected_parameters(record: Record) -> Finding | None:
         if place in judged
         and len(record.get("gradient", place)) >= LIMITS.persist
         and not record.get("gradient", place).array.any()
-        and "embed" not in place
     ]
+    if any(place not in zero for place in record.places("gradient")):
+        zero = [place for place in zero if "embed" not in place]
     still = [
         place
         for place in record.places("update")
@@ -304,17 +308,6 @@ def disconnected_parameters(record: Record) -> Finding | None:
                 statistic={"value": len(places), "healthy": [0, 0]},
             )
     return None
-
-
-def _never_stepped(record: Record) -> Finding | None:
-    """One of several optimizers that has taken no step while others have taken many."""
-    stepped, names = record.facts.get("stepped", set()), record.facts.get("optimizers", [])
-    idle = [each for each in names if each not in stepped]
-    if not stepped or not idle or record.step < max(5 * LIMITS.warm_up, 0.2 * (record.facts.get("steps") or 0)):
-        return None  # players may begin one after the other
-    evidence = f"After {record.step} steps {len(idle)} of {len(names)} optimizers ({', '.join(idle)}) have taken none."
-    cause, told = "Its step() is never called, so its weights stay as they began.", {"value": len(idle)}
-    return Finding("disconnected-parameters", idle[0], "critical", evidence, cause, 0.9, record.step, statistic=told)
 
 
 def wrong_train_eval_mode(record: Record) -> Finding | None:

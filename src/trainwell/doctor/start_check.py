@@ -14,6 +14,7 @@ from trainwell.doctor.thresholds import THRESHOLDS
 from trainwell.doctor.trial import Trial
 
 LIMITS = THRESHOLDS
+PULL, FEW_WEIGHTS = 0.7, 200  # cosine of a slope and the weights, of so many weights at least
 ROUNDS = 3  # steps after which rows that start alike should differ
 
 
@@ -74,6 +75,30 @@ def bad_initialization(trial: Trial) -> Finding | None:
         cause,
         0.85 if off else 0.7,
         statistic={"value": scale, "healthy": [0.5, 2.0], "signal ratio": ratio},
+    )
+
+
+def penalized(trial: Trial) -> Finding | None:
+    """A loss whose gradient is mostly a pull of all weights towards zero, by their size or by their sign alone."""
+    pairs = [
+        (each.grad.flatten(), each.detach().flatten())
+        for each in trial.model.parameters()
+        if each.grad is not None and not each.grad.is_sparse and each.dim() > 1
+    ]
+    if sum(len(weight) for _, weight in pairs) < FEW_WEIGHTS:
+        raise CannotJudge(f"needs {FEW_WEIGHTS} weights")
+    slope, weights = (torch.cat(each).float() for each in zip(*pairs, strict=True))
+    share = max(float(torch.cosine_similarity(slope, each, 0)) for each in (weights, weights.sign()))
+    if not share > PULL:
+        return None
+    return Finding(
+        "over-regularized",
+        "loss",
+        "critical",
+        f"The loss's gradient is a pull of all weights towards zero (cosine {share:.2f}; healthy is about 0).",
+        "A penalty on the weights outweighs what the rows say.",
+        0.9,
+        statistic={"value": share, "healthy": [-PULL, PULL], "given": share},
     )
 
 

@@ -26,6 +26,7 @@ class Suspect:
     guess: float = math.inf  # the loss of the best constant answer
     ahead: float = 1.0  # times the present rate that a schedule which still raises it aims at
     seen: Sequence[Any] = ()  # more of its batches, where they are kept, the recent ones among them
+    heard: bool = False  # whether its batches are tapes, which know nothing of layers or rows that a change makes
 
     @property
     def most(self) -> Sequence[Any]:

@@ -111,7 +111,7 @@ class Thresholds:
     penalty_share: float = 0.5  # 36: weight decay's part of the objective
     modes_apart: float = 0.2  # 18: of guessing's loss, by which evaluation raises that of rows just learned
     norm_batch: int = 8  # 37: rows below which batch statistics are noise
-    norm_batch_maps: int = 6  # 37: the same where each row has many places
+    norm_batch_maps: int = 4  # 37: the same where each row has many places, as the usual tutorial of transfer has it
 
     shrunken: float = 0.7  # 36: weights over their first size
     pull: float = 0.3  # 36: of decay at a typical layer's weights over that of the loss

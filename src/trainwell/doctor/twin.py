@@ -18,6 +18,7 @@ from trainwell.doctor.dropping import without_dropout
 from trainwell.doctor.patient import Patient, first_tensor, leaving_no_trace, rows_of
 
 Change = Callable[[nn.Module, dict[str, Optimizer]], None]  # made in place, on the copy
+CLEARLY = 2.0  # standard errors of what one copy is ahead of another, step by step
 RUN_AWAY = 1e4  # times its first loss, from where a copy does not come back within its steps
 
 
@@ -28,7 +29,8 @@ class Twin:
     losses: list[float] = field(default_factory=list)
     seconds: float = 0.0
     bounded: float = 0.0  # share of rows whose largest score ends right at 1, where none is above it
-    apart: float = math.nan  # the mean loss, after its steps, on batches that it was not trained on
+    before: float = math.nan  # the mean loss, before its steps, on batches that it is not trained on
+    apart: float = math.nan  # the same after its steps
 
     @property
     def end(self) -> float:
@@ -47,8 +49,15 @@ class Twin:
         return self.start - self.end
 
     def far_below(self, other: "Twin") -> bool:
-        """Whether it ends lower than the other by a fifth of that one's loss, which may be below zero."""
-        return self.end < other.end - 0.2 * abs(other.end) if math.isfinite(other.end) else self.end < other.end
+        """Whether it ends lower than the other by a fifth of that one's loss; where losses go below zero, of which
+        shares say little, also by more than the batches, which are the same for both, make by chance."""
+        if not math.isfinite(other.end):
+            return self.end < other.end
+        count = max(1, len(other.losses) // 5)
+        signed = min(*self.losses, *other.losses) < 0 and len(self.losses) == len(other.losses) and count > 4
+        gains = np.subtract(other.losses[-count:], self.losses[-count:]) if signed else np.zeros(1)
+        chance = CLEARLY * float(gains.std()) / math.sqrt(count)
+        return self.end < other.end - max(0.2 * abs(other.end), chance)
 
 
 def run_twin(
@@ -77,6 +86,7 @@ def run_twin(
         if change is not None:
             change(model, optimizers)
         (optimizer,) = optimizers.values()
+        twin.before = _mean_of(patient, model, apart) if steps else math.nan
         for step in range(steps):
             loss = patient.loss(model, batches[step % len(batches)])
             value = float(loss.detach())
@@ -90,12 +100,22 @@ def run_twin(
             if patient.clip:
                 nn.utils.clip_grad_norm_(model.parameters(), patient.clip)
             optimizer.step()
-        if apart:
-            model.eval()
-            with torch.no_grad():
-                twin.apart = float(np.mean([float(patient.loss(model, each)) for each in apart]))
+        twin.apart = _mean_of(patient, model, apart)
     twin.seconds = time.thread_time() - began
     return twin
+
+
+@torch.no_grad()
+def _mean_of(patient: Patient, model: nn.Module, batches: Sequence[Any]) -> float:
+    """The mean loss of batches as a copy answers them in evaluation; no number without any."""
+    if not batches:
+        return math.nan
+    mode = model.training
+    model.eval()
+    with leaving_no_trace(), torch.no_grad():
+        mean = float(np.mean([float(patient.loss(model, each)) for each in batches]))
+    model.train(mode)
+    return mean
 
 
 def _gone(losses: list[float]) -> bool:

@@ -4,7 +4,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -70,8 +70,7 @@ class Ward:
         self.seconds, self.inside = 0.0, False  # of processor time that the doctor took
         self.weighs = 1.0  # how many steps' time this one's stands for; 0 where it is not taken
         self.plain = False  # whether all weights are numbers of full precision in the processor's own memory
-        self.step = self.began_at = 0
-        self.next_look = self.next_round = self.every
+        self.step, self.began_at, self.next_look, self.next_round = 0, 0, self.every, self.every
         self.batches: list[Any] = []
         self.kept, self.used = KEPT, 0.0  # batches for twins, and the rate that the last step was taken at
         self.handles: list[Any] = []
@@ -245,7 +244,7 @@ class Ward:
             if len(self.batches) >= 4 * self.kept or (self.step >= 4 and rows >= 512):
                 self.examine(list(self.batches))
         if self.step == 1:
-            check_first_step(self, batch)
+            check_first_step(self, self.patient, batch)
 
     def _come_round(self) -> None:
         """Every row of the loop was shown once: what they are is seen anew, on rows as they are drawn."""
@@ -327,17 +326,18 @@ class Ward:
         if self.mode != "watch":
             self.treatments.round(findings)
 
-    def suspect(self) -> Suspect | None:
-        """What a suspicion can be tried on now."""
-        if self.patient is None or self.patient.loss_of is None or not self.batches or len(self.patient.players) > 1:
+    def suspect(self, patient: Patient | None = None, tapes: Sequence[Any] = ()) -> Suspect | None:
+        """What a suspicion can be tried on now; on tapes, where copies of the patient are trained on those."""
+        patient, batches = patient or self.patient, tapes or self.batches[-self.kept :]
+        if patient is None or patient.loss_of is None or not batches or len(patient.players) > 1:
             return None
         planned = int(self.record.facts.get("steps") or 0)
         self.diagnosis.proof.planned = self.record.facts.get("seconds planned") or 0.0
-        self.patient.clip = getattr(self.treatments.chart, "clip", None) or clipped_at(self.record)
+        patient.clip = getattr(self.treatments.chart, "clip", None) or clipped_at(self.record)
         start = self.first.into if self.first is not None else (lambda model, optimizers: None)
         told = learned(self.record), latest(self.record), guessing(self.record), ahead(self.record)
-        recent, seen = self.batches[-self.kept :], [] if self.replay.on else self.retake.latest()
-        return Suspect(self.patient, recent, start, self.step, planned, *told, seen)
+        seen = tapes or ([] if self.replay.on else self.retake.latest())
+        return Suspect(patient, batches, start, self.step, planned, *told, seen, bool(tapes))
 
     def _not_finite(self) -> bool:
         """Report the first gradient that is not finite; in treat mode refuse the step."""

@@ -301,6 +301,7 @@ CHECKS: dict[str, Callable[[Trial], Finding | None]] = {
     **tokens_check.CHECKS,
     "bad-initialization": start_check.bad_initialization,
     "disconnected-parameters": disconnected_parameters,
+    "over-regularized": start_check.penalized,
     "cross-sample-leak": cross_sample_leak,
     "dying-relu": dying_relu,
     "vanishing-gradient": vanishing_gradient,
