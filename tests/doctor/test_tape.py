@@ -268,6 +268,32 @@ def loop(doctor_of: Callable[..., Doctor] | None, rate: float, before: bool = Fa
     return doctor, model
 
 
+def test_evaluations_between_steps_take_the_ways_that_they_take_unwatched() -> None:
+    """Torch has faster ways, with other roundings, that it leaves where a mode is on."""
+
+    class Network(nn.Linear):
+        def forward(self, rows: Tensor) -> Tensor:
+            modes.append((self.training, len(_get_current_function_mode_stack())))
+            return super().forward(rows)
+
+    modes: list[tuple[bool, int]] = []
+    torch.manual_seed(0)
+    model = Network(6, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    doctor = Doctor(model, optimizer)
+    for step in range(8):
+        loss = squares(model.train()) + 1e-3 * model.weight.abs().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(loss)
+        if step > 3:
+            with torch.no_grad():
+                model.eval()(ROWS)
+    assert doctor.tapes.enough and modes.count((True, 1)) > 2
+    assert modes.count((False, 0)) == 4
+
+
 @pytest.mark.parametrize("before", [False, True], ids=["told after the step", "told before it"])
 def test_a_loop_of_which_nothing_is_told_is_tried_on_copies(before: bool) -> None:
     doctor, _ = loop(Doctor, 1e-5, before)

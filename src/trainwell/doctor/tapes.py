@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from trainwell.doctor.examine import examine_tapes
 from trainwell.doctor.finding import UNFIT
 from trainwell.doctor.first_step import check_first_step
 from trainwell.doctor.losses import scalar
 from trainwell.doctor.patient import Patient, leaving_no_trace
-from trainwell.doctor.probe import is_compiled
+from trainwell.doctor.probe import is_compiled, marked
 from trainwell.doctor.tape import Recorder, Tape
 from trainwell.train.distributed import world_size
 
@@ -57,9 +58,15 @@ class Tapes:
         def guarded(action: Callable[[], None]) -> Any:
             return lambda *parts: None if self.over else doctor.guarded(action)
 
+        def leave(module: nn.Module, inputs: Any) -> None:
+            # An evaluation takes torch's faster ways, by other roundings, only where no mode is on.
+            if not (self.over or module.training or torch.is_grad_enabled() or self.recorder.calls):
+                self.recorder.end()
+
         doctor.handles += [
             optimizer.register_step_pre_hook(guarded(self._step_over)),
             optimizer.register_step_post_hook(guarded(self._next)),
+            patient.model.register_forward_pre_hook(marked(leave)),
             self,
         ]
         self.anew()
