@@ -245,6 +245,24 @@ def test_whatever_is_called_is_made_again(names: list[str]) -> None:
     assert tape is not None and torch.equal(tape.loss(model), loss)
 
 
+@pytest.mark.parametrize("told", ["a score", "another number"])
+def test_copies_go_by_what_is_learned_from_whatever_is_told(told: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    doctor = Doctor(model, optimizer)
+    for _ in range(60):
+        rows = torch.randn(64, 6)
+        loss = (model(rows) - rows[:, :1]).abs().pow(1.5).mean() + 1e-4 * model[0].weight.abs().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        doctor.watch(1 - loss.detach() if told == "a score" else torch.randn(()))
+    doctor.close()
+    assert not doctor.broken and doctor.tapes.enough and {tape.times for tape in doctor.tapes.tapes} == {1.0}
+    assert not any(each.name == "gradient-ascent" and each.step <= 1 for each in doctor.findings)
+
+
 def loop(doctor_of: Callable[..., Doctor] | None, rate: float, before: bool = False) -> tuple[Doctor | None, nn.Module]:
     """A loop with a loss of its own, of which it tells nothing but the number."""
     torch.manual_seed(0)

@@ -29,6 +29,7 @@ LEAST, MOST = 4, 16  # tapes from which copies are trained, and that are kept
 CHECKED = 2  # tapes that are held against the loss that they are of
 CARRIED = 100.0  # times the first step's loss, beyond which what is asked of the first weights comes of later ones
 BYTES = 64 * 2**20  # of what all of them hold together
+ALIKE = 0.01  # of a multiple, by which the multiples of several steps may differ
 SAME = 1e-4  # share of the loss by which one made anew may differ
 
 
@@ -44,10 +45,10 @@ class Tapes:
         self.tapes: list[Tape] = []
         self.pending: Tape | None = None
         self.value, self.bytes = math.nan, 0
+        self.steady = True  # whether the told loss is a fixed multiple of what gradients are made of
 
     def listen(self) -> None:
-        """Begin to hear; not a compiled model, which would be compiled again, nor players, nor
-        loops in parallel."""
+        """Begin to hear; not a compiled model, which would be compiled again, nor players, nor loops in parallel."""
         doctor, patient = self.doctor, self.doctor.patient
         if patient is None or len(patient.players) > 1 or world_size() > 1:
             return
@@ -101,17 +102,31 @@ class Tapes:
             self._step_over()
         tape, self.pending = self.pending, None
         if tape is not None:
-            times = float(scalar(loss)) / self.value if self.value else math.nan
-            tape.times = times if math.isfinite(times) and times else 1.0
+            tape.times = times if (times := self._times(loss)) and self.steady else 1.0
             self.tapes.append(tape)
             self.bytes += sum(each.numel() * each.element_size() for each in tape.kept.values())
             if doctor.step == 1:
-                self._first(patient, tape)
+                itself = math.isclose(abs(tape.times), 1.0, rel_tol=SAME)
+                self._first(patient, tape if itself else replace(tape, times=1.0))
             if len(self.tapes) == LEAST:
+                self._compare()
                 self._examine()
         fails = doctor.step >= LEAST and not self.tapes
         if fails or len(self.tapes) == MOST or self.bytes > BYTES:
             self.remove()
+
+    def _times(self, loss: Any) -> float:
+        """How many times what gradients were made of the told loss is; 0 where that is no number."""
+        times = float(scalar(loss)) / self.value if self.value else 0.0
+        return times if math.isfinite(times) else 0.0
+
+    def _compare(self) -> None:
+        """What is told may be another number than what is learned from, such as a mean over the epoch, or a score:
+        unless one is a fixed multiple of the other, copies go by what is learned from."""
+        times = sorted(tape.times for tape in self.tapes)
+        self.steady = times[-1] - times[0] <= ALIKE * abs(times[0])
+        for tape in self.tapes if not self.steady else ():
+            tape.times = 1.0
 
     def _first(self, patient: Patient, tape: Tape) -> None:
         made = self.patient
