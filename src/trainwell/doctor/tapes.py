@@ -64,12 +64,12 @@ class Tapes:
             if not (self.over or module.training or torch.is_grad_enabled() or self.recorder.calls):
                 self.recorder.end()
 
-        doctor.handles += [
+        self.hooks: list[Any] = [
             optimizer.register_step_pre_hook(guarded(self._step_over)),
             optimizer.register_step_post_hook(guarded(self._next)),
             patient.model.register_forward_pre_hook(marked(leave)),
-            self,
         ]
+        doctor.handles += [*self.hooks, self]
         self.anew()
 
     def anew(self) -> None:
@@ -97,6 +97,8 @@ class Tapes:
             return
         if patient.loss_of is not None and batch is not None:
             self.remove()
+            for hook in self.hooks:  # a step between looks is to ask for little
+                hook.remove()
             return
         if self.recorder.roots:  # told of before its step
             self._step_over()
