@@ -116,3 +116,15 @@ def accuracy(model: nn.Module, loop: Loop) -> float:
     model.eval()
     with torch.no_grad():
         return float((model(x).argmax(1) == y).float().mean())
+
+
+class Doubled(torch.autograd.Function):
+    """What a loop's own function does to gradients no tape tells."""
+
+    @staticmethod
+    def forward(context: object, value: Tensor) -> Tensor:
+        return value * 2
+
+    @staticmethod
+    def backward(context: object, gradient: Tensor) -> Tensor:
+        return gradient * 2

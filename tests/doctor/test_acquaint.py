@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from loops import Doubled
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,18 +19,6 @@ def numbers() -> Tensor:
 def network(outputs: int) -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(COLUMNS, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, outputs))
-
-
-class Doubled(torch.autograd.Function):
-    """What a loop's own function does to gradients no tape tells."""
-
-    @staticmethod
-    def forward(context: object, value: Tensor) -> Tensor:
-        return value * 2
-
-    @staticmethod
-    def backward(context: object, gradient: Tensor) -> Tensor:
-        return gradient * 2
 
 
 def watched(model: nn.Module, make, told=None, batch=None, steps: int = 3, **doctors) -> Doctor:

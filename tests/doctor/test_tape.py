@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loops import Doubled
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
@@ -148,16 +149,6 @@ def test_neither_numbers_nor_gradients_of_the_loop_are_touched() -> None:
         tape.loss(other).backward()
     after = [*model.state_dict().values(), count, center.grad]
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-
-
-class Doubled(torch.autograd.Function):
-    @staticmethod
-    def forward(context: object, value: Tensor) -> Tensor:
-        return value * 2
-
-    @staticmethod
-    def backward(context: object, gradient: Tensor) -> Tensor:
-        return gradient * 2
 
 
 def test_what_a_function_of_the_loops_own_gives_makes_no_tape() -> None:
